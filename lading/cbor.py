@@ -10,7 +10,7 @@ from lading.errors import MalformedError
 
 DEPTH_MAX = 8
 
-Value: TypeAlias = int | bytes | str | bool | None | Sequence["Value"]
+Value: TypeAlias = int | bytes | str | bool | Sequence["Value"] | None
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _SIMPLE = 0, 1, 2, 3, 4, 7
 _CONSTANTS: dict[int, bool | None] = {20: False, 21: True, 22: None}
@@ -52,7 +52,9 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count > len(self.data) - self.at:
-            raise MalformedError("cbor", f"byte {self.at}: {count} bytes wanted, {len(self.data) - self.at} left")
+            raise MalformedError(
+                "cbor", f"byte {self.at}: {count} bytes wanted, {len(self.data) - self.at} left"
+            )
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -92,12 +94,16 @@ class _Reader:
             return self.array(argument, depth)
         if major == _SIMPLE and argument in _CONSTANTS:
             return _CONSTANTS[argument]
-        raise MalformedError("cbor", f"byte {start}: major type {major} argument {argument} is outside the subset")
+        raise MalformedError(
+            "cbor", f"byte {start}: major type {major} argument {argument} is outside the subset"
+        )
 
     def array(self, count: int, depth: int) -> list[Any]:
         # An item takes at least a byte, so a count past the end is refused before anything is allocated.
         if count > len(self.data) - self.at:
-            raise MalformedError("cbor", f"byte {self.at}: {count} items wanted, {len(self.data) - self.at} bytes left")
+            raise MalformedError(
+                "cbor", f"byte {self.at}: {count} items wanted, {len(self.data) - self.at} bytes left"
+            )
         if depth >= DEPTH_MAX:
             raise MalformedError("cbor", f"byte {self.at}: deeper than {DEPTH_MAX} arrays")
         return [self.value(depth + 1) for _ in range(count)]

@@ -28,7 +28,9 @@ GATEWAY_ID_TYPE = 8
 PAYLOAD_BYTES_MAX = 65_535
 
 _SIGN1_HEAD = bytes.fromhex("d28443a10126a0")  # tag 18, array of 4, protected {1: -7}, no unprotected header
-_SIG_STRUCTURE_HEAD = bytes.fromhex("846a5369676e61747572653143a1012640")  # "Signature1", protected, no external_aad
+_SIG_STRUCTURE_HEAD = bytes.fromhex(
+    "846a5369676e61747572653143a1012640"
+)  # "Signature1", protected, no external_aad
 _BYTES_MAJOR = 2
 
 
@@ -67,7 +69,9 @@ def _byte_string(data: bytes, at: int, bytes_max: int) -> tuple[bytes, int]:
     length = int.from_bytes(data[at + 1 : at + 1 + width], "big") if width else first - 0x40
     start = at + 1 + width
     if not 0 <= length <= bytes_max or not data.startswith(cbor.head(_BYTES_MAJOR, length), at):
-        raise MalformedError("envelope", f"byte {at}: no byte string of at most {bytes_max} bytes with the shortest head")
+        raise MalformedError(
+            "envelope", f"byte {at}: no byte string of at most {bytes_max} bytes with the shortest head"
+        )
     if start + length > len(data):
         raise MalformedError("envelope", f"byte {at}: {length} bytes wanted, {len(data) - start} left")
     return data[start : start + length], start + length
@@ -118,7 +122,9 @@ class PublicKey:
         try:
             self._key.verify(encode_dss_signature(r, s), digest, _PREHASHED)
         except InvalidSignature as exc:
-            raise RejectedError("signature", f"not signed by gateway key {self.gateway_id.hex()[:16]}…") from exc
+            raise RejectedError(
+                "signature", f"not signed by gateway key {self.gateway_id.hex()[:16]}…"
+            ) from exc
 
 
 _PREHASHED = ec.ECDSA(Prehashed(SHA256()))

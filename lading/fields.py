@@ -9,7 +9,6 @@ U16_MAX, U32_MAX, U64_MAX = 2**16 - 1, 2**32 - 1, 2**64 - 1
 I32_MIN, I32_MAX = -(2**31), 2**31 - 1
 
 
-
 def uint(value: Any, name: str, maximum: int = U64_MAX) -> int:
     """A whole number 0..maximum."""
     if type(value) is not int or not 0 <= value <= maximum:
@@ -75,8 +74,6 @@ def items(value: Any, name: str, count_max: int, count: int | None = None) -> li
 def hashes(value: Any, name: str, count_max: int) -> tuple[bytes, ...]:
     """An array of at most `count_max` 32-byte strings."""
     return tuple(fixed(item, f"{name}[{i}]") for i, item in enumerate(items(value, name, count_max)))
-
-
 
 
 def _show(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What a leg must keep, by channel (docs/spec/limits.md). One hash binds gateway, agreement and verdict to it."""
 
+import itertools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -81,7 +82,7 @@ class Limits:
         numbers = [limits.channel for limits in self.channels]
         if not 1 <= len(numbers) <= CHANNELS_MAX:
             raise MalformedError("limits", f"{len(numbers)} channels, wanted 1..{CHANNELS_MAX}")
-        if any(a >= b for a, b in zip(numbers, numbers[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(numbers)):
             raise MalformedError("limits", f"channels {numbers} are not strictly ascending")
 
     def encode(self) -> bytes:

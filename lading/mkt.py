@@ -21,7 +21,9 @@ def make_table() -> list[int]:
     for value_milli in range(LOWEST_MILLI, HIGHEST_MILLI + 1, STEP_MILLI):
         kelvin = context.divide(Decimal(ZERO_CELSIUS_MK + value_milli), Decimal(1000))
         difference = context.subtract(context.divide(Decimal(1), kelvin), context.divide(Decimal(1), zero))
-        weight = context.multiply(context.exp(context.multiply(difference, Decimal(-ACTIVATION_K))), Decimal(1 << SCALE_BITS))
+        weight = context.multiply(
+            context.exp(context.multiply(difference, Decimal(-ACTIVATION_K))), Decimal(1 << SCALE_BITS)
+        )
         table.append(int(weight.quantize(Decimal(1), rounding=ROUND_HALF_UP, context=context)))
     return table
 

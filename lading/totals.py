@@ -97,7 +97,9 @@ def _check_order(state: list[int], reading: Reading) -> None:
     if reading.seq != seq_next:
         raise RejectedError("totals", f"reading {reading.seq}, wanted {seq_next}")
     if reading.time_ms <= state[_LAST_MS]:
-        raise RejectedError("totals", f"reading {reading.seq} at {reading.time_ms} ms, the last was at {state[_LAST_MS]} ms")
+        raise RejectedError(
+            "totals", f"reading {reading.seq} at {reading.time_ms} ms, the last was at {state[_LAST_MS]} ms"
+        )
 
 
 def _hold(state: list[int], limits: ChannelLimits, dt: int) -> None:
