@@ -140,7 +140,7 @@ class BatchRecord:
 
 
 def _positions(value: Any) -> tuple[tuple[int, int, int], ...]:
-    found = []
+    found: list[tuple[int, int, int]] = []
     for item in fields.items(value, "positions", PARTITIONS_MAX):
         partition, first, last = (
             fields.uint(number, "position") for number in fields.items(item, "position", 3, count=3)

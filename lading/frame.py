@@ -70,7 +70,8 @@ class RunRecord:
         kind, *fields, totals = _RECORD.unpack(data)
         if kind != RECORD_TYPE:
             raise MalformedError("frame_version", f"run record type {kind}, wanted {RECORD_TYPE}")
-        return RunRecord(*fields, Totals.decode(totals))
+        values = [*fields, Totals.decode(totals)]
+        return RunRecord(*values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +421,8 @@ def _check_times(record: RunRecord, deltas: Sequence[int]) -> None:
     if record.last_time_ms != record.first_time_ms + last or record.last_time_ms > TIME_MS_MAX:
         raise MalformedError(
             "frame_readings",
-            f"channel {record.channel}: last time {record.last_time_ms}, the readings end at {record.first_time_ms + last}",
+            f"channel {record.channel}: last time {record.last_time_ms}, "
+            f"the readings end at {record.first_time_ms + last}",
         )
     if not deltas and record.first_time_ms:
         raise MalformedError("frame_readings", f"channel {record.channel}: an empty run with times")
@@ -450,7 +452,10 @@ def _totals_problem(record: RunRecord, readings: Sequence[Reading]) -> str | Non
     if totals.last_flags & ~FLAGS_KNOWN:
         return f"unknown flags {totals.last_flags:04x}"
     if totals.first_seq + totals.count != record.first_seq + record.count:
-        return f"totals end before reading {totals.first_seq + totals.count}, the run before {record.first_seq + record.count}"
+        return (
+            f"totals end before reading {totals.first_seq + totals.count}, "
+            f"the run before {record.first_seq + record.count}"
+        )
     if (
         totals.first_ms > totals.last_ms
         or totals.known_ms + totals.unknown_ms != totals.last_ms - totals.first_ms

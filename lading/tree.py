@@ -1,4 +1,7 @@
-"""The Merkle tree of RFC 9162 section 2.1 over SHA-256 (docs/spec/tree.md): pure hashlib, the twin of `lading.lanes`."""
+"""The Merkle tree of RFC 9162 section 2.1 over SHA-256 (docs/spec/tree.md).
+
+Pure hashlib: the twin of `lading.lanes`, and its fallback.
+"""
 
 from collections.abc import Sequence
 from hashlib import sha256 as _sha256
