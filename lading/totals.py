@@ -77,8 +77,28 @@ def fold(totals: Totals, limits: ChannelLimits, readings: Iterable[Reading]) -> 
 
 
 # Positions in the list that `_step` works on: the order of Totals' fields.
-(_FIRST_SEQ, _COUNT, _VALID_COUNT, _FIRST_MS, _LAST_MS, _LAST_FLAGS, _LAST_VALUE, _VALID_MS, _MIN, _MAX,
- _GAP, _KNOWN, _UNKNOWN, _ABOVE, _ABOVE_LONGEST, _ABOVE_NOW, _BELOW, _BELOW_LONGEST, _BELOW_NOW, _MKT) = range(20)  # fmt: skip
+(
+    _FIRST_SEQ,
+    _COUNT,
+    _VALID_COUNT,
+    _FIRST_MS,
+    _LAST_MS,
+    _LAST_FLAGS,
+    _LAST_VALUE,
+    _VALID_MS,
+    _MIN,
+    _MAX,
+    _GAP,
+    _KNOWN,
+    _UNKNOWN,
+    _ABOVE,
+    _ABOVE_LONGEST,
+    _ABOVE_NOW,
+    _BELOW,
+    _BELOW_LONGEST,
+    _BELOW_NOW,
+    _MKT,
+) = range(20)
 
 
 def _step(state: list[int], limits: ChannelLimits, reading: Reading) -> None:

@@ -1,0 +1,127 @@
+"""`lading.toml`: one table a stage, overridden by environment (LADING_EDGE_FLUSH_S). Unknown keys fail."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lading.errors import ServiceError
+from lading.names import tenant_id
+
+STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
+SHARED = ("lading", "mqtt", "log", "chain")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Base of every table: unknown keys fail, values cannot change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LadingSettings(Settings):
+    """Table `lading`: what all stages share."""
+
+    tenant: str = Field("demo", description="tenant's name: a-z, 0-9 and -")
+    data: Path = Field(Path("lading-data"), description="folder for everything that stages keep")
+    gateways: Path = Field(Path("gateways.json"), description="known gateways, below `data` unless absolute")
+    operator_key: Path = Field(
+        Path("operator.pem"), description="operator's key file, below `data` unless absolute"
+    )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse a tenant name that no tenant id can be made of."""
+        tenant_id(self.tenant)
+
+    def below(self, path: Path) -> Path:
+        """`path`, below the data folder unless it is absolute."""
+        return path if path.is_absolute() else self.data / path
+
+
+class MqttSettings(Settings):
+    """Table `mqtt`: the broker."""
+
+    host: str = Field("127.0.0.1", description="broker's host")
+    port: int = Field(1883, ge=1, le=65535, description="broker's port")
+
+
+class LogSettings(Settings):
+    """Table `log`: the stream all stages read and write."""
+
+    path: Path = Field(Path("log.sqlite"), description="SQLite log, below `data` unless absolute")
+
+
+class ChainSettings(Settings):
+    """Table `chain`: where anchors and agreements live."""
+
+    rpc: str = Field("http://127.0.0.1:8545", description="JSON-RPC endpoint")
+    deployment: Path = Field(
+        Path("deployment.json"), description="contract addresses, below `data` unless absolute"
+    )
+
+
+class Shared(Settings):
+    """The tables that every stage reads."""
+
+    lading: LadingSettings = LadingSettings()
+    mqtt: MqttSettings = MqttSettings()
+    log: LogSettings = LogSettings()
+    chain: ChainSettings = ChainSettings()
+
+
+def load_shared(path: Path, environment: Mapping[str, str] = os.environ) -> Shared:
+    """The shared tables; relative paths of `data` are seen from the file's folder. ServiceError `settings`."""
+    tables = {name: _table(path, name, environment) for name in SHARED}
+    shared = _validate(path, "", Shared, tables)
+    data = path.parent / shared.lading.data
+    return shared.model_copy(update={"lading": shared.lading.model_copy(update={"data": data})})
+
+
+def load(path: Path, stage: str, model: type[M], environment: Mapping[str, str] = os.environ) -> M:
+    """One stage's table as its model. ServiceError `settings` says which key is wrong and what was wanted."""
+    return _validate(path, stage, model, _table(path, stage, environment))
+
+
+def _validate(path: Path, table: str, model: type[M], values: dict[str, Any]) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(map(str, (table, *error['loc']) if table else error['loc']))}: {error['msg']}, "
+            f"found {str(error['input'])[:80]!r}"
+            for error in exc.errors()
+        )
+        raise ServiceError("settings", f"{path}: {problems}") from exc
+
+
+def _table(path: Path, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise ServiceError("settings", f"{path}: {exc.strerror}; `lading init` writes one") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ServiceError("settings", f"{path}: {exc}") from exc
+    unknown = sorted(set(document) - {*STAGES, *SHARED})
+    if unknown:
+        raise ServiceError("settings", f"{path}: unknown tables {', '.join(unknown)}")
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise ServiceError("settings", f"{path}: {name} is no table")
+    prefix = f"LADING_{name.upper()}_"
+    for variable, text in environment.items():
+        if variable.startswith(prefix):
+            table[variable.removeprefix(prefix).lower()] = _value(text)
+    return table
+
+
+def _value(text: str) -> Any:
+    """A variable's text as JSON where it is that (numbers, lists), else as it stands."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
