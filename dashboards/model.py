@@ -1,21 +1,23 @@
-"""What a report says: plain values that the caller fills and `dashboards.report.write_report` draws.
+"""What a report says: the shared language's own values where it has them, plain ones where only a report does.
 
-Times are milliseconds UTC since 1970, durations milliseconds, values thousandths of the channel's unit,
-amounts whole base units of the token. Hashes, identifiers and transactions are lower-case hex without
-a prefix.
-Every text may hold anything: the report escapes it.
+Times are milliseconds UTC since 1970, durations milliseconds, values thousandths of the channel's unit, amounts
+whole base units of the token. Every text may hold anything: the report escapes it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lading.batch import AnchorRecord, BatchRecord
+from lading.deadletter import DeadLetter
+from lading.limits import Limits
+from lading.verdict import Verdict
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelSeries:
-    """Every reading of one channel in one leg, in order of time.
+    """Every reading of one channel in one leg, in order of time; the columns have one length.
 
-    Stretches outside the limits, gaps and faults are derived from these as in docs/spec/totals.md, so the
-    caller never draws them by hand. The three columns have one length; any sequence of int does.
+    Stretches outside the limits, gaps and faults are derived from these, so the caller never draws them.
     """
 
     channel: int
@@ -24,62 +26,22 @@ class ChannelSeries:
     times_ms: Sequence[int]
     values_milli: Sequence[int]
     flags: Sequence[int]
-    lower: int | None = None  # None: no such limit
-    upper: int | None = None
-    hold_ms: int | None = None  # None: a value holds until the next reading
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFigures:
-    """A channel's totals at the end of the leg, as the closing frame signs them."""
-
-    channel: int
-    count: int
-    valid_count: int
-    min_value: int | None  # None while no reading is valid
-    max_value: int | None
-    known_ms: int
-    unknown_ms: int
-    above_ms: int
-    below_ms: int
-    longest_gap_ms: int
-    mkt_milli: int | None = None  # None unless temperature
-
-
-@dataclass(frozen=True, slots=True)
-class FindingRow:
-    """One finding of a verdict (docs/spec/verdict.md); the report puts it into words."""
-
-    rule: str
-    severity: str  # breach | notice
-    channel: int | None
-    first_ms: int
-    last_ms: int
-    measured: int
-    limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class LegReport:
-    """One leg: its verdict, figures and readings."""
+    """One leg: its newest verdict, its limits and its readings."""
 
-    leg: str  # leg id
+    verdict: Verdict
+    limits: Limits
     reference: str  # what the shipper calls it
-    gateway: str  # gateway id
     gateway_name: str
-    state: str  # open | closed | incomplete
-    result: str  # clean | breach
-    final: bool
     first_ms: int
     last_ms: int
     frames: int
     channels: tuple[ChannelSeries, ...]
-    figures: tuple[ChannelFigures, ...] = ()
-    findings: tuple[FindingRow, ...] = ()
     profile: str = ""  # name of the limits, such as "vaccine 2–8 °C"
-    verdict: str = ""  # verdict id
     superseded: int = 0  # how many earlier verdicts this one replaced
-    due_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +63,12 @@ class EventMark:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRow:
-    """One tenant's batch of one interval."""
+class AnchorRow:
+    """One interval: its anchor and the batches below it."""
 
-    tenant: str
-    batch_seq: int
-    interval: int
-    first_event_ms: int
-    last_event_ms: int
-    frames: int
-    root: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorPoint:
-    """One interval's anchor: its block, and how old the events in it were."""
-
-    interval: int
-    state: str  # pending | mined | safe | finalized
-    tx: str
-    block_number: int
-    block_time_ms: int
-    first_event_ms: int
-    last_event_ms: int
-    frames: int
+    record: AnchorRecord
+    batches: tuple[BatchRecord, ...]
     readings: int
-    gas_used: int
-    super_root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +84,13 @@ class Payout:
 class SettlementRow:
     """One agreement settled by one transaction."""
 
-    agreement: str
-    leg: str
+    agreement: bytes
+    leg_id: bytes
     kind: str  # penalty | release
     amount: int
     currency: str
-    decimals: int  # 1 unit shown = 10**decimals base units
-    tx: str
+    decimals: int  # one whole coin = 10**decimals base units
+    tx_hash: bytes
     block_number: int
     gas_used: int
     payouts: tuple[Payout, ...] = ()
@@ -157,21 +98,12 @@ class SettlementRow:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterSample:
-    """One dead letter as an example of its code."""
-
-    reason: str
-    origin: str  # MQTT topic or FILE:LINE
-    received_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class DeadLetterRow:
-    """All dead letters of one code."""
+    """All dead letters of one code, a few of them in full."""
 
     code: str
     count: int
-    samples: tuple[DeadLetterSample, ...] = ()
+    samples: tuple[DeadLetter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +129,15 @@ class CheckRow:
 class EvidenceResult:
     """One evidence file and what `lading verify` said of it."""
 
-    leg: str
+    leg_id: bytes
     path: str  # relative to the report
-    bytes: int
+    size_bytes: int
     checks: tuple[CheckRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command a reader can run, and what it shows."""
+    """A command that a reader can run, and what it shows."""
 
     text: str
     command: str
@@ -213,7 +145,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything one report shows."""
+    """Everything that one report shows."""
 
     title: str
     story: str  # one line: what happened
@@ -221,11 +153,10 @@ class Report:
     first_ms: int  # the span of the timelines
     last_ms: int
     legs: tuple[LegReport, ...]
-    figures: tuple[tuple[str, str], ...] = ()  # label, value: the tiles in the header
+    figures: tuple[tuple[str, str], ...] = ()  # label and value: the tiles in the header
     offline: tuple[Offline, ...] = ()
     events: tuple[EventMark, ...] = ()
-    batches: tuple[BatchRow, ...] = ()
-    anchors: tuple[AnchorPoint, ...] = ()
+    anchors: tuple[AnchorRow, ...] = ()
     settlements: tuple[SettlementRow, ...] = ()
     dead_letters: tuple[DeadLetterRow, ...] = ()
     skipped: tuple[SkippedLine, ...] = ()
