@@ -136,6 +136,12 @@ class BatchRecord:
             raise MalformedError("batch", f"tenant {record.tenant_name} is not the leaf's")
         if place != record.location or sha256(record.location.encode()) != record.leaf.location_hash:
             raise MalformedError("batch", f"location {str(place)[:80]!r} is not the leaf's")
+        if not record.interval or not record.positions or record.batch_index >= record.batch_count:
+            raise MalformedError(
+                "batch",
+                f"interval {record.interval}, {len(record.positions)} positions, "
+                f"batch {record.batch_index} of {record.batch_count}",
+            )
         return record
 
 
