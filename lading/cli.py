@@ -1,0 +1,78 @@
+"""`lading STAGE COMMAND`, `lading verify`: loads what a command needs only when it is called."""
+
+import importlib
+import sys
+
+import click
+import typer
+
+from lading import __version__
+from lading.errors import LadingError, ServiceError
+
+EXIT_FAILED, EXIT_UNUSABLE = 1, 2
+
+# command: (module, attribute, extra that it needs, help)
+COMMANDS: dict[str, tuple[str, str, str, str]] = {
+    "demo": ("demo.cli", "app", "all", "Run the whole path, from simulated or recorded sensors to settlements."),
+    "init": ("lading.operate", "init_app", "stage", "Write lading.toml, keys and the list of gateways."),
+    "up": ("lading.operate", "up_app", "all", "Run broker, chain and every stage on this machine."),
+    "status": ("lading.operate", "status_app", "stage", "Show gateways, stages, lag, last anchor and finality."),
+    "edge": ("edge.cli", "app", "edge", "Stage 1: sample, sign, keep, publish."),
+    "ingest": ("ingest.cli", "app", "ingest", "Stage 2: receive, check, log, archive; dead letters."),
+    "anomaly": ("anomaly.cli", "app", "anomaly", "Stage 3: rules and verdicts."),
+    "anchoring": ("anchoring.cli", "app", "anchoring", "Stage 4: batches, roots, the chain, proofs."),
+    "settle": ("contracts.cli", "app", "settle", "Stage 5: agreements and payments."),
+    "evidence": ("lading.evidence_cli", "app", "stage", "Export the evidence of a leg."),
+    "verify": ("lading.verify_cli", "app", "", "Check an evidence file."),
+    "inspect": ("lading.inspect_cli", "app", "", "Print any of the formats field by field."),
+}
+
+
+class LazyGroup(click.Group):
+    """Finds a command by name and imports its module on use: verification starts without the stages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of a reading's life."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, extra, _ = COMMANDS[cmd_name]
+        try:
+            app = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as exc:
+            if exc.name and exc.name.split(".")[0] == module.split(".")[0]:
+                raise
+            wanted = f"pip install 'lading-evidence[{extra}]'" if extra else "reinstall lading-evidence"
+            raise ServiceError("install", f"`lading {cmd_name}` needs {exc.name}: {wanted}") from exc
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, spec[3]) for name, spec in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lading")
+def cli() -> None:
+    """Lading carries evidence from a signed sensor reading to a settled payment."""
+
+
+def main() -> None:
+    """Entry point: our errors end in one line on stderr and exit code 2, an interrupt in 130."""
+    try:
+        cli(standalone_mode=True)
+    except LadingError as exc:
+        click.echo(f"lading: {exc}", err=True)
+        sys.exit(EXIT_UNUSABLE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
