@@ -21,6 +21,7 @@ HEADER_BYTES, RECORD_BYTES, READING_BYTES, SALT_BYTES = 221, 207, 41, 16
 FRAME_BYTES_MAX = 2_097_152
 FRAME_READINGS_MAX = 65_536
 FRAME_RUNS_MAX = 256
+NO_SALT = bytes(SALT_BYTES)  # of an empty run: nothing binds a salt there, so only one is allowed
 SPAN_MS_MAX = 2**32 - 1  # a run's times are u32 deltas
 
 _HEADER = struct.Struct(">BB32sB32s32sQ32sQQ32s32sH")
@@ -259,7 +260,7 @@ def make_run(
         readings_root(salt, channel, readings),
         totals,
     )
-    return Run(record, salt, tuple(readings))
+    return Run(record, salt if readings else NO_SALT, tuple(readings))
 
 
 def seal(
@@ -347,6 +348,30 @@ def decode_frame(data: bytes) -> Frame:
     return Frame(header, signature, runs)
 
 
+def decode_records(data: bytes) -> tuple[Header, tuple[RunRecord, ...]]:
+    """Header and run records of bytes that `decode_frame` has taken before: readings are stepped over, not checked."""
+    wire = _Wire(data)
+    wire.expect(b"\x82")
+    header, _ = _decode_head(wire.take(_ENVELOPE_BYTES))
+    wire.expect(cbor.head(_ARRAY_MAJOR, header.run_count))
+    return header, tuple(_step_over(wire) for _ in range(header.run_count))
+
+
+def _step_over(wire: _Wire) -> RunRecord:
+    wire.expect(_RUN_HEAD)
+    record = RunRecord.decode(wire.take(RECORD_BYTES))
+    wire.expect(_SALT_HEAD)
+    wire.take(SALT_BYTES)
+    for tag, width in ((_TIMES_TAG, 4), (_VALUES_TAG, 4), (_FLAGS_TAG, 2)):
+        if width == 2 and wire.data[wire.at : wire.at + 1] == _NO_FLAGS:
+            wire.at += 1
+            break
+        wire.expect(tag)
+        wire.expect_length(width * record.count)
+        wire.take(width * record.count)
+    return record
+
+
 def _decode_head(envelope: bytes) -> tuple[Header, bytes]:
     try:
         payload, signature = decode_sign1(envelope)
@@ -391,7 +416,7 @@ def _decode_run(wire: _Wire, leg_state: int, readings_left: int) -> Run:
         Reading(record.first_seq + i, record.first_time_ms + delta, value, flag)
         for i, (delta, value, flag) in enumerate(zip(deltas, values, flags, strict=True))
     )
-    _check_times(record, deltas)
+    _check_times(record, salt, deltas)
     if readings_root(salt, record.channel, readings) != record.readings_root:
         raise MalformedError(
             "frame_root", f"channel {record.channel}: readings_root differs from the readings"
@@ -412,7 +437,7 @@ def _decode_flags(wire: _Wire, count: int) -> tuple[int, ...]:
     return flags
 
 
-def _check_times(record: RunRecord, deltas: Sequence[int]) -> None:
+def _check_times(record: RunRecord, salt: bytes, deltas: Sequence[int]) -> None:
     last = deltas[-1] if deltas else 0
     if deltas and (deltas[0] or any(a >= b for a, b in itertools.pairwise(deltas))):
         raise MalformedError(
@@ -428,8 +453,10 @@ def _check_times(record: RunRecord, deltas: Sequence[int]) -> None:
         raise MalformedError("frame_readings", f"channel {record.channel}: an empty run with times")
     if record.first_seq + record.count >= 2**64:
         raise MalformedError("frame_readings", f"channel {record.channel}: sequence numbers pass 2^64")
-    if not deltas and record.readings_root != EMPTY_ROOT:
-        raise MalformedError("frame_readings", f"channel {record.channel}: an empty run with a root")
+    if not deltas and (record.readings_root != EMPTY_ROOT or salt != NO_SALT):
+        raise MalformedError(
+            "frame_readings", f"channel {record.channel}: an empty run with a root or a salt"
+        )
 
 
 def _check_totals(record: RunRecord, leg_state: int, readings: Sequence[Reading]) -> None:
@@ -482,6 +509,7 @@ __all__ = [
     "RunRecord",
     "decode_envelope",
     "decode_frame",
+    "decode_records",
     "make_run",
     "reading_leaf",
     "readings_root",
