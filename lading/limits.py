@@ -8,7 +8,7 @@ from functools import cached_property
 
 from lading.errors import MalformedError
 from lading.fields import I32_MAX, I32_MIN, U16_MAX, U32_MAX
-from lading.quantities import is_quantity
+from lading.quantities import Quantity, is_quantity
 from lading.tree import sha256
 
 TYPE, VERSION = 5, 1
@@ -65,6 +65,8 @@ def _problems(limits: ChannelLimits) -> list[str]:
         found.append(f"peak_lower {limits.peak_lower} above peak_upper {limits.peak_upper}")
     if not 1 <= limits.hold_ms <= HOLD_MS_MAX:
         found.append(f"hold_ms {limits.hold_ms}, wanted 1..{HOLD_MS_MAX}")
+    if limits.mkt_max != OFF_HIGH and limits.quantity != Quantity.TEMPERATURE:
+        found.append(f"mkt_max {limits.mkt_max} on quantity {limits.quantity}, which has no mean kinetic temperature")
     return found
 
 

@@ -44,7 +44,8 @@ def leg_run(channel: int, start: int, stop: int) -> dict[str, Any]:
     limits = next(c for c in LIMITS if c["channel"] == channel)
     sums = pack(TOTALS, totals(readings[:stop], limits))
     next_seq = readings[start][0] if start < len(readings) else readings[-1][0] + 1
-    return run(channel, limits["quantity"], salt(f"{channel}/{start}"), readings[start:stop], next_seq, sums)
+    hides = salt(f"{channel}/{start}") if start < stop else bytes(16)
+    return run(channel, limits["quantity"], hides, readings[start:stop], next_seq, sums)
 
 
 def leg_parts(state: int = 1, cut: tuple[int, int] = (0, 4), **header: Any) -> Parts:
@@ -354,6 +355,7 @@ def _unsound() -> list[tuple[str, Parts, str]]:
         ("unknown flag", spoilt(flagged([0, 8, 0, 0], 0)), "frame_readings"),
         ("unknown highest flag", spoilt(flagged([0, 0x8000, 0, 0], 0)), "frame_readings"),
         ("empty run with a first time", spoilt(in_record(0, first_time_ms=1), empty_parts), "frame_readings"),
+        ("empty run with a salt", spoilt(in_run(0, salt=salt("x")), empty_parts), "frame_readings"),
         ("empty run with a root", spoilt(in_record(0, readings_root=ZERO), empty_parts), "frame_readings"),
         ("time above the maximum", spoilt(in_record(0, first_time_ms=TIME_MS_MAX + 1, last_time_ms=TIME_MS_MAX + 1 + fifteen)), "frame_readings"),
         ("last time above the maximum", spoilt(in_record(0, last_time_ms=TIME_MS_MAX + 1)), "frame_readings"),

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tests.vectors import cases_batch, cases_frame, cases_tree
+from tests.vectors import cases_batch, cases_documents, cases_frame, cases_totals, cases_tree
 
 FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "SHA256SUMS"
@@ -17,6 +17,11 @@ FILES = {
     "signature": cases_tree.signature,
     "frame": cases_frame.frame,
     "batch": cases_batch.batch,
+    "totals": cases_totals.totals_file,
+    "limits": cases_totals.limits_file,
+    "cbor": cases_documents.cbor_file,
+    "assignment": cases_documents.assignment_file,
+    "documents": cases_documents.documents_file,
 }
 
 

@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FOLDER = Path(__file__).parent
 
 
@@ -24,3 +26,9 @@ def _real(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _real(v) for k, v in value.items()}
     return value
+
+
+def cases(file: str, section: str) -> Any:
+    """Parametrize a test by a section's cases, each under its name."""
+    found = vectors(file)[section]
+    return pytest.mark.parametrize("case", found, ids=[str(c.get("name", i)) for i, c in enumerate(found)])

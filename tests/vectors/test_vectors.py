@@ -10,12 +10,7 @@ from lading.errors import LadingError, MalformedError, ProofError
 from lading.frame import Header, RunRecord, decode_envelope, decode_frame, reading_leaf
 from lading.totals import Reading
 from lading.tree import check_inclusion, leaf_hash, root
-from tests.vectors.read import vectors
-
-
-def cases(file: str, section: str) -> Any:
-    found = vectors(file)[section]
-    return pytest.mark.parametrize("case", found, ids=[str(c.get("name", i)) for i, c in enumerate(found)])
+from tests.vectors.read import cases, vectors
 
 
 # --- tree and signature -----------------------------------------------------------------------------------------------
