@@ -205,7 +205,7 @@ def limits_file() -> dict[str, Any]:
 def _limits() -> list[dict[str, Any]]:
     plain = channel_limits(1, 1)
     full = channel_limits(
-        65535, 65535, lower=-5, upper=-5, hold_ms=86_400_000, above_stretch_max_ms=1, above_total_max_ms=2,
+        65535, 1, lower=-5, upper=-5, hold_ms=86_400_000, above_stretch_max_ms=1, above_total_max_ms=2,
         below_stretch_max_ms=3, below_total_max_ms=4, peak_lower=-(2**31) + 1, peak_upper=2**31 - 2, mkt_max=-7,
         gap_max_ms=8, unknown_total_max_ms=9, rate_max=10, stuck_max_ms=OFF - 1,
     )  # fmt: skip
