@@ -16,7 +16,7 @@ VERDICT_BYTES_MAX = 1_048_576
 FINDINGS_MAX = 65_536
 VERDICT_TAG, RECORD_TAG = "lading/verdict/1", "lading/verdict-record/1"
 
-LegState = Literal["open", "closed", "incomplete"]
+LegState = Literal["open", "closed", "incomplete", "forked"]
 Result = Literal["clean", "breach"]
 Severity = Literal["breach", "notice"]
 
@@ -125,7 +125,7 @@ class Verdict:
             fields.fixed(leg, "leg id"),
             fields.fixed(gateway, "gateway id"),
             fields.fixed(limits, "limits hash"),
-            cast(LegState, fields.choice(state, "state", ("open", "closed", "incomplete"))),
+            cast(LegState, fields.choice(state, "state", ("open", "closed", "incomplete", "forked"))),
             fields.flag(final, "final"),
             _horizon(horizon),
             tuple(_finding(item) for item in fields.items(findings, "findings", FINDINGS_MAX)),
@@ -144,7 +144,7 @@ def _check_consistent(verdict: Verdict, result: Any) -> None:
         raise MalformedError("verdict", "channels are not strictly ascending")
     if result != verdict.result:
         raise MalformedError("verdict", f"result {str(result)[:20]!r}, the findings say {verdict.result}")
-    if verdict.final and verdict.state != "closed":
+    if verdict.final and verdict.state not in ("closed", "forked"):
         raise MalformedError("verdict", f"final in state {verdict.state}")
 
 
