@@ -1,0 +1,79 @@
+"""Promises: what dies is started again, what others need is waited for, a signal stops all of it."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lading.errors import ServiceError
+from lading.supervise import Part, Supervisor
+
+LIMIT_S = 20.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "condition not reached in time"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_a_part_with_a_port_is_waited_for() -> None:
+    """`start` returns once something listens there, and `stop` ends it."""
+    port = free_port()
+    listen = f"import socket, time; time.sleep(0.3); s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    supervisor = Supervisor(lambda name, line: None)
+    supervisor.start(Part("listener", [sys.executable, "-c", listen], port), LIMIT_S)
+    socket.create_connection(("127.0.0.1", port), 1).close()
+    supervisor.stop()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), 1)
+
+
+def test_a_part_that_ends_at_once_is_an_error() -> None:
+    """Nothing is waited for in vain."""
+    supervisor = Supervisor(lambda name, line: None)
+    with pytest.raises(ServiceError, match="ended with 3"):
+        supervisor.start(Part("broken", [sys.executable, "-c", "raise SystemExit(3)"], free_port()), LIMIT_S)
+    supervisor.stop()
+
+
+def test_what_is_killed_starts_again_and_sigterm_stops_all(tmp_path: Path) -> None:
+    """A part killed with SIGKILL runs again; SIGTERM to the supervisor ends the part too."""
+    pids = tmp_path / "pids"
+    child = f"import os, time; print(os.getpid(), file=open({str(pids)!r}, 'a'), flush=True); time.sleep(60)"
+    script = (
+        "import sys\nfrom lading.supervise import Part, Supervisor\n"
+        "s = Supervisor(lambda name, line: print(name, line, flush=True))\n"
+        f"s.start(Part('child', [sys.executable, '-c', {child!r}]))\ns.watch()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+    def started() -> list[int]:
+        return [int(line) for line in pids.read_text().split()] if pids.exists() else []
+
+    until(lambda: len(started()) == 1)
+    kill(started()[0])
+    until(lambda: len(started()) == 2)
+    process.terminate()
+    output, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert "child ended with -9; starts again" in output
+    with pytest.raises(ProcessLookupError):
+        kill(started()[1])
+
+
+def kill(pid: int) -> None:
+    import os
+
+    os.kill(pid, signal.SIGKILL)
