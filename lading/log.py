@@ -1,0 +1,268 @@
+"""The log that joins the stages: records in topics, in order by key, read again from any offset.
+
+`Log` is the port; `SqliteLog` is the embedded one: one SQLite file in WAL mode, used by several processes at
+once. A topic's partition is one table whose row id is the offset, so offsets start at 0, go up by one and
+have no holes. Every number that could grow has a bound, and `append` refuses beyond it (`log_full`), so a
+caller that does not acknowledge before `append` returns pushes back on whoever feeds it.
+"""
+
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple, Protocol
+
+from lading.errors import ServiceError
+
+RECORD_BYTES_MAX = 8 * 1024 * 1024
+"""Longest value: a dead letter with a whole frame and a related envelope fits."""
+KEY_BYTES_MAX = 1024
+APPEND_ITEMS_MAX = 100_000
+READ_BYTES_MAX = 64 * 1024 * 1024
+"""A read stops after the record that passes it, so it always gets on."""
+PARTITIONS_MAX = 1024
+LOG_BYTES_MAX = 1 << 40
+BUSY_TIMEOUT_S = 30.0
+
+_PAGE_BYTES = 16384
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS topics (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS commits (
+  reader TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+  PRIMARY KEY (reader, topic, partition)) WITHOUT ROWID;
+"""
+
+
+class Record(NamedTuple):
+    """One record of a topic. `time_ms` is when it was appended."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    time_ms: int
+
+
+class Log(Protocol):
+    """Topics of records. A key's records are in one partition, in the order they were appended."""
+
+    def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        """Append (key, value) items, all or none; durable on return. Gives (partition, offset) of each.
+
+        Raises ServiceError: `log_full` (bounded size reached), `log_record` (too long), `log_failed`.
+        """
+
+    def read(self, topic: str, positions: Mapping[int, int], count_max: int) -> list[Record]:
+        """At most `count_max` records from the next offsets on (by partition; absent: 0), each in order."""
+
+    def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
+        """Remember the next offset to read, by partition; durable on return."""
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """The next offsets that the group committed, by partition; empty before the first commit."""
+
+    def end(self, topic: str) -> dict[int, int]:
+        """The offset that the next record will get, by partition."""
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970, by the machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key: its CRC-32 modulo the partitions."""
+    return zlib.crc32(key) % partitions
+
+
+class SqliteLog:
+    """The log in one SQLite file, for one or several processes and threads.
+
+    `partitions` is for topics that do not exist yet; an existing topic keeps its own. `bytes_max` bounds the
+    file, `read_bytes_max` what one read returns.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        partitions: int = 1,
+        bytes_max: int = LOG_BYTES_MAX,
+        read_bytes_max: int = READ_BYTES_MAX,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        if not 1 <= partitions <= PARTITIONS_MAX:
+            raise ServiceError("log_settings", f"{partitions} partitions, wanted 1..{PARTITIONS_MAX}")
+        self._partitions = partitions
+        self._read_bytes_max = read_bytes_max
+        self._now_ms = now_ms
+        self._lock = Lock()
+        self._topics: dict[str, tuple[int, int]] = {}
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with _service_errors():
+            self._db = _open(path, bytes_max)
+
+    def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        """See `Log.append`."""
+        _check_items(items)
+        if not items:
+            return []
+        time_ms = self._now_ms()
+        with self._transaction():
+            topic_id, partitions = self._ensure_topic(topic)
+            places: list[tuple[int, int]] = []
+            rows: dict[int, list[tuple[int, bytes, bytes, int]]] = {}
+            for key, value in items:
+                partition = partition_of(key, partitions)
+                if partition not in rows:
+                    rows[partition] = []
+                    first = self._next_offset(topic_id, partition)
+                    rows[partition].append((first, key, value, time_ms))
+                else:
+                    rows[partition].append((rows[partition][-1][0] + 1, key, value, time_ms))
+                places.append((partition, rows[partition][-1][0]))
+            for partition, new in rows.items():
+                self._db.executemany(f"INSERT INTO records_{topic_id}_{partition} VALUES (?, ?, ?, ?)", new)
+        return places
+
+    def read(self, topic: str, positions: Mapping[int, int], count_max: int) -> list[Record]:
+        """See `Log.read`. Partitions share the count, so that a long one does not starve the others."""
+        records: list[Record] = []
+        bytes_left = self._read_bytes_max
+        with self._lock, _service_errors():
+            topic_id, partitions = self._find_topic(topic)
+            for partition in range(partitions if topic_id else 0):
+                share = -(-(count_max - len(records)) // (partitions - partition))
+                found = self._db.execute(
+                    f"SELECT at, key, value, time_ms FROM records_{topic_id}_{partition}"
+                    " WHERE at >= ? ORDER BY at LIMIT ?",
+                    (positions.get(partition, 0), max(share, 0)),
+                )
+                for offset, key, value, time_ms in found:
+                    records.append(Record(partition, offset, key, value, time_ms))
+                    bytes_left -= len(value)
+                    if bytes_left <= 0:
+                        return records
+        return records
+
+    def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
+        """See `Log.commit`."""
+        rows = [(group, topic, partition, offset) for partition, offset in positions.items()]
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?)", rows)
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """See `Log.committed`."""
+        with self._lock, _service_errors():
+            rows = self._db.execute(
+                "SELECT partition, next_offset FROM commits"
+                " WHERE reader = ? AND topic = ? ORDER BY partition",
+                (group, topic),
+            )
+            return {int(partition): int(offset) for partition, offset in rows}
+
+    def end(self, topic: str) -> dict[int, int]:
+        """See `Log.end`."""
+        with self._lock, _service_errors():
+            topic_id, partitions = self._find_topic(topic)
+            if not topic_id:
+                return dict.fromkeys(range(partitions), 0)
+            return {partition: self._next_offset(topic_id, partition) for partition in range(partitions)}
+
+    def close(self) -> None:
+        """Close the file. The log is as durable without it."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, _service_errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._topics.clear()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _find_topic(self, topic: str) -> tuple[int, int]:
+        if topic not in self._topics:
+            row = self._db.execute("SELECT id, partitions FROM topics WHERE name = ?", (topic,)).fetchone()
+            if row is None:
+                return 0, self._partitions
+            self._topics[topic] = (int(row[0]), int(row[1]))
+        return self._topics[topic]
+
+    def _ensure_topic(self, topic: str) -> tuple[int, int]:
+        topic_id, partitions = self._find_topic(topic)
+        if topic_id:
+            return topic_id, partitions
+        cursor = self._db.execute("INSERT INTO topics (name, partitions) VALUES (?, ?)", (topic, partitions))
+        for partition in range(partitions):
+            self._db.execute(
+                f"CREATE TABLE records_{cursor.lastrowid}_{partition} (at INTEGER PRIMARY KEY,"
+                " key BLOB NOT NULL, value BLOB NOT NULL, time_ms INTEGER NOT NULL)"
+            )
+        return self._find_topic(topic)
+
+    def _next_offset(self, topic_id: int, partition: int) -> int:
+        row = self._db.execute(f"SELECT max(at) FROM records_{topic_id}_{partition}").fetchone()
+        return 0 if row[0] is None else int(row[0]) + 1
+
+
+def _check_items(items: Sequence[tuple[bytes, bytes]]) -> None:
+    if len(items) > APPEND_ITEMS_MAX:
+        raise ServiceError(
+            "log_record", f"{len(items)} items in one append, wanted at most {APPEND_ITEMS_MAX}"
+        )
+    for key, value in items:
+        if len(key) > KEY_BYTES_MAX or len(value) > RECORD_BYTES_MAX:
+            raise ServiceError(
+                "log_record",
+                f"key of {len(key)} and value of {len(value)} bytes, "
+                f"wanted at most {KEY_BYTES_MAX} and {RECORD_BYTES_MAX}",
+            )
+
+
+def _open(path: Path | str, bytes_max: int) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    _to_wal(db)
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_autocheckpoint = 2000")
+    page_bytes = int(db.execute("PRAGMA page_size").fetchone()[0])
+    db.execute(f"PRAGMA max_page_count = {max(bytes_max // page_bytes, 16)}")
+    db.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        db.execute(statement)
+    db.execute("COMMIT")
+    return db
+
+
+def _to_wal(db: sqlite3.Connection) -> None:
+    """Turn WAL on. Here SQLite does not wait for other openers, whatever its busy timeout: so we do."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                return
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
+
+
+@contextmanager
+def _service_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        code = "log_full" if "full" in str(exc) else "log_failed"
+        raise ServiceError(code, f"{exc}, wanted a log that takes and gives records") from exc
