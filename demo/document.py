@@ -1,0 +1,80 @@
+"""The machine-readable result: one JSON document whose keys are a contract (issue: `lading demo --json`)."""
+
+from dataclasses import asdict
+from typing import Any
+
+from demo.outcome import LegOutcome, Outcome
+from lading import quantities
+from lading.batch import AnchorRecord, BatchRecord
+from lading.limits import ChannelLimits
+from lading.rules.words import describe
+from lading.settlement import Settlement
+from lading.totals import Totals
+from lading.verdict import Finding
+
+
+def leg_rows(outcome: Outcome, names: dict[bytes, str], evidence: dict[bytes, str]) -> list[dict[str, Any]]:
+    """`legs`: one row a leg, by begin. `names`: gateway id to name; `evidence`: leg id to path."""
+    return [_leg_row(leg, names, evidence) for leg in outcome.legs.values() if leg.verdicts]
+
+
+def _leg_row(leg: LegOutcome, names: dict[bytes, str], evidence: dict[bytes, str]) -> dict[str, Any]:
+    verdict = leg.verdicts[-1].verdict
+    assert leg.begin.limits is not None
+    limits = leg.begin.limits.by_channel
+    return {
+        "leg": verdict.leg_id.hex(),
+        "reference": leg.begin.reference,
+        "gateway": names[verdict.gateway_id],
+        "state": verdict.state,
+        "verdict": verdict.result,
+        "final": verdict.final,
+        "verdict_id": verdict.id.hex(),
+        "breaches": [_finding(f, limits) for f in verdict.findings if f.severity == "breach"],
+        "notices": [_finding(f, limits) for f in verdict.findings if f.severity == "notice"],
+        "totals": {str(channel): _totals(quantity, totals) for channel, quantity, totals in verdict.totals},
+        "evidence": evidence.get(verdict.leg_id),
+    }
+
+
+def _finding(finding: Finding, limits: dict[int, ChannelLimits] | Any) -> dict[str, Any]:
+    channel = None if finding.channel is None else limits.get(finding.channel)
+    row = asdict(finding)
+    row["frame_hashes"] = [frame_hash.hex() for frame_hash in finding.frame_hashes]
+    return row | {"text": describe(finding, channel)}
+
+
+def _totals(quantity: int, totals: Totals) -> dict[str, Any]:
+    return {"quantity": quantities.name(quantity), "unit": quantities.unit(quantity)} | asdict(totals)
+
+
+def anchor_row(anchor: AnchorRecord, batches: list[BatchRecord], readings: int) -> dict[str, Any]:
+    """One row of `anchors`."""
+    return {
+        "interval": anchor.interval,
+        "tx": anchor.tx_hash.hex(),
+        "gas_used": anchor.gas_used,
+        "frames": sum(batch.leaf.frame_count for batch in batches),
+        "readings": readings,
+        "state": anchor.state,
+        "super_root": anchor.super_root.hex(),
+        "block_number": anchor.block_number,
+        "block_time_ms": anchor.block_time_ms,
+    }
+
+
+def settlement_row(settlement: Settlement) -> dict[str, Any]:
+    """One row of `settlements`."""
+    return {
+        "agreement": settlement.agreement.hex(),
+        "leg": settlement.leg_id.hex(),
+        "kind": settlement.kind,
+        "amount": settlement.amount,
+        "tx": settlement.tx_hash.hex(),
+        "gas_used": settlement.gas_used,
+    }
+
+
+def dead_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """`dead_letters`: counts by code."""
+    return [{"code": code, "count": count} for code, count in sorted(outcome.dead_counts.items())]
