@@ -1,0 +1,389 @@
+"""A gateway: obeys signed orders, takes readings, cuts signed frames. All it must remember is in its outbox."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from edge.outbox import ChannelPosition, Outbox, Position
+from lading.assignment import BEGIN, Assignment, decode_payload, open_assignment
+from lading.batch import AnchorRecord
+from lading.cose import PublicKey, Signer, decode_sign1
+from lading.errors import LadingError, RejectedError, ServiceError
+from lading.fields import I32_MAX, I32_MIN, TIME_MS_MAX
+from lading.frame import (
+    CLOSED,
+    FRAME_READINGS_MAX,
+    NO_ANCHOR,
+    NO_LEG,
+    OPEN,
+    SALT_BYTES,
+    SPAN_MS_MAX,
+    Frame,
+    LegRef,
+    Run,
+    make_run,
+    seal,
+)
+from lading.limits import Limits
+from lading.names import tenant_id
+from lading.quantities import CLOCK, FLAGS_KNOWN
+from lading.totals import EMPTY, Reading, fold
+from lading.tree import sha256
+
+BYTES_MAX = 256 * 2**20
+INTERVAL_MAX = 2**63 - 1  # what SQLite stores
+
+FRAME_HEAD_BYTES, RUN_BYTES, READING_BYTES = 320, 256, 10  # upper bounds of what each adds to a frame
+
+
+class NewReading(NamedTuple):
+    """A value as the sensor gave it; the gateway numbers it and checks its time."""
+
+    channel: int
+    time_ms: int
+    value_milli: int
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A reading that was not taken, by its place in what was given."""
+
+    index: int
+    error: LadingError
+
+
+@dataclass(frozen=True)
+class Leg:
+    """The open leg."""
+
+    order: Assignment
+    limits: Limits
+
+
+def salt() -> bytes:
+    """A run's salt from the system."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+class Gateway:
+    """One gateway over its outbox.
+
+    `channels` are its sensors. `clock_floor_ms`: a clock that shows less was never set. `bytes_max` bounds the
+    frames that wait (docs/adr/0010-outbox-full.md).
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        signer: Signer,
+        operator: PublicKey,
+        tenant: str,
+        channels: Mapping[int, int],
+        *,
+        salts: Callable[[], bytes] = salt,
+        clock_floor_ms: int = 0,
+        bytes_max: int = BYTES_MAX,
+    ) -> None:
+        self.outbox = outbox
+        self.gateway_id = signer.public.gateway_id
+        self.refused_count = 0
+        self._signer = signer
+        self._operator = operator
+        self._tenant = tenant_id(tenant)
+        self._quantities = dict(channels)
+        self._salts = salts
+        self._clock_floor_ms = clock_floor_ms
+        self._bytes_max = bytes_max
+        self._position = Position()
+        self._channels: dict[int, ChannelPosition] = {}
+        self._pending: dict[int, list[Reading]] = {}
+        self._pending_count = 0
+        self._leg: Leg | None = None
+        self._load()
+
+    @property
+    def leg(self) -> Leg | None:
+        """The leg that is open now."""
+        return self._leg
+
+    @property
+    def frame_seq(self) -> int:
+        """The number of the next frame."""
+        return self._position.frame_seq
+
+    @property
+    def order_seq(self) -> int:
+        """The newest order obeyed; 0 before the first."""
+        return self._position.order_seq
+
+    @property
+    def anchor_interval(self) -> int:
+        """The newest anchor seen; 0 for none."""
+        return self._position.anchor.interval
+
+    @property
+    def pending_count(self) -> int:
+        """Readings that no frame has yet."""
+        return self._pending_count
+
+    def is_full(self) -> bool:
+        """True when not one more reading fits."""
+        return not self._fits(1)
+
+    # Readings
+
+    def take(self, channel: int, time_ms: int, value_milli: int, flags: int = 0) -> None:
+        """Keep one reading, durable on return. RejectedError says why it was not taken."""
+        for refused in self.take_all([NewReading(channel, time_ms, value_milli, flags)]):
+            raise refused.error
+
+    def take_all(self, readings: Sequence[NewReading]) -> list[Refused]:
+        """Keep readings in one transaction; what is not in the answer is durable.
+
+        A clock behind the channel's past, or below the floor, gives the reading the flag CLOCK and a time of
+        its own right after the past. When a frame has no more room, one is cut.
+        """
+        refused: list[Refused] = []
+        taken: list[tuple[int, int, Reading]] = []
+        for index, new in enumerate(readings):
+            try:
+                reading = self._stamp(new)
+                if not self._frame_holds(new.channel, reading):
+                    self._flush(taken, refused)
+                    self._cut(OPEN, new.time_ms)
+                    reading = self._stamp(new)
+                self._require_room()
+            except LadingError as exc:
+                refused.append(Refused(index, exc))
+                continue
+            self._append(new.channel, reading)
+            taken.append((index, new.channel, reading))
+        self._flush(taken, refused)
+        self.refused_count += len(refused)
+        return sorted(refused, key=lambda refusal: refusal.index)
+
+    def _stamp(self, new: NewReading) -> Reading:
+        """The reading as it will be framed, or RejectedError."""
+        channel, time_ms, value_milli, flags = new
+        if channel not in self._quantities:
+            raise RejectedError(
+                "channel_unknown", f"channel {channel}, wanted one of {sorted(self._quantities)}"
+            )
+        if self._leg is not None and channel not in self._leg.limits.by_channel:
+            raise RejectedError("channel_leg", f"channel {channel} is not in the leg's limits")
+        if not 0 <= time_ms <= TIME_MS_MAX:
+            raise RejectedError("reading_time", f"{time_ms} ms, wanted 0..{TIME_MS_MAX}")
+        if not I32_MIN <= value_milli <= I32_MAX:
+            raise RejectedError("reading_value", f"{value_milli}, wanted {I32_MIN}..{I32_MAX}")
+        if flags & ~FLAGS_KNOWN:
+            raise RejectedError("reading_flags", f"flags {flags:#x}, wanted within {FLAGS_KNOWN:#x}")
+        position = self._channels.get(channel, ChannelPosition())
+        if time_ms < self._clock_floor_ms or time_ms <= position.last_ms:
+            time_ms = self._placeholder_ms(position.last_ms, time_ms)
+            flags |= CLOCK
+        return Reading(position.next_seq, time_ms, value_milli, flags)
+
+    def _placeholder_ms(self, last_ms: int, time_ms: int) -> int:
+        """A time after the channel's past. An unset clock starts no earlier than the leg's order was issued."""
+        if time_ms >= self._clock_floor_ms:
+            return last_ms + 1
+        issued_ms = self._leg.order.issued_ms if self._leg else 0
+        return max(last_ms + 1, self._clock_floor_ms, issued_ms)
+
+    def _frame_holds(self, channel: int, reading: Reading) -> bool:
+        """Whether the readings that wait and this one go into one frame."""
+        first = self._pending.get(channel)
+        return self._pending_count < FRAME_READINGS_MAX and (
+            not first or reading.time_ms - first[0].time_ms <= SPAN_MS_MAX
+        )
+
+    def _append(self, channel: int, reading: Reading) -> None:
+        totals = self._channels.get(channel, ChannelPosition()).totals
+        self._channels[channel] = ChannelPosition(reading.seq + 1, reading.time_ms, totals)
+        self._pending.setdefault(channel, []).append(reading)
+        self._pending_count += 1
+
+    def _flush(self, taken: list[tuple[int, int, Reading]], refused: list[Refused]) -> None:
+        """Make what was taken durable; if the store cannot, all of it is refused and forgotten."""
+        if not taken:
+            return
+        try:
+            self.outbox.add((channel, reading) for _, channel, reading in taken)
+        except ServiceError as exc:
+            refused.extend(Refused(index, exc) for index, _, _ in taken)
+            self._load()
+        taken.clear()
+
+    # Frames
+
+    def cut(self, now_ms: int) -> Frame | None:
+        """A frame of what waits, in the outbox on return. None when idle with nothing to say, or without room."""
+        if not self._pending_count and (self._leg is None or not self._fits_frames(2)):
+            return None
+        return self._cut(OPEN, now_ms)
+
+    def _cut(self, state_in_leg: int, now_ms: int) -> Frame:
+        frame = self._frame(state_in_leg, now_ms)
+        channels = self._framed(frame)
+        position = self._after(frame)
+        self._commit(position, channels, [frame], may_use_reserve=False)
+        return frame
+
+    def _frame(self, state_in_leg: int, now_ms: int) -> Frame:
+        leg = NO_LEG
+        if self._leg:
+            leg = LegRef(state_in_leg, self._leg.order.leg_id, self._leg.limits.hash)
+        position = self._position
+        anchor = position.anchor if position.anchor_ms <= now_ms else NO_ANCHOR
+        runs = self._leg_runs(self._leg.limits) if self._leg else self._idle_runs()
+        return seal(self._signer, leg, position.frame_seq, position.previous_hash, now_ms, anchor, runs)
+
+    def _leg_runs(self, limits: Limits) -> list[Run]:
+        runs = []
+        for channel_limits in limits.channels:
+            channel = channel_limits.channel
+            position = self._channels.get(channel, ChannelPosition())
+            readings = self._pending.get(channel, [])
+            totals = fold(position.totals, channel_limits, readings)
+            first_seq = position.next_seq - len(readings)
+            runs.append(
+                make_run(channel, channel_limits.quantity, first_seq, self._salts(), readings, totals)
+            )
+        return runs
+
+    def _idle_runs(self) -> list[Run]:
+        return [
+            make_run(channel, self._quantities[channel], readings[0].seq, self._salts(), readings, EMPTY)
+            for channel, readings in sorted(self._pending.items())
+        ]
+
+    def _framed(self, frame: Frame) -> dict[int, ChannelPosition]:
+        """The channels' positions after a frame."""
+        totals = {run.record.channel: run.record.totals for run in frame.runs}
+        return {
+            channel: replace(position, totals=totals.get(channel, position.totals))
+            for channel, position in self._channels.items()
+        }
+
+    def _after(self, frame: Frame) -> Position:
+        return replace(self._position, frame_seq=frame.header.frame_seq + 1, previous_hash=frame.header.hash)
+
+    def _commit(
+        self,
+        position: Position,
+        channels: dict[int, ChannelPosition],
+        frames: Iterable[Frame],
+        *,
+        may_use_reserve: bool,
+    ) -> None:
+        rows = [(frame.header.frame_seq, frame.encode()) for frame in frames]
+        try:
+            self.outbox.commit(position, channels, rows, may_use_reserve=may_use_reserve)
+        except ServiceError:
+            self._load()
+            raise
+        self._position, self._channels = position, channels
+        self._pending, self._pending_count = {}, 0
+
+    # Orders
+
+    def obey(self, message: bytes, now_ms: int) -> bool:
+        """Begin or end a leg. False for the newest order again; RejectedError when it is not to be obeyed.
+
+        A closing frame comes first where a leg is open, and an idle frame where readings wait outside a leg.
+        ServiceError `outbox_full`, `disk_full`: later, when there is room.
+        """
+        order = open_assignment(message, self._operator)
+        payload, _ = decode_sign1(message)
+        if order.order_seq == self._position.order_seq and sha256(payload) == self._position.order_hash:
+            return False
+        self._check(order)
+        frames = []
+        if self._leg or self._pending_count:
+            frames = [self._frame(CLOSED, now_ms)]
+        leg = payload if order.action == BEGIN else None
+        position = self._after(frames[0]) if frames else self._position
+        position = replace(position, order_seq=order.order_seq, order_hash=sha256(payload), leg=leg)
+        channels = {n: replace(channel, totals=EMPTY) for n, channel in self._channels.items()}
+        self._commit(position, channels, frames, may_use_reserve=True)
+        self._leg = _leg(position.leg)
+        return True
+
+    def _check(self, order: Assignment) -> None:
+        if order.gateway != self.gateway_id:
+            raise RejectedError(
+                "order_gateway", f"for gateway {order.gateway.hex()}, this is {self.gateway_id.hex()}"
+            )
+        if order.tenant != self._tenant:
+            raise RejectedError(
+                "order_tenant", f"of tenant {order.tenant.hex()}, wanted {self._tenant.hex()}"
+            )
+        if order.order_seq <= self._position.order_seq:
+            raise RejectedError(
+                "order_old", f"order {order.order_seq}, the newest obeyed is {self._position.order_seq}"
+            )
+        if order.limits is None:
+            self._check_end(order)
+            return
+        for limits in order.limits.channels:
+            quantity = self._quantities.get(limits.channel, limits.quantity)
+            if quantity != limits.quantity:
+                raise RejectedError(
+                    "order_quantity",
+                    f"channel {limits.channel} measures {quantity}, the limits say {limits.quantity}",
+                )
+        if not self._fits_frames(2, readings=self._pending_count, runs=len(order.limits.channels)):
+            raise ServiceError("outbox_full", "no room for the new leg's closing frame yet")
+
+    def _check_end(self, order: Assignment) -> None:
+        if self._leg is None or order.leg_id != self._leg.order.leg_id:
+            raise RejectedError("order_leg", f"ends leg {order.leg_id.hex()}, which is not open")
+
+    def see_anchor(self, record: bytes) -> bool:
+        """Name the newest anchor in coming frames, as a lower bound of their time. False if it is not newer."""
+        anchor = AnchorRecord.decode(record)
+        if anchor.state == "pending" or not self._position.anchor.interval <= anchor.interval <= INTERVAL_MAX:
+            return False
+        seen = type(NO_ANCHOR)(anchor.interval, anchor.block_hash)
+        if seen == self._position.anchor:
+            return False
+        position = replace(self._position, anchor=seen, anchor_ms=anchor.block_time_ms)
+        self.outbox.move(position)
+        self._position = position
+        return True
+
+    # Room
+
+    def _require_room(self) -> None:
+        if not self._fits(1):
+            raise RejectedError(
+                "outbox_full",
+                f"{self.outbox.waiting.count} frames of {self.outbox.waiting.bytes} bytes wait, wanted at most "
+                f"{self._bytes_max} with the readings and the closing frame",
+            )
+
+    def _fits(self, readings: int) -> bool:
+        """Room for the frame of what waits and `readings` more, and for an empty closing frame after it."""
+        return self._fits_frames(2, readings=self._pending_count + readings)
+
+    def _fits_frames(self, count: int, *, readings: int = 0, runs: int = 0) -> bool:
+        if self._leg:
+            runs = max(runs, len(self._leg.limits.channels))
+        frame_bytes = FRAME_HEAD_BYTES + RUN_BYTES * max(runs, len(self._quantities))
+        return self.outbox.waiting.bytes + count * frame_bytes + READING_BYTES * readings <= self._bytes_max
+
+    def _load(self) -> None:
+        snapshot = self.outbox.load()
+        self._position, self._channels, self._pending = snapshot.position, snapshot.channels, snapshot.pending
+        self._pending_count = sum(len(readings) for readings in self._pending.values())
+        self._leg = _leg(self._position.leg)
+
+
+def _leg(payload: bytes | None) -> Leg | None:
+    if payload is None:
+        return None
+    order = decode_payload(payload)
+    assert order.limits is not None
+    return Leg(order, order.limits)

@@ -1,0 +1,260 @@
+"""One MQTT connection: paho under events that the caller takes in its own thread. Memory is bounded throughout."""
+
+import ssl
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from lading.errors import ServiceError
+
+EVENTS_MAX = 256
+KEEPALIVE_S = 60
+RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 60
+RECEIVE_MAX = 16
+SESSION_S = 7 * 86_400  # how long a broker keeps orders for a gateway that is away
+OUTGOING_MAX = 64
+UNSUPPORTED_VERSION = 132
+CONNACK_S_MAX = 5.0  # a broker that knows 3.1.1 alone may misread a CONNECT of MQTT 5 and say nothing
+SILENT_CONNECTS_MAX = 3
+NO_SUBSCRIBERS = 16
+
+Protocol = Literal["auto", "5", "3.1.1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The broker accepted the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The connection is gone, or was refused; paho goes on trying."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """A PUBACK. `taken` is False when its reason code says that the message went nowhere."""
+
+    mid: int
+    taken: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A message. `Link.ack` it once what it caused is durable."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+
+
+Event = Up | Down | Acked | Came
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and what it wants to see. Without `ca` the connection is not encrypted."""
+
+    host: str
+    port: int
+    protocol: Protocol = "auto"
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    user: str | None = None
+    password: str | None = None
+
+
+class Link:
+    """A client that reconnects by itself; MQTT 5, or 3.1.1 where the broker refuses that."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        subscriptions: tuple[str, ...],
+        will: tuple[str, bytes] | None = None,
+        in_flight_max: int = 8,
+    ) -> None:
+        self._broker = broker
+        self._client_id = client_id
+        self._subscriptions = subscriptions
+        self._will = will
+        self._in_flight_max = in_flight_max
+        self._events: deque[Event] = deque()
+        self._version = 4 if broker.protocol == "3.1.1" else 5
+        self._must_fall_back = False
+        self._opened_s: float | None = None  # when a connection opened that no CONNACK has come for
+        self._silent_count = 0
+        self._client: paho.Client | None = None
+        self._woken = threading.Event()
+        self.is_up = False
+        self.dropped_count = 0
+
+    def start(self) -> None:
+        """Connect in the background; no error when the broker is away."""
+        self._client = client = self._make()
+        try:
+            client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S, **self._session())
+        except ValueError as exc:
+            raise ServiceError("broker", f"{self._broker.host}:{self._broker.port}: {exc}") from exc
+        client.loop_start()
+
+    def stop(self) -> None:
+        """Say goodbye and forget what is under way."""
+        if self._client is None:
+            return
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._client = None
+        self.is_up = False
+        self._opened_s, self._silent_count = None, 0
+        self._events.clear()
+
+    def events(self) -> list[Event]:
+        """What has happened since the last call, in order."""
+        if self._must_fall_back or self._is_misunderstood():
+            self._fall_back()
+        found: list[Event] = []
+        while self._events and len(found) < EVENTS_MAX:
+            found.append(self._events.popleft())
+        return found
+
+    def wait(self, limit_s: float) -> None:
+        """Until something happens, but no longer than the limit."""
+        self._woken.wait(limit_s)
+        self._woken.clear()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
+        """Send with QoS 1: the message's number, or None while the link is down. paho resends after a reconnect."""
+        if self._client is None or not self.is_up:
+            return None
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            return None
+        return info.mid
+
+    def ack(self, event: Came) -> None:
+        """Tell the broker that a message need not come again."""
+        if self._client is not None and event.qos:
+            self._client.ack(event.mid, event.qos)
+
+    def _make(self) -> paho.Client:
+        five = self._version == 5
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=None if five else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
+        client.max_inflight_messages_set(self._in_flight_max)
+        client.max_queued_messages_set(OUTGOING_MAX)
+        if self._will:
+            client.will_set(*self._will, qos=1, retain=True)
+        if self._broker.user is not None:
+            client.username_pw_set(self._broker.user, self._broker.password)
+        if self._broker.ca is not None:
+            _encrypt(client, self._broker)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_socket_open = self._on_socket_open
+        client.on_publish, client.on_message = self._on_publish, self._on_message
+        return client
+
+    def _session(self) -> dict[str, Any]:
+        if self._version != 5:
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_S
+        properties.ReceiveMaximum = RECEIVE_MAX
+        return {"clean_start": False, "properties": properties}
+
+    def _is_misunderstood(self) -> bool:
+        if self._version != 5 or self._broker.protocol != "auto" or self._opened_s is None:
+            return False
+        return self._silent_count >= SILENT_CONNECTS_MAX or time.monotonic() - self._opened_s > CONNACK_S_MAX
+
+    def _fall_back(self) -> None:
+        self._must_fall_back = False
+        self.stop()
+        self._version = 4
+        self.start()
+
+    # paho calls these in its own thread: they only note what happened.
+
+    def _on_socket_open(self, _client: paho.Client, _data: Any, _socket: Any) -> None:
+        self._opened_s = time.monotonic()
+        self._silent_count += 1
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _data: Any,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        self._opened_s, self._silent_count = None, 0
+        if reason.is_failure:
+            if reason.value == UNSUPPORTED_VERSION and self._version == 5 and self._broker.protocol == "auto":
+                self._must_fall_back = True
+            self._note(Down(str(reason)))
+            return
+        for topic in self._subscriptions:
+            client.subscribe(topic, qos=1)
+        self.is_up = True
+        self._note(Up())
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        _flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        if self.is_up:
+            self._note(Down(str(reason)))
+        self.is_up = False
+
+    def _on_publish(
+        self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _more: Properties
+    ) -> None:
+        taken = not reason.is_failure and reason.value != NO_SUBSCRIBERS
+        self._events.append(Acked(mid, taken, str(reason)))
+        self._woken.set()
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self._note(Came(message.topic, bytes(message.payload), message.mid, message.qos))
+
+    def _note(self, event: Event) -> None:
+        """Drop what nobody takes: an order that is not acknowledged comes again with the next connection."""
+        if len(self._events) < EVENTS_MAX:
+            self._events.append(event)
+            self._woken.set()
+        else:
+            self.dropped_count += 1
+
+
+def _encrypt(client: paho.Client, broker: Broker) -> None:
+    try:
+        context = ssl.create_default_context(cafile=str(broker.ca))
+        if broker.certificate is not None:
+            context.load_cert_chain(broker.certificate, broker.key)
+    except (OSError, ssl.SSLError) as exc:
+        raise ServiceError("broker", f"TLS files of {broker.host}: {exc}") from exc
+    client.tls_set_context(context)

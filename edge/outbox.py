@@ -1,0 +1,300 @@
+"""What a gateway must not forget, in one SQLite file: position, leg, readings not yet framed, frames not yet taken.
+
+Every change is one transaction, durable on return (WAL, synchronous=FULL). Disk use is bounded: `bytes_max` for
+frames (docs/adr/0010-outbox-full.md) and a few MiB for SQLite itself.
+"""
+
+import fcntl
+import os
+import sqlite3
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lading.errors import ServiceError
+from lading.frame import NO_ANCHOR, AnchorSeen
+from lading.totals import EMPTY, Reading, Totals
+from lading.tree import ZERO_HASH
+
+SCHEMA_VERSION = 1
+RESERVE_BYTES = 8 * 2**20
+FRAMES_REMOVED_MAX = 1024
+LOCK_WAIT_MS = 5000
+
+_PENDING = struct.Struct(">HQQiH")
+_SCHEMA = """
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), gateway BLOB NOT NULL,
+    frame_seq INTEGER NOT NULL, previous BLOB NOT NULL, order_seq BLOB NOT NULL, order_hash BLOB NOT NULL,
+    leg BLOB, anchor_interval INTEGER NOT NULL, anchor_hash BLOB NOT NULL, anchor_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE channels (
+    channel INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL, last_ms INTEGER NOT NULL, totals BLOB NOT NULL) STRICT;
+CREATE TABLE pending (id INTEGER PRIMARY KEY, readings BLOB NOT NULL) STRICT;
+CREATE TABLE frames (frame_seq INTEGER PRIMARY KEY, frame BLOB NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the chain of frames stands. `leg` is the payload of the begin order that is being obeyed."""
+
+    frame_seq: int = 0
+    previous_hash: bytes = ZERO_HASH
+    order_seq: int = 0
+    order_hash: bytes = ZERO_HASH
+    leg: bytes | None = None
+    anchor: AnchorSeen = NO_ANCHOR
+    anchor_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPosition:
+    """Next sequence number, time of the last reading (-1: none yet), totals of the leg as framed so far."""
+
+    next_seq: int = 0
+    last_ms: int = -1
+    totals: Totals = EMPTY
+
+
+@dataclass
+class Snapshot:
+    """All that is stored, but the frames."""
+
+    position: Position
+    channels: dict[int, ChannelPosition] = field(default_factory=dict)
+    pending: dict[int, list[Reading]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Frames that no PUBACK has come for."""
+
+    count: int
+    bytes: int
+
+
+class Outbox:
+    """One gateway's file. One process at a time: two would sign two different frames with one number."""
+
+    def __init__(self, path: Path, gateway_id: bytes) -> None:
+        self._path = path
+        self._reserve = path.with_name(path.name + ".reserve")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(path.with_name(path.name + ".lock"))
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)
+            self._prepare(gateway_id)
+            count, total = self._db.execute("SELECT count(*), total(length(frame)) FROM frames").fetchone()
+        except sqlite3.Error as exc:
+            os.close(self._lock)
+            raise _service_error(path, exc) from exc
+        self.waiting = Waiting(count, int(total))
+        self._keep_reserve()
+
+    def close(self) -> None:
+        """Give the file to whoever comes next."""
+        self._db.close()
+        os.close(self._lock)
+
+    def load(self) -> Snapshot:
+        """What is stored, with the readings not yet framed counted into the channels' positions."""
+        row = self._db.execute(
+            "SELECT frame_seq, previous, order_seq, order_hash, leg, anchor_interval, anchor_hash, anchor_ms FROM state"
+        ).fetchone()
+        seq, previous, order_seq, order_hash, leg, interval, anchor_hash, anchor_ms = row
+        anchor = AnchorSeen(interval, anchor_hash)
+        position = Position(seq, previous, int.from_bytes(order_seq), order_hash, leg, anchor, anchor_ms)
+        channels = {
+            channel: ChannelPosition(next_seq, last_ms, Totals.decode(totals))
+            for channel, next_seq, last_ms, totals in self._db.execute("SELECT * FROM channels")
+        }
+        pending: dict[int, list[Reading]] = {}
+        for (blob,) in self._db.execute("SELECT readings FROM pending ORDER BY id"):
+            for channel, *values in _PENDING.iter_unpack(blob):
+                pending.setdefault(channel, []).append(Reading(*values))
+        for channel, readings in pending.items():
+            totals = channels.get(channel, ChannelPosition()).totals
+            channels[channel] = ChannelPosition(readings[-1].seq + 1, readings[-1].time_ms, totals)
+        return Snapshot(position, channels, pending)
+
+    def add(self, readings: Iterable[tuple[int, Reading]]) -> None:
+        """Keep readings, by channel, that are not framed yet."""
+        blob = b"".join(_PENDING.pack(channel, *reading) for channel, reading in readings)
+        self._write(
+            lambda: self._db.execute("INSERT INTO pending (readings) VALUES (?)", (blob,)),
+            may_use_reserve=False,
+        )
+
+    def commit(
+        self,
+        position: Position,
+        channels: dict[int, ChannelPosition],
+        frames: Sequence[tuple[int, bytes]],
+        *,
+        may_use_reserve: bool,
+    ) -> None:
+        """Frames, the position after them and the channels' positions, all or nothing; no reading is pending then."""
+
+        def write() -> None:
+            self._db.executemany("INSERT INTO frames VALUES (?, ?)", frames)
+            self._db.execute("DELETE FROM pending")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO channels VALUES (?, ?, ?, ?)",
+                [(n, c.next_seq, c.last_ms, c.totals.encode()) for n, c in channels.items()],
+            )
+            self._save(position)
+
+        self._write(write, may_use_reserve=may_use_reserve)
+        self._count(len(frames), sum(len(frame) for _, frame in frames))
+
+    def move(self, position: Position) -> None:
+        """Change the position alone: an anchor was seen."""
+        self._write(lambda: self._save(position), may_use_reserve=True)
+
+    def frames_after(self, frame_seq: int, count_max: int) -> list[tuple[int, bytes]]:
+        """The oldest frames waiting with a greater number than `frame_seq` (-1: from the oldest on)."""
+        query = "SELECT frame_seq, frame FROM frames WHERE frame_seq > ? ORDER BY frame_seq LIMIT ?"
+        return self._db.execute(query, (frame_seq, count_max)).fetchall()
+
+    def remove(self, frame_seqs: Sequence[int]) -> None:
+        """Forget frames that the broker has acknowledged. Works on a full disk too."""
+        for at in range(0, len(frame_seqs), FRAMES_REMOVED_MAX):
+            self._remove(frame_seqs[at : at + FRAMES_REMOVED_MAX])
+        if not self._reserve.exists():
+            self._keep_reserve()
+
+    def _remove(self, frame_seqs: Sequence[int]) -> None:
+        marks = ",".join("?" * len(frame_seqs))
+        found = self._db.execute(
+            f"SELECT count(*), total(length(frame)) FROM frames WHERE frame_seq IN ({marks})", frame_seqs
+        ).fetchone()
+        delete = f"DELETE FROM frames WHERE frame_seq IN ({marks})"
+        self._write(lambda: self._db.execute(delete, frame_seqs), may_use_reserve=True)
+        self._count(-found[0], -int(found[1]))
+
+    def _count(self, count: int, size: int) -> None:
+        self.waiting = Waiting(self.waiting.count + count, self.waiting.bytes + size)
+
+    def _save(self, p: Position) -> None:
+        self._db.execute(
+            "UPDATE state SET frame_seq = ?, previous = ?, order_seq = ?, order_hash = ?, leg = ?,"
+            " anchor_interval = ?, anchor_hash = ?, anchor_ms = ?",
+            (
+                p.frame_seq,
+                p.previous_hash,
+                p.order_seq.to_bytes(8),
+                p.order_hash,
+                p.leg,
+                *p.anchor,
+                p.anchor_ms,
+            ),
+        )
+
+    def _write(self, change: Callable[[], object], *, may_use_reserve: bool) -> None:
+        """One transaction. On a full disk the reserve file makes room once, for what must not fail."""
+        try:
+            with self._transaction():
+                change()
+        except ServiceError as exc:
+            if exc.code != "disk_full" or not may_use_reserve or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            with self._transaction():
+                change()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as exc:
+            if self._db.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+            if isinstance(exc, sqlite3.Error):
+                raise _service_error(self._path, exc) from exc
+            raise
+
+    def _prepare(self, gateway_id: bytes) -> None:
+        db = self._db
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA journal_size_limit = {RESERVE_BYTES}")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            with self._transaction():
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    db.execute(statement)
+                db.execute(
+                    "INSERT INTO state VALUES (1, ?, 0, ?, ?, ?, NULL, 0, ?, 0)",
+                    (gateway_id, ZERO_HASH, bytes(8), ZERO_HASH, ZERO_HASH),
+                )
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise ServiceError(
+                "outbox_version", f"{self._path} has version {version}, wanted {SCHEMA_VERSION}"
+            )
+        (owner,) = db.execute("SELECT gateway FROM state").fetchone()
+        if owner != gateway_id:
+            raise ServiceError(
+                "outbox_key", f"{self._path} is of gateway {owner.hex()}, the key's is {gateway_id.hex()}"
+            )
+
+    def _keep_reserve(self) -> None:
+        """Hold real blocks that a full disk can be relieved with, as long as the disk has four times as much."""
+        disk = os.statvfs(self._path.parent)
+        if self._reserve.exists() or disk.f_bavail * disk.f_frsize < 4 * RESERVE_BYTES:
+            return
+        partial = self._reserve.with_suffix(".partial")
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, RESERVE_BYTES)
+            partial.rename(self._reserve)
+        except OSError:
+            partial.unlink()
+        finally:
+            os.close(handle)
+
+
+def read_summary(path: Path) -> dict[str, int | str | None]:
+    """What an outbox holds, read beside the process that uses it: for `lading edge status`."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        row = db.execute(
+            "SELECT gateway, frame_seq, order_seq, leg IS NOT NULL, anchor_interval FROM state"
+        ).fetchone()
+        count, total = db.execute("SELECT count(*), total(length(frame)) FROM frames").fetchone()
+        pending = db.execute("SELECT total(length(readings)) FROM pending").fetchone()[0]
+        db.close()
+    except sqlite3.Error as exc:
+        raise _service_error(path, exc) from exc
+    return {
+        "gateway": row[0].hex(),
+        "frame_seq_next": row[1],
+        "order_seq": int.from_bytes(row[2]),
+        "leg": "open" if row[3] else "idle",
+        "anchor_interval": row[4],
+        "frames_waiting": count,
+        "frames_waiting_bytes": int(total),
+        "readings_pending": int(pending) // _PENDING.size,
+    }
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(handle)
+        raise ServiceError("outbox_locked", f"{path}: another process runs this gateway") from exc
+    return handle
+
+
+def _service_error(path: Path, exc: sqlite3.Error) -> ServiceError:
+    code = getattr(exc, "sqlite_errorname", "")
+    if code == "SQLITE_FULL":
+        return ServiceError("disk_full", f"{path}: no space left")
+    return ServiceError("outbox", f"{path}: {exc} ({code})")

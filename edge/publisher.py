@@ -1,0 +1,201 @@
+"""Carries an outbox to the broker and orders back: in order, few in flight, removed on PUBACK alone."""
+
+import json
+import time
+from collections.abc import Callable
+
+from edge.gateway import Gateway
+from edge.link import Acked, Broker, Came, Down, Event, Link, Up
+from lading.assignment import ASSIGNMENT_BYTES_MAX
+from lading.batch import ANCHOR_RECORD_BYTES_MAX
+from lading.errors import LadingError, MalformedError, ServiceError
+from lading.topics import anchors_topic, gateway_topic
+
+IN_FLIGHT_MAX = 8
+RETRY_S = 5.0
+STATUS_EVERY_S = 60.0
+POLL_S = 0.05
+
+
+class Publisher:
+    """One gateway's link. `step` does all the work in the caller's thread; `start` and `stop` stand for the link.
+
+    A frame is never sent again while its first sending is under way; after a crash or a restart it is, and whoever
+    reads drops what it has (by gateway and frame_seq).
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        tenant: str,
+        broker: Broker,
+        *,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        note: Callable[[str, LadingError], None] = lambda what, exc: None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        hexadecimal = gateway.gateway_id.hex()
+        self._gateway = gateway
+        self._topic = gateway_topic(tenant, gateway.gateway_id, "frames")
+        self._status_topic = gateway_topic(tenant, gateway.gateway_id, "status")
+        self._orders_topic = gateway_topic(tenant, gateway.gateway_id, "assignment")
+        self._anchors_topic = anchors_topic(tenant)
+        will = (self._status_topic, json.dumps({"state": "offline", "gateway": hexadecimal}).encode())
+        topics = (self._orders_topic, self._anchors_topic)
+        self._link = Link(broker, f"lading-edge-{hexadecimal[:16]}", topics, will, in_flight_max + 2)
+        self._in_flight_max = in_flight_max
+        self._in_flight: dict[int, int] = {}  # message number: frame_seq
+        self._sent_seq = -1
+        self._rewind_s: float | None = None
+        self._orders: dict[bytes, Came] = {}  # those for which there was no room yet
+        self._note = note
+        self._monotonic_s = monotonic_s
+        self._status_due_s = 0.0
+        self._status_mid: int | None = None
+
+    def start(self) -> None:
+        """Connect in the background and go on where the outbox stands."""
+        self._forget()
+        self._link.start()
+
+    def stop(self, now_ms: int = 0) -> None:
+        """Disconnect; frames without PUBACK stay in the outbox. With a time, say so in the retained status."""
+        if now_ms and self._link.is_up:
+            self._say_status("offline", now_ms)
+            self._wait_status()
+        self._link.stop()
+        self._forget()
+
+    @property
+    def is_up(self) -> bool:
+        """True while the broker is reachable."""
+        return self._link.is_up
+
+    def wait(self, limit_s: float) -> None:
+        """Until the link has something for `step`, but no longer than the limit."""
+        self._link.wait(limit_s)
+
+    def step(self, now_ms: int) -> int:
+        """Take what came, publish what waits; how many frames the broker has newly acknowledged."""
+        acked: list[int] = []
+        for event in self._link.events():
+            self._handle(event, acked, now_ms)
+        if acked:
+            self._gateway.outbox.remove(acked)
+        for came in list(self._orders.values()):
+            self._obey(came, now_ms)
+        self.publish_pending()
+        self._keep_status(now_ms)
+        return len(acked)
+
+    def publish_pending(self) -> None:
+        """Send the oldest frames not yet under way, as many as may be."""
+        if self._rewind_s is not None:
+            if self._in_flight or self._monotonic_s() < self._rewind_s:
+                return
+            self._rewind_s, self._sent_seq = None, -1
+        room = self._in_flight_max - len(self._in_flight)
+        if room <= 0 or not self._link.is_up or self._gateway.frame_seq - 1 <= self._sent_seq:
+            return
+        for frame_seq, frame in self._gateway.outbox.frames_after(self._sent_seq, room):
+            mid = self._link.publish(self._topic, frame)
+            if mid is None:
+                return
+            self._in_flight[mid] = frame_seq
+            self._sent_seq = frame_seq
+
+    def wait_acked(self, limit_s: float, now_ms: int) -> bool:
+        """Step until the outbox is empty; False if it is not within the limit."""
+        end_s = self._monotonic_s() + limit_s
+        while self._gateway.outbox.waiting.count:
+            if not self.step(now_ms) and self._monotonic_s() >= end_s:
+                return False
+            self._link.wait(POLL_S)
+        return True
+
+    def _handle(self, event: Event, acked: list[int], now_ms: int) -> None:
+        match event:
+            case Acked(mid=mid) if mid == self._status_mid:
+                self._status_mid = None
+            case Acked(mid=mid, taken=taken, reason=reason) if mid in self._in_flight:
+                frame_seq = self._in_flight.pop(mid)
+                if taken:
+                    acked.append(frame_seq)
+                else:
+                    self._rewind_s = self._monotonic_s() + RETRY_S
+                    self._note("frame_not_taken", ServiceError("puback", f"frame {frame_seq}: {reason}"))
+            case Came(topic=topic) if topic == self._orders_topic:
+                self._obey(event, now_ms)
+            case Came():
+                self._see_anchor(event)
+            case Up():
+                self._status_due_s = 0.0
+            case Down(reason=reason):
+                self._note("link_down", ServiceError("broker", reason))
+
+    def _obey(self, came: Came, now_ms: int) -> None:
+        """Obey an order; one for which there is no room yet stays, unacknowledged, for the next step."""
+        self._orders.pop(came.payload, None)
+        try:
+            self._require_size(came, ASSIGNMENT_BYTES_MAX)
+            self._gateway.obey(came.payload, now_ms)
+        except ServiceError:
+            self._orders = {came.payload: came}
+            return
+        except LadingError as exc:
+            self._note("order_refused", exc)
+        self._link.ack(came)
+
+    def _see_anchor(self, came: Came) -> None:
+        try:
+            self._require_size(came, ANCHOR_RECORD_BYTES_MAX)
+            self._gateway.see_anchor(came.payload)
+        except LadingError as exc:
+            self._note("anchor_refused", exc)
+        self._link.ack(came)
+
+    @staticmethod
+    def _require_size(came: Came, bytes_max: int) -> None:
+        if len(came.payload) > bytes_max:
+            raise MalformedError(
+                "message_size", f"{len(came.payload)} bytes on {came.topic}, wanted at most {bytes_max}"
+            )
+
+    def _keep_status(self, now_ms: int) -> None:
+        if self._link.is_up and self._status_mid is None and self._monotonic_s() >= self._status_due_s:
+            self._say_status("online", now_ms)
+            self._status_due_s = self._monotonic_s() + STATUS_EVERY_S
+
+    def _say_status(self, state: str, now_ms: int) -> None:
+        gateway = self._gateway
+        status = {
+            "state": state,
+            "gateway": gateway.gateway_id.hex(),
+            "time_ms": now_ms,
+            "frame_seq_next": gateway.frame_seq,
+            "leg": gateway.leg.order.leg_id.hex() if gateway.leg else None,
+            "order_seq": gateway.order_seq,
+            "anchor_interval": gateway.anchor_interval,
+            "frames_waiting": gateway.outbox.waiting.count,
+            "frames_waiting_bytes": gateway.outbox.waiting.bytes,
+            "readings_pending": gateway.pending_count,
+            "readings_refused": gateway.refused_count,
+            "outbox_full": gateway.is_full(),
+        }
+        self._status_mid = self._link.publish(self._status_topic, json.dumps(status).encode(), retain=True)
+
+    def _wait_status(self, limit_s: float = 2.0) -> None:
+        end_s = self._monotonic_s() + limit_s
+        acked: list[int] = []
+        while self._status_mid is not None and self._monotonic_s() < end_s:
+            for event in self._link.events():
+                if isinstance(event, Acked):
+                    self._handle(event, acked, 0)
+            self._link.wait(POLL_S)
+        self._gateway.outbox.remove(acked)
+
+    def _forget(self) -> None:
+        self._in_flight.clear()
+        self._orders.clear()
+        self._sent_seq, self._rewind_s = -1, None
+        self._status_mid, self._status_due_s = None, 0.0
