@@ -1,0 +1,236 @@
+"""The stage's driver: cuts intervals, writes their batches to the log, anchors them, follows the anchors.
+
+The log decides what an interval is: once its batch records are there, their positions, roots and transaction intent
+follow from them. Everything before that write may be lost and is done again; everything after it is repeated as it
+was. The index and the outbox can be lost too: the index is rebuilt from the log, and the registry takes an interval
+only once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from anchoring.batches import INTERVAL_FRAMES_MAX, BatchedFrame, batched_frame, roll, super_root
+from anchoring.index import Index
+from anchoring.registry import Registry
+from lading import topics
+from lading.batch import AnchorRecord, AnchorState, BatchRecord
+from lading.batchlog import TenantOf, records_between
+from lading.chain import RevertedError
+from lading.errors import ServiceError
+from lading.log import Log
+from lading.sending import IS_FINALIZED, IS_SAFE, MINED, REVERTED, Sender
+from lading.tree import ZERO_HASH
+
+READ_RECORDS = 10_000
+_STATES: dict[str, AnchorState] = {MINED: "mined", IS_SAFE: "safe", IS_FINALIZED: "finalized"}
+
+Announce = Callable[[AnchorRecord, list[str]], None]
+
+
+class Anchoring:
+    """One process anchors: it holds the only sender of the anchoring key.
+
+    `announce(anchor, tenants)` is given the newest finalized anchor, at the start and whenever there is a newer one.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        registry: Registry,
+        sender: Sender,
+        index: Index,
+        tenant_of: TenantOf,
+        interval_ms: int,
+        frames_max: int,
+        announce: Announce | None = None,
+    ) -> None:
+        assert 1 <= frames_max <= INTERVAL_FRAMES_MAX
+        self.index = index
+        self._log = log
+        self._registry = registry
+        self._sender = sender
+        self._tenant_of = tenant_of
+        self._interval_ms = interval_ms
+        self._frames_max = frames_max
+        self._announce = announce
+        self._announced = 0
+
+    def step(self, now_ms: int) -> list[AnchorRecord]:
+        """Cut if due, send, follow; the anchor records that were written."""
+        self._catch_up()
+        while self._is_due(now_ms):
+            self._cut(now_ms)
+        self._queue_next()
+        self._sender.step(now_ms)
+        written = self._report()
+        self._tell()
+        return written
+
+    # Intervals
+
+    def _is_due(self, now_ms: int) -> bool:
+        waiting = sum(last - first + 1 for first, last in self._uncut().values())
+        cut_ms = self.index.cut_ms()
+        is_time = cut_ms is None or now_ms - cut_ms >= self._interval_ms
+        return waiting >= self._frames_max or (waiting > 0 and is_time)
+
+    def _uncut(self) -> dict[int, tuple[int, int]]:
+        """Frames in no interval yet: partition → (first, last)."""
+        taken = self.index.positions(topics.FRAMES)
+        ends = self._log.end(topics.FRAMES)
+        return {
+            partition: (taken.get(partition, 0), end - 1)
+            for partition, end in sorted(ends.items())
+            if end > taken.get(partition, 0)
+        }
+
+    def _cut(self, now_ms: int) -> None:
+        """Write the next interval's batch records, then take them into the index."""
+        ranges = _at_most(self._frames_max, self._uncut())
+        frames = self._frames(ranges)
+        positions = tuple((partition, first, last) for partition, (first, last) in sorted(ranges.items()))
+        heads = {name: self.index.head(name) for name in {frame.tenant_name for frame in frames}}
+        records = roll(self.index.interval_last() + 1, positions, frames, heads)
+        self._log.append(topics.BATCHES, [(record.leaf.tenant, record.encode()) for record in records])
+        self.index.set_cut_ms(now_ms)
+        self._take_intervals(frames)
+
+    def _frames(self, ranges: Mapping[int, tuple[int, int]]) -> list[BatchedFrame]:
+        found = records_between(self._log, topics.FRAMES, ranges)
+        return [batched_frame(self._tenant_of(record.key), record.value) for record in found]
+
+    def _catch_up(self) -> None:
+        """Take in what the log has and the index has not: after a crash, or with a new index."""
+        self._take_intervals(None)
+        self._take_anchors()
+
+    def _take_intervals(self, frames: Sequence[BatchedFrame] | None) -> None:
+        """`frames`: those of the one interval that was just cut; None: read them back."""
+        start = self.index.positions(topics.BATCHES)
+        found = self._log.read(topics.BATCHES, start, READ_RECORDS)
+        while found:
+            decoded = sorted(((BatchRecord.decode(r.value), r) for r in found), key=lambda e: _order(e[0]))
+            position = dict(start)
+            for interval, group in groupby(decoded, key=lambda entry: entry[0].interval):
+                entries = list(group)
+                records = [record for record, _ in entries]
+                if len(records) < records[0].batch_count:
+                    break  # the read ended within it
+                for _, record in entries:
+                    position[record.partition] = max(position.get(record.partition, 0), record.offset + 1)
+                self._check_next(interval, records)
+                ranges = {partition: (first, last) for partition, first, last in records[0].positions}
+                self.index.add_interval(records, frames or self._frames(ranges), position)
+            if position == start:
+                raise ServiceError("batch_log", f"interval {decoded[0][0].interval} is incomplete in the log")
+            start = position
+            found = self._log.read(topics.BATCHES, start, READ_RECORDS)
+
+    def _check_next(self, interval: int, records: Sequence[BatchRecord]) -> None:
+        """Two processes that cut at once would show here: nothing is anchored from such a log."""
+        taken = self.index.positions(topics.FRAMES)
+        expected = self.index.interval_last() + 1
+        is_next = all(first == taken.get(partition, 0) for partition, first, _ in records[0].positions)
+        if interval != expected or not is_next:
+            raise ServiceError(
+                "batch_log", f"interval {interval} at {records[0].positions}, wanted {expected} after {taken}"
+            )
+
+    # The chain
+
+    def _queue_next(self) -> None:
+        """Queue the first interval whose transaction is not on its way, once the one before it is mined."""
+        for interval in self.index.unfinished():
+            intent = self._sender.newest(_purpose(interval))
+            if intent is None or (intent.state == REVERTED and intent.closed):
+                if not self._queue(interval):
+                    return
+            elif intent.state not in _STATES:
+                return
+
+    def _queue(self, interval: int) -> bool:
+        """Whether the interval is on the chain already: sent from an outbox that was lost."""
+        records = self.index.batches(interval)
+        data = self._registry.anchor_call(interval, super_root(records), records)
+        try:
+            self._sender.attempt(_purpose(interval), self._registry.address, data)
+        except RevertedError as exc:
+            if not self._registry.has(interval, super_root(records), len(records)):
+                raise ServiceError(
+                    "anchor_refused", f"interval {interval}: {self._registry.named(exc)}"
+                ) from exc
+            return True
+        return False
+
+    def _report(self) -> list[AnchorRecord]:
+        """Write the anchor records that have changed."""
+        changed = []
+        for interval in self.index.unfinished():
+            record = self._record(interval)
+            if record is not None and record != self.index.anchor(interval):
+                changed.append(record)
+        self._log.append(topics.ANCHORS, [(r.interval.to_bytes(8, "big"), r.encode()) for r in changed])
+        self._take_anchors()
+        return changed
+
+    def _record(self, interval: int) -> AnchorRecord | None:
+        intent = self._sender.newest(_purpose(interval))
+        if intent is None:
+            return self._registry.find(interval)
+        records = self.index.batches(interval)
+        pending = AnchorRecord(
+            interval,
+            super_root(records),
+            len(records),
+            self._sender.chain.chain_id,
+            self._registry.address,
+            intent.tx_hash,
+            0,
+            ZERO_HASH,
+            0,
+            0,
+            "pending",
+        )
+        block = self._sender.chain.block(intent.block_number) if intent.state in _STATES else None
+        if block is None or block.hash != intent.block_hash:
+            return pending
+        return replace(
+            pending,
+            block_number=block.number,
+            block_hash=block.hash,
+            block_time_ms=block.time_s * 1000,
+            gas_used=intent.gas_used,
+            state=_STATES[intent.state],
+        )
+
+    def _take_anchors(self) -> None:
+        position = self.index.positions(topics.ANCHORS)
+        while found := self._log.read(topics.ANCHORS, position, READ_RECORDS):
+            for record in found:
+                position[record.partition] = record.offset + 1
+            self.index.add_anchors(found, position)
+
+    def _tell(self) -> None:
+        newest = self.index.newest_finalized()
+        if self._announce is not None and newest is not None and newest.interval > self._announced:
+            self._announce(newest, self.index.tenants())
+            self._announced = newest.interval
+
+
+def _at_most(frames_max: int, ranges: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """The first `frames_max` positions, partitions ascending."""
+    left, found = frames_max, {}
+    for partition, (first, last) in sorted(ranges.items()):
+        if left:
+            found[partition] = (first, min(last, first + left - 1))
+            left -= found[partition][1] - first + 1
+    return found
+
+
+def _order(record: BatchRecord) -> tuple[int, int]:
+    return record.interval, record.batch_index
+
+
+def _purpose(interval: int) -> str:
+    return f"anchor/{interval}"

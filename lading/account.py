@@ -1,0 +1,100 @@
+"""A chain account: a secp256k1 key in a file that only its owner reads; signs transactions and EIP-712 digests."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import rlp  # type: ignore[import-untyped]
+from eth_hash.auto import keccak
+from eth_keys.datatypes import PrivateKey
+
+from lading.errors import ServiceError
+from lading.tree import sha256
+
+SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_DYNAMIC_FEE_TYPE = b"\x02"
+_RECOVERY_BASE = 27  # v of a 65-byte signature
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An EIP-1559 transaction without its signature. `to` empty creates a contract; fees in wei per gas."""
+
+    chain_id: int
+    nonce: int
+    priority_fee: int
+    fee_max: int
+    gas: int
+    to: bytes
+    data: bytes
+
+
+class Account:
+    """Signs with one key; RFC 6979, so the same transaction has the same bytes."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = PrivateKey(secret)
+        self.address: bytes = self._key.public_key.to_canonical_address()
+
+    @staticmethod
+    def generate() -> "Account":
+        """A new random key."""
+        return Account(
+            (int.from_bytes(os.urandom(40), "big") % (SECP256K1_ORDER - 1) + 1).to_bytes(32, "big")
+        )
+
+    @staticmethod
+    def from_seed(seed: bytes) -> "Account":
+        """A key derived from a seed: for demos and tests, where one seed must give the same bytes."""
+        wide = sha256(b"lading account" + seed) + sha256(b"lading further" + seed)
+        return Account((int.from_bytes(wide, "big") % (SECP256K1_ORDER - 1) + 1).to_bytes(32, "big"))
+
+    def sign_transaction(self, transaction: Transaction) -> bytes:
+        """The raw bytes to send; their keccak is the transaction hash."""
+        t = transaction
+        fields = [t.chain_id, t.nonce, t.priority_fee, t.fee_max, t.gas, t.to, 0, t.data, []]
+        v, r, s = self._key.sign_msg_hash(keccak(_DYNAMIC_FEE_TYPE + rlp.encode(fields))).vrs
+        encoded: bytes = rlp.encode([*fields, v, r, s])
+        return _DYNAMIC_FEE_TYPE + encoded
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """65 bytes r ‖ s ‖ v over a 32-byte digest, as contracts recover it."""
+        v, r, s = self._key.sign_msg_hash(digest).vrs
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([_RECOVERY_BASE + v])
+
+    def save(self, path: Path) -> None:
+        """Write a new key file with mode 0600; ServiceError when it exists already."""
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as exc:
+            raise ServiceError("key_file", f"{path}: {exc.strerror}") from exc
+        with os.fdopen(handle, "w") as file:
+            file.write(self._key.to_hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @staticmethod
+    def load(path: Path) -> "Account":
+        """Read a key file; ServiceError when others may read it, or it holds no key."""
+        try:
+            mode, text = path.stat().st_mode, path.read_text().strip()
+        except OSError as exc:
+            raise ServiceError("key_file", f"{path}: {exc.strerror}") from exc
+        if mode & 0o077:
+            raise ServiceError("key_file", f"{path} has mode {mode & 0o777:04o}, wanted 0600")
+        try:
+            secret = bytes.fromhex(text.removeprefix("0x"))
+        except ValueError as exc:
+            raise ServiceError("key_file", f"{path} holds no hexadecimal key") from exc
+        if len(secret) != 32 or not 0 < int.from_bytes(secret, "big") < SECP256K1_ORDER:
+            raise ServiceError("key_file", f"{path} holds no secp256k1 key")
+        return Account(secret)
+
+    def __repr__(self) -> str:
+        return f"Account(0x{self.address.hex()})"
+
+
+def transaction_hash(raw: bytes) -> bytes:
+    """The hash of signed bytes."""
+    digest: bytes = keccak(raw)
+    return digest

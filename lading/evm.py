@@ -1,0 +1,457 @@
+"""An EVM chain in this process (py-evm), behind the same JSON-RPC words as a real node; for demos and tests.
+
+Deterministic: the same transactions at the same times give the same blocks. py-evm stops at Prague and has no P-256
+precompile, so contracts run their fallback here. It is a demo chain: nothing that matters may be tested only on it.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rlp  # type: ignore[import-untyped]
+from eth.abc import SignedTransactionAPI
+from eth.chains.base import MiningChain
+from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_NONCE
+from eth.db import get_db_backend
+from eth.exceptions import Revert, VMError
+from eth.vm.forks.prague import PragueVM
+from eth.vm.spoof import SpoofTransaction
+from eth_hash.auto import keccak
+from eth_utils.exceptions import ValidationError
+from rlp import DeserializationError
+
+from lading.chain import RevertedError
+from lading.errors import RejectedError, ServiceError
+
+CHAIN_ID = 31_337
+GAS_LIMIT = 30_000_000
+PENDING_MAX = 1000
+PRICE_BUMP_PERCENT = 10  # what geth's pool asks of a replacement
+PRIORITY_FEE = 10**9
+_BLANK_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
+
+
+@dataclass(slots=True)
+class _Mined:
+    """A block as we answer for it."""
+
+    header: Any
+    receipts: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+
+class _Store:
+    """Blocks as what made them: time and transactions, in SQLite."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.executescript(
+            "CREATE TABLE IF NOT EXISTS genesis(id INTEGER PRIMARY KEY CHECK (id = 0), time_s INTEGER NOT NULL);"
+            "CREATE TABLE IF NOT EXISTS blocks(number INTEGER PRIMARY KEY, time_s INTEGER NOT NULL,"
+            " forks INTEGER NOT NULL, transactions BLOB NOT NULL);"
+        )
+
+    def genesis_s(self, now_s: int) -> int:
+        """When the chain began; now, if it begins now."""
+        self._db.execute("INSERT OR IGNORE INTO genesis VALUES (0, ?)", (now_s,))
+        return int(self._db.execute("SELECT time_s FROM genesis").fetchone()[0])
+
+    def blocks(self) -> list[tuple[int, int, list[bytes]]]:
+        """(time, forks, raw transactions) of each block after the genesis."""
+        rows = self._db.execute("SELECT time_s, forks, transactions FROM blocks ORDER BY number").fetchall()
+        return [(time_s, forks, rlp.decode(raws)) for time_s, forks, raws in rows]
+
+    def put(self, number: int, time_s: int, forks: int, raws: list[bytes]) -> None:
+        """Write a block; one that takes its place takes its followers' too."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM blocks WHERE number >= ?", (number,))
+            self._db.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?)", (number, time_s, forks, rlp.encode(raws))
+            )
+
+
+_MiningChain: Any = MiningChain  # its declared types leave out most of what it has
+
+
+class _LocalChain(_MiningChain):  # type: ignore[misc]
+    chain_id = CHAIN_ID
+    vm_configuration = ((0, PragueVM),)
+
+    def create_header_from_parent(self, parent_header: Any, **header_params: Any) -> Any:
+        return super().create_header_from_parent(
+            parent_header, **{**header_params, "gas_limit": parent_header.gas_limit}
+        )
+
+
+class EvmNode:
+    """One chain. A block is mined for each transaction, or, with `auto_mine` off, by `mine()`.
+
+    `now_s` dates the blocks (at least one second after the parent). `safe_depth` and `finalized_depth` are how many
+    blocks behind the head those tags are. With a `store` file the chain outlives the process: blocks are written before
+    they are answered for, and run again at the start.
+    """
+
+    def __init__(
+        self,
+        funded: Mapping[bytes, int],
+        now_s: Callable[[], int],
+        auto_mine: bool = True,
+        safe_depth: int = 0,
+        finalized_depth: int = 0,
+        store: Path | None = None,
+    ) -> None:
+        self.auto_mine = auto_mine
+        self._now_s = now_s
+        self._depths = {"latest": 0, "pending": 0, "safe": safe_depth, "finalized": finalized_depth}
+        self._lock = threading.RLock()
+        self._store = None if store is None else _Store(store)
+        genesis_s = now_s() if self._store is None else self._store.genesis_s(now_s())
+        self._chain: Any = _LocalChain.from_genesis(get_db_backend(), _genesis(genesis_s), _accounts(funded))
+        self._blocks = [_Mined(self._chain.get_canonical_block_header_by_number(0))]
+        self._pending: dict[tuple[bytes, int], SignedTransactionAPI] = {}
+        self._where: dict[bytes, int] = {}  # transaction hash → block number
+        self._forks = 0
+        self._methods: dict[str, Callable[..., Any]] = {
+            "web3_clientVersion": lambda: "lading/py-evm",
+            "net_version": lambda: str(CHAIN_ID),
+            "eth_chainId": lambda: hex(CHAIN_ID),
+            "eth_blockNumber": lambda: hex(len(self._blocks) - 1),
+            "eth_gasPrice": lambda: hex(self._blocks[-1].header.base_fee_per_gas + PRIORITY_FEE),
+            "eth_maxPriorityFeePerGas": lambda: hex(PRIORITY_FEE),
+            "eth_getBlockByNumber": self._block_by_number,
+            "eth_getBlockByHash": self._block_by_hash,
+            "eth_getTransactionCount": self._nonce,
+            "eth_getBalance": lambda address, tag="latest": hex(
+                self._state(tag).get_balance(_address(address))
+            ),
+            "eth_getCode": lambda address, tag="latest": _hex(self._state(tag).get_code(_address(address))),
+            "eth_call": self._call,
+            "eth_estimateGas": self._estimate,
+            "eth_sendRawTransaction": self._send_raw,
+            "eth_getTransactionReceipt": self._receipt,
+            "eth_getLogs": self._logs,
+            "evm_mine": lambda: self.mine(),
+        }
+        self._replay()
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """Answer one JSON-RPC request."""
+        found = self._methods.get(method)
+        if found is None:
+            raise ServiceError("chain_rpc", f"{method} is not known here")
+        with self._lock:
+            return found(*params)
+
+    def mine(self) -> str:
+        """Mine one block of the pending transactions that can go, perhaps of none."""
+        with self._lock:
+            self._open_block()
+            for transaction in self._executable():
+                self._apply(transaction)
+            return _hex(self._close_block())
+
+    def reorganise(self, depth: int) -> None:
+        """Replace the last `depth` blocks by empty ones and one more; their transactions are forgotten."""
+        with self._lock:
+            kept = len(self._blocks) - depth
+            assert 0 < kept <= len(self._blocks), f"cannot take back {depth} of {len(self._blocks)} blocks"
+            for mined in self._blocks[kept:]:
+                for tx_hash in mined.receipts:
+                    del self._where[tx_hash]
+            del self._blocks[kept:]
+            parent, chaindb = self._blocks[-1].header, self._chain.chaindb
+            chaindb._set_as_canonical_chain_head(chaindb.db, parent, parent.parent_hash)
+            self._chain.header = self._chain.create_header_from_parent(parent)
+            self._forks += 1
+            for _ in range(depth + 1):
+                self._open_block()
+                self._close_block()
+
+    # Blocks
+
+    def _replay(self) -> None:
+        """Run the stored blocks again."""
+        for time_s, forks, raws in [] if self._store is None else self._store.blocks():
+            self._forks = forks
+            self._chain.set_header_timestamp(time_s)
+            self._mined = _Mined(None)
+            for raw in raws:
+                self._apply(self._chain.get_vm().get_transaction_builder().decode(raw))
+            self._close_block()
+
+    def _open_block(self) -> None:
+        self._chain.set_header_timestamp(max(self._now_s(), self._blocks[-1].header.timestamp + 1))
+        self._mined = _Mined(None)
+
+    def _apply(self, transaction: SignedTransactionAPI) -> None:
+        gas_before = self._chain.header.gas_used
+        try:
+            _, receipt, computation = self._chain.apply_transaction(transaction)
+        except (ValidationError, VMError) as exc:
+            raise RejectedError("chain_refused", str(exc)) from exc
+        index = len(self._mined.receipts)
+        created = computation.msg.storage_address if transaction.to == b"" else None
+        logs = [
+            {
+                "address": _hex(address),
+                "topics": [_hex(topic.to_bytes(32, "big")) for topic in topics],
+                "data": _hex(data),
+                "transactionHash": _hex(transaction.hash),
+                "transactionIndex": hex(index),
+                "logIndex": hex(len(self._mined.logs) + at),
+                "removed": False,
+            }
+            for at, (address, topics, data) in enumerate(receipt.logs)
+        ]
+        self._mined.logs += logs
+        self._mined.receipts[transaction.hash] = {
+            "transactionHash": _hex(transaction.hash),
+            "transactionIndex": hex(index),
+            "from": _hex(transaction.sender),
+            "to": _hex(transaction.to) if transaction.to else None,
+            "contractAddress": _hex(created) if created else None,
+            "status": "0x1" if receipt.state_root == b"\x01" else "0x0",
+            "gasUsed": hex(receipt.gas_used - gas_before),
+            "cumulativeGasUsed": hex(receipt.gas_used),
+            "effectiveGasPrice": hex(_price(transaction, self._chain.header.base_fee_per_gas)),
+            "type": "0x2",
+            "logs": logs,
+            "logsBloom": "0x" + "00" * 256,
+        }
+
+    def _close_block(self) -> bytes:
+        seed = self._blocks[-1].header.hash + self._forks.to_bytes(4, "big")
+        block = self._chain.mine_block(coinbase=bytes(20), mix_hash=keccak(seed), blob_gas_used=0)
+        self._mined.header = block.header
+        place = {"blockNumber": hex(block.number), "blockHash": _hex(block.hash)}
+        for entry in [*self._mined.receipts.values(), *self._mined.logs]:
+            entry.update(place)
+        for tx_hash in self._mined.receipts:
+            self._where[tx_hash] = block.number
+        if self._store is not None:
+            raws = [transaction.encode() for transaction in block.transactions]
+            self._store.put(block.number, block.header.timestamp, self._forks, raws)
+        self._blocks.append(self._mined)
+        block_hash: bytes = block.hash
+        return block_hash
+
+    def _executable(self) -> list[SignedTransactionAPI]:
+        """Takes from the pool what can go into the next block, in the order of sender and nonce."""
+        state, base_fee = self._chain.get_vm().state, self._chain.header.base_fee_per_gas
+        ready: list[SignedTransactionAPI] = []
+        next_nonce: dict[bytes, int] = {}
+        for (sender, nonce), transaction in sorted(self._pending.items()):
+            wanted = next_nonce.setdefault(sender, state.get_nonce(sender))
+            if nonce == wanted and transaction.max_fee_per_gas >= base_fee:
+                next_nonce[sender] += 1
+                ready.append(transaction)
+        for transaction in ready:
+            del self._pending[transaction.sender, transaction.nonce]
+        return ready
+
+    # Requests
+
+    def _send_raw(self, raw: str) -> str:
+        try:
+            transaction = self._chain.get_vm().get_transaction_builder().decode(_raw(raw))
+            transaction.validate()
+        except (DeserializationError, ValidationError, TypeError, IndexError) as exc:
+            raise RejectedError("chain_refused", f"transaction does not decode: {exc}") from exc
+        if transaction.chain_id != CHAIN_ID:
+            raise RejectedError("chain_refused", f"chain id {transaction.chain_id}, wanted {CHAIN_ID}")
+        self._admit(transaction)
+        if self.auto_mine:
+            self.mine()
+        return _hex(transaction.hash)
+
+    def _admit(self, transaction: SignedTransactionAPI) -> None:
+        place = (transaction.sender, transaction.nonce)
+        waiting = self._pending.get(place)
+        if transaction.hash in self._where or (waiting is not None and waiting.hash == transaction.hash):
+            raise RejectedError("chain_refused", "already known")
+        state = self._state("latest")
+        if transaction.nonce < state.get_nonce(transaction.sender):
+            raise RejectedError("chain_refused", f"nonce too low: {transaction.nonce}")
+        if transaction.gas * transaction.max_fee_per_gas + transaction.value > state.get_balance(
+            transaction.sender
+        ):
+            raise RejectedError("chain_refused", "insufficient funds for gas * price + value")
+        if waiting is not None and not _outbids(transaction, waiting):
+            raise RejectedError("chain_refused", "replacement transaction underpriced")
+        if len(self._pending) >= PENDING_MAX:
+            raise RejectedError("chain_refused", "txpool is full")
+        self._pending[place] = transaction
+
+    def _call(self, fields: dict[str, str], tag: str = "latest") -> str:
+        header = self._chain.header if tag in ("latest", "pending") else self._header(tag)
+        vm = self._chain.get_vm(at_header=self._unpaid(header))
+        snapshot = vm.state.snapshot()
+        computation = vm.state.apply_transaction(self._spoof(fields, GAS_LIMIT))
+        vm.state.revert(snapshot)
+        if computation.is_error:
+            raise _reverted(computation.error)
+        return _hex(computation.output)
+
+    def _estimate(self, fields: dict[str, str], tag: str = "latest") -> str:
+        try:
+            gas: int = self._chain.estimate_gas(self._spoof(fields, 21_000), self._unpaid(self._chain.header))
+        except VMError as exc:
+            raise _reverted(exc) from exc
+        return hex(gas)
+
+    def _unpaid(self, header: Any) -> Any:
+        """The header to try a call in: at the time the next block would have, gas for nothing, as nodes do."""
+        return header.copy(timestamp=max(self._now_s(), header.timestamp), base_fee_per_gas=0)
+
+    def _spoof(self, fields: dict[str, str], gas: int) -> Any:
+        sender = _address(fields.get("from", "0x" + "00" * 20))
+        unsigned = (
+            self._chain.get_vm()
+            .get_transaction_builder()
+            .new_unsigned_dynamic_fee_transaction(
+                chain_id=CHAIN_ID,
+                nonce=self._state("latest").get_nonce(sender),
+                max_priority_fee_per_gas=0,
+                max_fee_per_gas=0,
+                gas=gas,
+                to=_address(fields["to"]) if fields.get("to") else b"",
+                value=int(fields.get("value", "0x0"), 16),
+                data=_raw(fields.get("data") or fields.get("input") or "0x"),
+                access_list=(),
+            )
+        )
+        return SpoofTransaction(unsigned, from_=sender)
+
+    def _receipt(self, tx_hash: str) -> dict[str, Any] | None:
+        number = self._where.get(_raw(tx_hash))
+        return None if number is None else self._blocks[number].receipts[_raw(tx_hash)]
+
+    def _nonce(self, address: str, tag: str = "latest") -> str:
+        nonce = self._state(tag).get_nonce(_address(address))
+        while tag == "pending" and (_address(address), nonce) in self._pending:
+            nonce += 1
+        return hex(nonce)
+
+    def _block_by_number(self, tag: str, _full: bool = False) -> dict[str, Any] | None:
+        number = self._number(tag)
+        return _block(self._blocks[number]) if 0 <= number < len(self._blocks) else None
+
+    def _block_by_hash(self, block_hash: str, _full: bool = False) -> dict[str, Any] | None:
+        wanted = _raw(block_hash)
+        return next((_block(mined) for mined in self._blocks if mined.header.hash == wanted), None)
+
+    def _logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        first, last = (
+            self._number(query.get("fromBlock", "latest")),
+            self._number(query.get("toBlock", "latest")),
+        )
+        return [
+            log
+            for mined in self._blocks[max(first, 0) : last + 1]
+            for log in mined.logs
+            if _matches(log, query.get("address"), query.get("topics") or [])
+        ]
+
+    def _number(self, tag: str) -> int:
+        if tag.startswith("0x"):
+            return int(tag, 16)
+        return 0 if tag == "earliest" else len(self._blocks) - 1 - self._depths[tag]
+
+    def _header(self, tag: str) -> Any:
+        number = self._number(tag)
+        if not 0 <= number < len(self._blocks):
+            raise ServiceError("chain_rpc", f"there is no block {tag}")
+        return self._blocks[number].header
+
+    def _state(self, tag: str) -> Any:
+        return self._chain.get_vm(at_header=self._header(tag)).state
+
+
+def _genesis(time_s: int) -> dict[str, Any]:
+    return {
+        "coinbase": bytes(20),
+        "difficulty": POST_MERGE_DIFFICULTY,
+        "extra_data": b"",
+        "gas_limit": GAS_LIMIT,
+        "mix_hash": bytes(32),
+        "nonce": POST_MERGE_NONCE,
+        "receipt_root": _BLANK_ROOT,
+        "timestamp": time_s,
+        "transaction_root": _BLANK_ROOT,
+    }
+
+
+def _accounts(funded: Mapping[bytes, int]) -> dict[bytes, dict[str, Any]]:
+    return {
+        address: {"balance": wei, "nonce": 0, "code": b"", "storage": {}} for address, wei in funded.items()
+    }
+
+
+def _block(mined: _Mined) -> dict[str, Any]:
+    header = mined.header
+    return {
+        "number": hex(header.block_number),
+        "hash": _hex(header.hash),
+        "parentHash": _hex(header.parent_hash),
+        "timestamp": hex(header.timestamp),
+        "baseFeePerGas": hex(header.base_fee_per_gas),
+        "gasLimit": hex(header.gas_limit),
+        "gasUsed": hex(header.gas_used),
+        "miner": _hex(header.coinbase),
+        "stateRoot": _hex(header.state_root),
+        "mixHash": _hex(header.mix_hash),
+        "transactions": [_hex(tx_hash) for tx_hash in mined.receipts],
+    }
+
+
+def _matches(log: dict[str, Any], address: str | list[str] | None, topics: list[Any]) -> bool:
+    addresses = [address] if isinstance(address, str) else address
+    if addresses and log["address"] not in [one.lower() for one in addresses]:
+        return False
+    if len(topics) > len(log["topics"]):
+        return False
+    pairs = zip(topics, log["topics"], strict=False)
+    return all(want is None or have in ([want] if isinstance(want, str) else want) for want, have in pairs)
+
+
+def _outbids(transaction: SignedTransactionAPI, waiting: SignedTransactionAPI) -> bool:
+    def enough(new: int, old: int) -> bool:
+        return new * 100 >= old * (100 + PRICE_BUMP_PERCENT)
+
+    return enough(transaction.max_fee_per_gas, waiting.max_fee_per_gas) and enough(
+        transaction.max_priority_fee_per_gas, waiting.max_priority_fee_per_gas
+    )
+
+
+def _price(transaction: SignedTransactionAPI, base_fee: int) -> int:
+    price: int = min(transaction.max_fee_per_gas, base_fee + transaction.max_priority_fee_per_gas)
+    return price
+
+
+def _reverted(error: VMError) -> RevertedError:
+    data = (
+        error.args[0]
+        if isinstance(error, Revert) and error.args and isinstance(error.args[0], bytes)
+        else b""
+    )
+    return RevertedError("reverted", f"execution reverted: {type(error).__name__} 0x{data.hex()}", data)
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _raw(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def _address(text: str) -> bytes:
+    address = _raw(text)
+    if len(address) != 20:
+        raise ValueError(f"{text!r} is no address")
+    return address

@@ -1,0 +1,96 @@
+"""One chain port, three ways to reach a chain: the same tests pass on all."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anchoring.server import make_server
+from lading.chain import Chain, HttpRpc, connect
+from lading.errors import ServiceError
+from lading.evm import EvmNode
+from tests.services.anvil import anvil
+from tests.services.chain_contract import CREATE, SENDER, WEI, ChainContract
+
+
+def local_node(store: Path | None = None) -> EvmNode:
+    """A chain in this process."""
+    return EvmNode({SENDER.address: WEI}, lambda: 1_700_000_000, store=store)
+
+
+class TestInProcess(ChainContract):
+    """py-evm, no sockets."""
+
+    @pytest.fixture
+    def chain(self) -> Chain:
+        return Chain(local_node())
+
+    def test_same_transactions_same_blocks(self) -> None:
+        """Two chains given the same transactions at the same times have the same block hashes."""
+        first, second = Chain(local_node()), Chain(local_node())
+        for chain in (first, second):
+            self.send(chain, b"", CREATE)
+        assert first.head() == second.head()
+
+    def test_blocks_follow_the_given_clock(self) -> None:
+        """A block has the caller's time, or one second after its parent where the clock stands still or goes back."""
+        now_s = [1000]
+        node = EvmNode({}, lambda: now_s[0])
+        times = []
+        for now_s[0] in (5000, 5000, 4000, 9000):
+            node.mine()
+            times.append(Chain(node).head().time_s)
+        assert times == [5000, 5001, 5002, 9000]
+
+    def test_stored_chain_goes_on(self, tmp_path: Path) -> None:
+        """A chain with a store has the same head, code and receipts after its process died, reorganisation included."""
+        node = local_node(tmp_path / "chain.sqlite")
+        address = self.deploy(Chain(node))
+        lost = self.send(Chain(node), address, bytes(32))
+        node.reorganise(1)
+        kept = self.send(Chain(node), address, bytes(31) + b"\x01")
+        again = Chain(local_node(tmp_path / "chain.sqlite"))
+        assert again.head() == Chain(node).head()
+        assert again.receipt(kept) == Chain(node).receipt(kept) is not None
+        assert again.receipt(lost) is None
+
+
+class TestOverHttp(ChainContract):
+    """The same chain behind our own JSON-RPC server, through web3's provider."""
+
+    @pytest.fixture
+    def chain(self) -> Iterator[Chain]:
+        server = make_server(local_node(), 0)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield connect(f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+        server.server_close()
+
+    @pytest.mark.parametrize("params", [[], [1], [{}], ["0x"], [None, None], ["zz", "latest"]])
+    def test_odd_parameters_are_refused(self, chain: Chain, params: list[object]) -> None:
+        """A request of another shape gets an error, not a broken connection."""
+        with pytest.raises(ServiceError, match="chain_rpc"):
+            chain.rpc.request("eth_getTransactionCount", params)
+
+    def test_unknown_method(self, chain: Chain) -> None:
+        """A method that is not there is refused by name."""
+        with pytest.raises(ServiceError, match="eth_subscribe is not known"):
+            chain.rpc.request("eth_subscribe", [])
+
+
+class TestAnvil(ChainContract):
+    """A real node."""
+
+    @pytest.fixture
+    def chain(self) -> Iterator[Chain]:
+        with anvil() as url:
+            chain = connect(url)
+            chain.rpc.request("anvil_setBalance", ["0x" + SENDER.address.hex(), hex(WEI)])
+            yield chain
+
+
+def test_unreachable_node_is_a_service_error() -> None:
+    """No node: ServiceError `chain_unreachable`, not a library's exception."""
+    with pytest.raises(ServiceError, match="chain_unreachable"):
+        _ = Chain(HttpRpc("http://127.0.0.1:9", timeout_s=1)).chain_id
