@@ -117,7 +117,7 @@ class LegTrack:
         `fork`: the proof that ends the leg's judged frames, all of which are before it. `missing`: the leg has
         frames that do not join. `final`: every joined frame is in a finalized anchor.
         """
-        state = self._state(fork, missing)
+        state = self.state(fork, missing)
         found = [*self._channel_findings(), *self._late(), *_clone(fork)]
         return Verdict(
             leg_id=self.begin.leg_id,
@@ -130,7 +130,8 @@ class LegTrack:
             totals=tuple((c.channel, c.quantity, self.totals[c.channel]) for c in self.limits.channels),
         )
 
-    def _state(self, fork: Fork | None, missing: bool) -> LegState:
+    def state(self, fork: Fork | None, missing: bool) -> LegState:
+        """What there is of the leg."""
         if self.closed:
             return "closed"
         if missing:

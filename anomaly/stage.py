@@ -1,0 +1,333 @@
+"""The stage: frames, orders, clone proofs and anchors in, verdicts out, one durable step at a time."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import structlog
+
+from anomaly.saying import Said, is_news, said
+from anomaly.state import Leg, LegKey, Spot, State
+from lading import topics
+from lading.assignment import BEGIN, Assignment, open_assignment, read_assignment
+from lading.batch import AnchorRecord, BatchRecord
+from lading.clone import Clone
+from lading.cose import PublicKey
+from lading.errors import MalformedError, RejectedError
+from lading.frame import CLOSED, IDLE, Frame, Header, decode_frame
+from lading.log import Log, Record
+from lading.rules import Fork, LegTrack, SignedAs, find_fork, is_missing, load, save
+from lading.verdict import Verdict, VerdictRecord
+
+GROUP = "anomaly"
+RECORDS_MAX = 1_000
+CHANNELS_CACHED_MAX = 20_000
+PROVISIONAL_MS = 600_000
+_NOT_READ = 2**62  # a next offset past every record
+
+_log = structlog.get_logger()
+
+
+class Anomaly:
+    """Judges legs by the rules. `operators` are the keys that may order, by tenant id.
+
+    Each `step` reads what is new, judges the legs it touches, appends verdicts to the log and then commits state
+    and offsets together. Killed anywhere, it goes on with the same verdicts, each written once.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        state: Path | str,
+        operators: Mapping[bytes, PublicKey],
+        *,
+        records_max: int = RECORDS_MAX,
+        channels_cached_max: int = CHANNELS_CACHED_MAX,
+        provisional_ms: int = PROVISIONAL_MS,
+    ) -> None:
+        self._log = log
+        self._operators = operators
+        self._records_max = records_max
+        self._channels_cached_max = channels_cached_max
+        self._provisional_ms = provisional_ms
+        self._state = State(state)
+        self._legs: OrderedDict[int, Leg] = OrderedDict()  # by number, least recently used first
+        self._numbers: dict[LegKey, int] = {}
+        self._fresh: dict[tuple[int, int], Frame] = {}  # this step's frames by leg number and frame_seq
+        self._recover()
+
+    def close(self) -> None:
+        """Close the state file."""
+        self._state.close()
+
+    def step(self) -> int:
+        """Take what is new in the log, at most `records_max` of each topic. How many records that were; 0: idle."""
+        try:
+            with self._state.transaction():
+                handled, touched = self._take()
+                legs = [self._by_no(no) for no in sorted(touched)]
+                self._write([said_now for leg in legs if (said_now := self._judge(leg))])
+                self._save(legs)
+        except BaseException:
+            self._forget()  # they may be ahead of what was committed
+            raise
+        finally:
+            self._fresh.clear()
+        self._evict()
+        return handled
+
+    def lag(self) -> int:
+        """Frames in the log that are not taken yet."""
+        taken = self._state.positions(topics.FRAMES)
+        return sum(end - taken.get(partition, 0) for partition, end in self._log.end(topics.FRAMES).items())
+
+    # What is new
+
+    def _take(self) -> tuple[int, set[int]]:
+        """Read every topic: how many records, and the numbers of the legs they touch."""
+        handled = 0
+        touched: set[int] = set()
+        for topic, take in (
+            (topics.ASSIGNMENTS, self._take_order),
+            (topics.CLONES, self._take_clone),
+            (topics.BATCHES, self._take_batch),
+            (topics.ANCHORS, self._take_anchor),
+            (topics.FRAMES, self._take_frame),
+        ):
+            for record in self._read(topic):
+                handled += 1
+                try:
+                    touched.update(take(record))
+                except (MalformedError, RejectedError) as exc:
+                    place = f"{topic}:{record.partition}:{record.offset}"
+                    _log.error("record_refused", place=place, code=exc.code, reason=exc.text)
+        return handled, touched
+
+    def _read(self, topic: str) -> list[Record]:
+        positions = self._state.positions(topic)
+        records = self._log.read(topic, positions, self._records_max)
+        for record in records:
+            positions[record.partition] = record.offset + 1
+        if records:
+            self._state.set_positions(topic, positions)
+        return records
+
+    def _take_order(self, record: Record) -> Iterable[int]:
+        tenant = read_assignment(record.value).tenant
+        if tenant not in self._operators:
+            raise RejectedError("operator", f"no operator's key for tenant {tenant.hex()[:16]}…")
+        order = open_assignment(record.value, self._operators[tenant])
+        if order.action != BEGIN or order.limits is None:
+            return ()
+        key = LegKey(order.leg_id, order.gateway, order.limits.hash)
+        if not self._state.add_order(key, order.order_seq, record.value):
+            return ()
+        leg = self._find(key)
+        if leg is None:
+            return ()
+        _start(leg, order)
+        return (leg.no,)
+
+    def _take_clone(self, record: Record) -> Iterable[int]:
+        headers = Clone.decode(record.value).headers()
+        return self._add_signed(headers[0].gateway_id, headers)
+
+    def _add_signed(self, gateway: bytes, headers: Iterable[Header]) -> Iterable[int]:
+        self._state.add_signed(gateway, [SignedAs.of(header) for header in headers])
+        return self._state.legs_of(gateway)
+
+    def _take_batch(self, record: Record) -> Iterable[int]:
+        batch = BatchRecord.decode(record.value)
+        self._state.add_batch(batch.leaf.tenant, batch.leaf.batch_seq, batch.interval, batch.positions)
+        return self._waiting(self._state.finalize_batches())
+
+    def _take_anchor(self, record: Record) -> Iterable[int]:
+        anchor = AnchorRecord.decode(record.value)
+        if anchor.state != "finalized":
+            return ()
+        self._state.add_finalized(anchor.interval)
+        return self._waiting(self._state.finalize_batches())
+
+    def _waiting(self, tenants: Iterable[bytes]) -> list[int]:
+        return [no for tenant in tenants for no in self._state.legs_waiting(tenant)]
+
+    def _take_frame(self, record: Record) -> Iterable[int]:
+        frame = decode_frame(record.value)
+        header = frame.header
+        if header.leg_state == IDLE:
+            return ()
+        leg = self._find_or_add(LegKey(header.leg_id, header.gateway_id, header.limits_hash))
+        if leg.track is not None and not leg.track.is_of_leg(frame):
+            raise RejectedError("limits", f"frame {header.frame_seq} has other channels than its leg")
+        known = None if _is_newest(leg, header) else self._state.frame(leg.no, header.frame_seq)
+        if known is None:
+            self._state.add_frame(
+                leg.no, header.frame_seq, Spot(record.partition, record.offset, header.hash)
+            )
+            _widen(leg, header)
+            self._fresh[(leg.no, header.frame_seq)] = frame
+        elif known.hash != header.hash:
+            return self._add_signed(header.gateway_id, (header, self._frame_at(known).header))
+        return (leg.no,)
+
+    def _frame_at(self, spot: Spot) -> Frame:
+        elsewhere = dict.fromkeys(self._log.end(topics.FRAMES), _NOT_READ)
+        records = self._log.read(topics.FRAMES, {**elsewhere, spot.partition: spot.at}, 1)
+        assert records[0].offset == spot.at, f"log has {records[0].offset}, wanted {spot}"
+        return decode_frame(records[0].value)
+
+    # Judging
+
+    def _judge(self, leg: Leg) -> tuple[bytes, bytes] | None:
+        """Join what can be joined; the log's key and record when the verdict is news."""
+        if leg.track is None or leg.first_seq is None:
+            return None
+        fork = self._fork(leg, leg.first_seq)
+        joined = leg.track.last
+        if joined and (
+            leg.track.first_frame_seq != leg.first_seq or (fork and joined.frame_seq >= fork.frame_seq)
+        ):
+            leg.track = LegTrack(leg.track.begin)
+        stray = self._join(leg, leg.track, leg.first_seq, fork)
+        if stray is not None:
+            self._drop(leg, stray)
+            return self._judge(leg)
+        missing = is_missing(leg.track, leg.first_seq, leg.end_seq, fork)
+        ended = leg.track.state(fork, missing) in ("closed", "forked")
+        final = ended and self._is_final(leg, leg.track)
+        leg.waiting = ended and not final
+        return self._say(leg, leg.track.verdict(fork, missing, final))
+
+    def _fork(self, leg: Leg, first_seq: int) -> Fork | None:
+        """The leg's fork by the proofs so far; the leg's own frame is one more that was signed."""
+        signed = self._state.signed(leg.key.gateway, first_seq, leg.end_seq + 1)
+        own = [self._state.frame(leg.no, seq) for seq in {one.frame_seq for one in signed}]
+        known = {one.hash for one in signed}
+        signed += [
+            SignedAs.of(self._frame_at(spot).header) for spot in own if spot and spot.hash not in known
+        ]
+        return find_fork(signed, first_seq, leg.end_seq)
+
+    def _join(self, leg: Leg, track: LegTrack, first_seq: int, fork: Fork | None) -> int | None:
+        """Take every frame that follows, from this step or read again from the log.
+
+        The number of a frame that is not of the leg ends it: such a frame came before the leg's order.
+        """
+        end_seq = fork.frame_seq - 1 if fork else leg.end_seq
+        seq = track.last.frame_seq + 1 if track.last else first_seq
+        while seq <= end_seq and not track.closed:
+            spot = None if (leg.no, seq) in self._fresh else self._state.frame(leg.no, seq)
+            frame = self._frame_at(spot) if spot else self._fresh.get((leg.no, seq))
+            if frame is None:
+                break
+            if not track.is_of_leg(frame):
+                return seq
+            if not track.follows(frame):
+                break
+            track.join(frame)
+            seq += 1
+        return None
+
+    def _drop(self, leg: Leg, seq: int) -> None:
+        _log.error("frame_not_of_leg", leg=leg.key.leg.hex(), frame_seq=seq)
+        self._state.drop_frame(leg.no, seq)
+        self._fresh.pop((leg.no, seq), None)
+        leg.first_seq, leg.last_seq = self._state.frame_bounds(leg.no)
+        leg.closing_seq = None if leg.closing_seq == seq else leg.closing_seq
+
+    def _is_final(self, leg: Leg, track: LegTrack) -> bool:
+        if track.last is None:
+            return True
+        until = self._state.final_until(track.begin.tenant)
+        tops = self._state.frame_tops(leg.no, track.first_frame_seq, track.last.frame_seq)
+        return all(at < until.get(partition, 0) for partition, at in tops.items())
+
+    def _say(self, leg: Leg, verdict: Verdict) -> tuple[bytes, bytes] | None:
+        now, earlier = said(verdict), Said.decode(leg.said)
+        if not is_news(verdict, now, earlier, leg.said_ms, self._provisional_ms):
+            return None
+        leg.said, leg.said_ms = now.encode(), verdict.horizon.last_ms
+        if self._state.is_emitted(verdict.id):
+            return None
+        record = VerdictRecord(verdict, self._state.latest(leg.key)).encode()
+        self._state.add_emitted(leg.key, verdict.id)
+        return leg.key.leg, record
+
+    # Keeping
+
+    def _write(self, items: list[tuple[bytes, bytes]]) -> None:
+        """Append verdicts. What is in the log past the committed position is found again by `_recover`."""
+        if items:
+            self._log.append(topics.VERDICTS, items)
+            self._state.set_positions(topics.VERDICTS, self._log.end(topics.VERDICTS))
+
+    def _recover(self) -> None:
+        """Learn of verdicts that were appended without the state being committed."""
+        with self._state.transaction():
+            while records := self._read(topics.VERDICTS):
+                for record in records:
+                    verdict = VerdictRecord.decode(record.value).verdict
+                    key = LegKey(verdict.leg_id, verdict.gateway_id, verdict.limits_hash)
+                    self._state.add_emitted(key, verdict.id)
+
+    def _save(self, legs: list[Leg]) -> None:
+        for leg in legs:
+            leg.snapshot = save(leg.track) if leg.track else None
+        self._state.save_legs(legs)
+        for leg in legs:
+            leg.snapshot = None
+
+    def _evict(self) -> None:
+        """Forget the legs that were not needed for longest; their state is in the file."""
+        channels = sum(leg.channel_count for leg in self._legs.values())
+        while channels > self._channels_cached_max:
+            _, leg = self._legs.popitem(last=False)
+            del self._numbers[leg.key]
+            channels -= leg.channel_count
+
+    def _forget(self) -> None:
+        self._legs.clear()
+        self._numbers.clear()
+
+    def _find(self, key: LegKey) -> Leg | None:
+        no = self._numbers.get(key)
+        leg = self._legs[no] if no is not None else self._state.find_leg(key)
+        return self._ready(leg) if leg else None
+
+    def _find_or_add(self, key: LegKey) -> Leg:
+        return self._find(key) or self._ready(self._state.add_leg(key))
+
+    def _by_no(self, no: int) -> Leg:
+        return self._ready(self._legs.get(no) or self._state.leg(no))
+
+    def _ready(self, leg: Leg) -> Leg:
+        """The leg in the cache, its track loaded if its order is there."""
+        if leg.no not in self._legs:
+            message = self._state.order(leg.key)
+            if message is not None:
+                _start(leg, read_assignment(message))
+            self._legs[leg.no], self._numbers[leg.key] = leg, leg.no
+        self._legs.move_to_end(leg.no)
+        return leg
+
+
+def _start(leg: Leg, order: Assignment) -> None:
+    """Give the leg its track: as it was saved, or from the beginning."""
+    leg.tenant = order.tenant
+    try:
+        leg.track = load(order, leg.snapshot) if leg.snapshot else LegTrack(order)
+    except MalformedError:  # saved by another version
+        leg.track = LegTrack(order)
+    leg.snapshot = None
+
+
+def _is_newest(leg: Leg, header: Header) -> bool:
+    return leg.last_seq is None or header.frame_seq > leg.last_seq
+
+
+def _widen(leg: Leg, header: Header) -> None:
+    seq = header.frame_seq
+    leg.first_seq = seq if leg.first_seq is None else min(leg.first_seq, seq)
+    leg.last_seq = seq if leg.last_seq is None else max(leg.last_seq, seq)
+    if header.leg_state == CLOSED:
+        leg.closing_seq = seq if leg.closing_seq is None else min(leg.closing_seq, seq)
