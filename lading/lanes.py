@@ -48,17 +48,17 @@ def digests(messages: Rows) -> Rows:
 def tree_root(hashes: Rows) -> bytes:
     """Root over n leaf hashes; `EMPTY_ROOT` over none."""
     above = _join_level(hashes)
-    return bytes(_reduce(above.reshape(-1), np.array([0, len(above)]))[0])
+    return bytes(reduce_segments(above.reshape(-1), np.array([0, len(above)]))[0])
 
 
 def segment_roots(hashes: Rows, starts: Starts) -> Rows:
     """The root of each of m trees: tree i is over the hashes starts[i] .. starts[i + 1] − 1. starts is (m + 1,)."""
     assert 0 <= starts[0] <= starts[-1] <= len(hashes)
     assert bool((starts[1:] >= starts[:-1]).all())
-    return _reduce(np.array(hashes, np.uint8, order="C").reshape(-1), np.asarray(starts, np.int64))
+    return reduce_segments(np.array(hashes, np.uint8, order="C").reshape(-1), np.asarray(starts, np.int64))
 
 
-def _reduce(hashes: Rows, starts: Starts) -> Rows:
+def reduce_segments(hashes: Rows, starts: Starts) -> Rows:
     """`segment_roots` that uses up its hashes (n·32,): level by level over all trees at once, in place.
 
     A lane batch reads its children before it writes, and a parent never lies past its children, so nothing that is
