@@ -84,19 +84,15 @@ def check_frames(
     frames: Sequence[bytes], heads: Sequence[Head] = (), limits: Mapping[bytes, bytes] | None = None
 ) -> Checked:
     """Check wire frames; `heads` are the gateways' newest taken frames, `limits` the limits documents by their hash."""
-    walked = _walk(frames)
+    walked = walk_frames(frames)
     count = len(frames)
-    runs = int(walked.run_starts[-1])
-    records = walked.records[: runs * RECORD_BYTES]
-    reading_starts = walked.reading_starts[: runs + 1]
-    columns = Columns._make(column[: reading_starts[-1]] for column in walked.columns)
     headers = np.concatenate([walked.headers, _joined(head.header for head in heads)])
     signed = _signed(headers)
     hashes = lanes.leaf_hashes(signed)
-    whole = _roots_fit(walked, records.reshape(-1, RECORD_BYTES), reading_starts, columns)
-    links = _links(walked, headers, hashes, records, heads, whole, limits or {})
+    whole = _roots_fit(walked)
+    links = _links(walked, headers, hashes, heads, whole, limits or {})
     follows = np.zeros(count, np.bool_)
-    refold(links, reading_starts, columns, whole, follows)
+    refold(links, walked.reading_starts, walked.columns, whole, follows)
     return Checked(
         whole,
         follows,
@@ -106,13 +102,14 @@ def check_frames(
         hashes[:count],
         lanes.digests(signed[:count]),
         walked.run_starts,
-        records.reshape(-1, RECORD_BYTES),
-        reading_starts,
-        columns,
+        walked.records.reshape(-1, RECORD_BYTES),
+        walked.reading_starts,
+        walked.columns,
     )
 
 
-def _walk(frames: Sequence[bytes]) -> Walked:
+def walk_frames(frames: Sequence[bytes]) -> Walked:
+    """Columns of wire frames without a hash: for frames that were checked before, and the first half of the check."""
     lengths = np.fromiter(map(len, frames), np.int64, len(frames))
     data = np.frombuffer(bytearray().join(frames) or bytearray(1), np.uint8)
     runs_max = int((lengths // RUN_BYTES_MIN).sum())
@@ -134,7 +131,14 @@ def _walk(frames: Sequence[bytes]) -> Walked:
         ),
     )
     walk(data, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), walked)
-    return walked
+    runs = int(walked.run_starts[-1])
+    readings = int(walked.reading_starts[runs])
+    return walked._replace(
+        records=walked.records[: runs * RECORD_BYTES],
+        salts=walked.salts[: runs * _SALT_BYTES],
+        reading_starts=walked.reading_starts[: runs + 1],
+        columns=Columns._make(column[:readings] for column in walked.columns),
+    )
 
 
 def _signed(headers: Bytes) -> Bytes:
@@ -145,11 +149,12 @@ def _signed(headers: Bytes) -> Bytes:
     return signed
 
 
-def _roots_fit(walked: Walked, records: Bytes, reading_starts: Offsets, columns: Columns) -> Flags:
+def _roots_fit(walked: Walked) -> Flags:
     """Which of the frames have the roots of what they carry."""
-    leaves = np.empty(int(reading_starts[-1]) * DIGEST_BYTES, np.uint8)
-    _hash_readings(walked.records, walked.salts, reading_starts, columns, leaves)
-    found = lanes.reduce_segments(leaves, reading_starts)
+    records = walked.records.reshape(-1, RECORD_BYTES)
+    leaves = np.empty(len(walked.columns.seq) * DIGEST_BYTES, np.uint8)
+    _hash_readings(walked.records, walked.salts, walked.reading_starts, walked.columns, leaves)
+    found = lanes.reduce_segments(leaves, walked.reading_starts)
     run_fits = (found == records[:, 33:65]).all(axis=1)
     misfits = np.concatenate([[0], np.cumsum(~run_fits)])[walked.run_starts]
     frame_roots = lanes.segment_roots(lanes.leaf_hashes(records), walked.run_starts)
@@ -201,7 +206,6 @@ def _links(
     walked: Walked,
     headers: Bytes,
     hashes: Bytes,
-    records: Bytes,
     heads: Sequence[Head],
     whole: Flags,
     limits: Mapping[bytes, bytes],
@@ -221,7 +225,7 @@ def _links(
     return Links(
         headers,
         np.concatenate([walked.run_starts, run_starts[1:]]),
-        np.concatenate([records, _joined(head.records for head in heads)]),
+        np.concatenate([walked.records, _joined(head.records for head in heads)]),
         np.array(previous, np.int64),
         _joined(limits.values()),
         np.array(limits_at, np.int64),
