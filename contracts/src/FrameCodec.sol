@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Rfc9162} from "./Rfc9162.sol";
+
+/// @title The one place that parses evidence
+/// @notice Strict decoding of the fixed layouts in docs/spec: frame header, run record with totals, batch leaf.
+/// @dev Big-endian, nothing padded. A decoder takes exactly the layout's length and refuses what the
+/// specification says cannot be; what it returns needs no further check of form.
+library FrameCodec {
+    struct Header {
+        bytes32 gatewayId;
+        uint8 legState;
+        bytes32 legId;
+        bytes32 limitsHash;
+        uint64 frameSeq;
+        bytes32 previousHash;
+        uint64 sentMs;
+        uint64 anchorInterval;
+        bytes32 anchorBlockHash;
+        bytes32 runsRoot;
+        uint16 runCount;
+    }
+
+    struct Totals {
+        uint64 firstSeq;
+        uint32 count;
+        uint32 validCount;
+        uint64 firstMs;
+        uint64 lastMs;
+        uint16 lastFlags;
+        int32 lastValue;
+        uint64 validMs;
+        int32 minValue;
+        int32 maxValue;
+        uint64 longestGapMs;
+        uint64 knownMs;
+        uint64 unknownMs;
+        uint64 aboveMs;
+        uint64 aboveLongestMs;
+        uint64 aboveCurrentMs;
+        uint64 belowMs;
+        uint64 belowLongestMs;
+        uint64 belowCurrentMs;
+        uint128 mktWeightSum;
+    }
+
+    struct RunRecord {
+        uint16 channel;
+        uint16 quantity;
+        uint64 firstSeq;
+        uint32 count;
+        uint64 firstTimeMs;
+        uint64 lastTimeMs;
+        bytes32 readingsRoot;
+        Totals totals;
+    }
+
+    struct BatchLeaf {
+        bytes32 tenant;
+        uint64 batchSeq;
+        bytes32 framesRoot;
+        uint32 frameCount;
+        uint64 firstEventMs;
+        uint64 lastEventMs;
+        bytes32 previous;
+        bytes32 locationHash;
+    }
+
+    /// @notice Another length than the layout's.
+    error LayoutLength(uint256 found, uint256 wanted);
+    /// @notice Another type or version byte than the layout's, both in one number: type · 256 + version.
+    error LayoutVersion(uint256 found, uint256 wanted);
+    /// @notice A header field that the specification excludes; `offset` is where it begins.
+    error HeaderField(uint256 offset);
+    /// @notice A run record's field that the specification excludes; `offset` is where it begins.
+    error RunField(uint256 offset);
+    /// @notice A batch leaf's field that the specification excludes; `offset` is where it begins.
+    error BatchField(uint256 offset);
+
+    uint256 internal constant HEADER_BYTES = 221;
+    uint256 internal constant RUN_BYTES = 207;
+    uint256 internal constant BATCH_BYTES = 158;
+    uint256 internal constant TOTALS_BYTES = 142;
+    uint256 internal constant RUNS_MAX = 256;
+    uint256 internal constant RUN_READINGS_MAX = 65_536;
+    uint256 internal constant TIME_MS_MAX = 253_402_300_799_999;
+    uint8 internal constant IDLE = 0;
+    uint8 internal constant OPEN = 1;
+    uint8 internal constant CLOSED = 2;
+    uint256 private constant TOTALS_AT = 65;
+    uint256 private constant FLAGS_KNOWN = 7;
+
+    /// @dev The COSE Sig_structure up to the header: array of 4, "Signature1", {1: -7}, empty aad, 221 bytes.
+    bytes internal constant SIG_PREFIX = hex"846a5369676e61747572653143a101264058dd";
+
+    /// @notice What the gateway signs, hashed: H(Sig_structure).
+    function signedDigest(bytes calldata header) internal pure returns (bytes32) {
+        return sha256(bytes.concat(SIG_PREFIX, header));
+    }
+
+    /// @notice The frame hash, also its leaf hash in the batch: H(00 ‖ Sig_structure).
+    function frameHash(bytes calldata header) internal pure returns (bytes32) {
+        return sha256(bytes.concat(hex"00", SIG_PREFIX, header));
+    }
+
+    /// @notice The leaf hash of a fixed layout: H(00 ‖ bytes).
+    function leafHash(bytes calldata data) internal pure returns (bytes32) {
+        return sha256(bytes.concat(hex"00", data));
+    }
+
+    function decodeHeader(bytes calldata data) internal pure returns (Header memory header) {
+        require(data.length == HEADER_BYTES, LayoutLength(data.length, HEADER_BYTES));
+        uint256 version = _uint(data, 0, 16);
+        require(version == 0x0301, LayoutVersion(version, 0x0301));
+        header.gatewayId = _word(data, 2);
+        header.legState = uint8(_uint(data, 34, 8));
+        header.legId = _word(data, 35);
+        header.limitsHash = _word(data, 67);
+        header.frameSeq = uint64(_uint(data, 99, 64));
+        header.previousHash = _word(data, 107);
+        header.sentMs = uint64(_uint(data, 139, 64));
+        header.anchorInterval = uint64(_uint(data, 147, 64));
+        header.anchorBlockHash = _word(data, 155);
+        header.runsRoot = _word(data, 187);
+        header.runCount = uint16(_uint(data, 219, 16));
+        _checkHeader(header);
+    }
+
+    function decodeRun(bytes calldata data) internal pure returns (RunRecord memory run) {
+        require(data.length == RUN_BYTES, LayoutLength(data.length, RUN_BYTES));
+        uint256 kind = _uint(data, 0, 8);
+        require(kind == 2, LayoutVersion(kind << 8, 0x0200));
+        run.channel = uint16(_uint(data, 1, 16));
+        run.quantity = uint16(_uint(data, 3, 16));
+        run.firstSeq = uint64(_uint(data, 5, 64));
+        run.count = uint32(_uint(data, 13, 32));
+        run.firstTimeMs = uint64(_uint(data, 17, 64));
+        run.lastTimeMs = uint64(_uint(data, 25, 64));
+        run.readingsRoot = _word(data, 33);
+        _decodeTotals(data, run.totals);
+        _checkRun(run);
+        _checkTotals(run.totals);
+    }
+
+    function decodeBatchLeaf(bytes calldata data) internal pure returns (BatchLeaf memory leaf) {
+        require(data.length == BATCH_BYTES, LayoutLength(data.length, BATCH_BYTES));
+        uint256 version = _uint(data, 0, 16);
+        require(version == 0x0401, LayoutVersion(version, 0x0401));
+        leaf.tenant = _word(data, 2);
+        leaf.batchSeq = uint64(_uint(data, 34, 64));
+        leaf.framesRoot = _word(data, 42);
+        leaf.frameCount = uint32(_uint(data, 74, 32));
+        leaf.firstEventMs = uint64(_uint(data, 78, 64));
+        leaf.lastEventMs = uint64(_uint(data, 86, 64));
+        leaf.previous = _word(data, 94);
+        leaf.locationHash = _word(data, 126);
+        require(leaf.batchSeq != 0, BatchField(34));
+        require(leaf.frameCount != 0, BatchField(74));
+        require(leaf.firstEventMs <= leaf.lastEventMs, BatchField(78));
+        require(leaf.lastEventMs <= TIME_MS_MAX, BatchField(86));
+        require((leaf.previous == 0) == (leaf.batchSeq == 1), BatchField(94));
+    }
+
+    function _checkHeader(Header memory header) private pure {
+        bool idle = header.legState == IDLE;
+        require(header.legState <= CLOSED, HeaderField(34));
+        require((header.legId == 0) == idle, HeaderField(35));
+        require((header.limitsHash == 0) == idle, HeaderField(67));
+        require((header.previousHash == 0) == (header.frameSeq == 0), HeaderField(107));
+        require(header.sentMs <= TIME_MS_MAX, HeaderField(139));
+        require((header.anchorBlockHash == 0) == (header.anchorInterval == 0), HeaderField(155));
+        require(header.runCount <= RUNS_MAX && (idle || header.runCount != 0), HeaderField(219));
+        require(header.runCount != 0 || header.runsRoot == Rfc9162.EMPTY_ROOT, HeaderField(187));
+    }
+
+    function _decodeTotals(bytes calldata data, Totals memory totals) private pure {
+        bytes calldata part = data[TOTALS_AT:];
+        totals.firstSeq = uint64(_uint(part, 0, 64));
+        totals.count = uint32(_uint(part, 8, 32));
+        totals.validCount = uint32(_uint(part, 12, 32));
+        totals.firstMs = uint64(_uint(part, 16, 64));
+        totals.lastMs = uint64(_uint(part, 24, 64));
+        totals.lastFlags = uint16(_uint(part, 32, 16));
+        totals.lastValue = int32(uint32(_uint(part, 34, 32)));
+        totals.validMs = uint64(_uint(part, 38, 64));
+        totals.minValue = int32(uint32(_uint(part, 46, 32)));
+        totals.maxValue = int32(uint32(_uint(part, 50, 32)));
+        totals.longestGapMs = uint64(_uint(part, 54, 64));
+        totals.knownMs = uint64(_uint(part, 62, 64));
+        totals.unknownMs = uint64(_uint(part, 70, 64));
+        totals.aboveMs = uint64(_uint(part, 78, 64));
+        totals.aboveLongestMs = uint64(_uint(part, 86, 64));
+        totals.aboveCurrentMs = uint64(_uint(part, 94, 64));
+        totals.belowMs = uint64(_uint(part, 102, 64));
+        totals.belowLongestMs = uint64(_uint(part, 110, 64));
+        totals.belowCurrentMs = uint64(_uint(part, 118, 64));
+        totals.mktWeightSum = uint128(_uint(part, 126, 128));
+    }
+
+    /// @dev Totals that are all zero belong to an idle frame or to a leg without a reading yet.
+    function _checkRun(RunRecord memory run) private pure {
+        Totals memory totals = run.totals;
+        uint256 quantity = run.quantity;
+        require((quantity != 0 && quantity <= 9) || quantity >= 32_768, RunField(3));
+        require(run.count <= RUN_READINGS_MAX, RunField(13));
+        require(run.lastTimeMs <= TIME_MS_MAX, RunField(25));
+        if (run.count == 0) {
+            require(run.firstTimeMs == 0, RunField(17));
+            require(run.lastTimeMs == 0, RunField(25));
+            require(run.readingsRoot == Rfc9162.EMPTY_ROOT, RunField(33));
+        } else {
+            // Times strictly increase, so n readings span at least n - 1 ms.
+            require(uint256(run.firstTimeMs) + run.count - 1 <= run.lastTimeMs, RunField(17));
+            require(run.count != 1 || run.firstTimeMs == run.lastTimeMs, RunField(25));
+        }
+        if (totals.count != 0) {
+            require(totals.count >= run.count, RunField(73));
+            require(run.count == 0 || totals.lastMs == run.lastTimeMs, RunField(89));
+            require(
+                uint256(totals.firstSeq) + totals.count == uint256(run.firstSeq) + run.count, RunField(65)
+            );
+        }
+    }
+
+    /// @dev What every fold of readings keeps, whatever they were: the same as lading/totals.py checks.
+    function _checkTotals(Totals memory totals) private pure {
+        require(totals.lastFlags <= FLAGS_KNOWN, RunField(97));
+        require(totals.validCount <= totals.count, RunField(77));
+        require(totals.lastMs <= TIME_MS_MAX && totals.firstMs <= totals.lastMs, RunField(81));
+        require(
+            uint256(totals.knownMs) + totals.unknownMs == uint256(totals.lastMs) - totals.firstMs,
+            RunField(127)
+        );
+    }
+
+    /// @dev The 32 bytes at `offset`. The layouts' lengths are checked first, so no read passes the end.
+    function _word(bytes calldata data, uint256 offset) private pure returns (bytes32 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(data.offset, offset))
+        }
+    }
+
+    /// @dev The unsigned big-endian number of `bits` bits at `offset`.
+    function _uint(bytes calldata data, uint256 offset, uint256 bits) private pure returns (uint256) {
+        return uint256(_word(data, offset)) >> (256 - bits);
+    }
+}
