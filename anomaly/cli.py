@@ -1,0 +1,219 @@
+"""`lading anomaly …`: run the stage, show verdicts and profiles."""
+
+import json
+import signal
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from anomaly import verdicts
+from anomaly.settings import AnomalySettings
+from anomaly.stage import Anomaly
+from anomaly.verdicts import LegVerdict
+from lading import logs, profiles, settings
+from lading.cose import KeySigner, PublicKey
+from lading.errors import ServiceError
+from lading.log import SqliteLog
+from lading.names import tenant_id
+from lading.settings import Shared
+
+app = typer.Typer(help="Stage 3: rules and verdicts.", no_args_is_help=True)
+verdicts_app = typer.Typer(help="Verdicts in the log.", no_args_is_help=True)
+profiles_app = typer.Typer(help="Limits for products, with their sources.", no_args_is_help=True)
+app.add_typer(verdicts_app, name="verdicts")
+app.add_typer(profiles_app, name="profiles")
+
+RETRIES_MAX = 10
+Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+CONFIG = Path("lading.toml")
+
+
+@app.command()
+def run(config: Config = CONFIG) -> None:
+    """Judge legs as frames come in, until SIGTERM or an interrupt."""
+    logs.configure("anomaly")
+    shared = settings.load_shared(config)
+    own = settings.load(config, "anomaly", AnomalySettings)
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    stage = _open_stage(shared, own)
+    try:
+        _loop(stage, stop, own.poll_s)
+    finally:
+        stage.close()
+
+
+def _loop(stage: Anomaly, stop: threading.Event, poll_s: float) -> None:
+    """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
+    log = structlog.get_logger()
+    failures = 0
+    while not stop.is_set():
+        try:
+            handled = stage.step()
+            failures = 0
+        except ServiceError as exc:
+            failures += 1
+            log.warning("step_failed", code=exc.code, reason=exc.text, failures=failures)
+            if failures > RETRIES_MAX:
+                raise
+            stop.wait(min(poll_s * 2**failures, 30.0))
+            continue
+        if handled:
+            log.info("step", records=handled, lag=stage.lag())
+        else:
+            stop.wait(poll_s)
+
+
+def _open_stage(shared: Shared, own: AnomalySettings) -> Anomaly:
+    return Anomaly(
+        _open_log(shared),
+        shared.lading.below(own.state),
+        _operators(shared, own),
+        records_max=own.records_max,
+        channels_cached_max=own.channels_cached_max,
+        provisional_ms=int(own.provisional_s * 1000),
+    )
+
+
+def _open_log(shared: Shared) -> SqliteLog:
+    return SqliteLog(shared.lading.below(shared.log.path))
+
+
+def _operators(shared: Shared, own: AnomalySettings) -> dict[bytes, PublicKey]:
+    if not own.operators:
+        signer = KeySigner.load(shared.lading.below(shared.lading.operator_key))
+        return {tenant_id(shared.lading.tenant): signer.public}
+    try:
+        return {tenant_id(name): PublicKey.decode(bytes.fromhex(key)) for name, key in own.operators.items()}
+    except ValueError as exc:
+        raise ServiceError("settings", f"anomaly.operators: {exc}, wanted 128 hex digits") from exc
+
+
+@app.command()
+def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """How far the stage is behind the log, and what it said of how many legs."""
+    shared = settings.load_shared(config)
+    own = settings.load(config, "anomaly", AnomalySettings)
+    stage = _open_stage(shared, own)
+    try:
+        lag = stage.lag()
+    finally:
+        stage.close()
+    counts: dict[str, int] = {}
+    for leg in verdicts.latest(_open_log(shared)):
+        name = _standing(leg)
+        counts[name] = counts.get(name, 0) + 1
+    if as_json:
+        typer.echo(json.dumps({"lag_frames": lag, "legs": counts}))
+        return
+    typer.echo(f"frames behind: {lag}")
+    for name, count in sorted(counts.items()):
+        typer.echo(f"{name}: {count} legs")
+
+
+def _standing(leg: LegVerdict) -> str:
+    finality = "final" if leg.verdict.final else "provisional"
+    return f"{leg.verdict.state} {leg.verdict.result} {finality}"
+
+
+@verdicts_app.command("list")
+def list_verdicts(config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """The latest verdict of every leg."""
+    found = verdicts.latest(_open_log(settings.load_shared(config)))
+    if as_json:
+        typer.echo(json.dumps([verdicts.as_document(leg) for leg in found]))
+        return
+    for leg in found:
+        count = len(leg.verdict.findings)
+        typer.echo(f"{leg.name:24} {leg.verdict.leg_id.hex()[:12]}  {_standing(leg):28} {count} findings")
+
+
+@verdicts_app.command("show")
+def show_verdict(
+    leg: Annotated[str, typer.Argument(help="Reference, leg id or the beginning of it.")],
+    config: Config = CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """One leg's latest verdict with its findings and totals."""
+    found = [
+        one
+        for one in verdicts.latest(_open_log(settings.load_shared(config)))
+        if one.name == leg or one.verdict.leg_id.hex().startswith(leg.lower())
+    ]
+    if len(found) != 1:
+        raise ServiceError("leg", f"{len(found)} legs are named {leg!r}, wanted one")
+    if as_json:
+        typer.echo(json.dumps(verdicts.as_document(found[0])))
+        return
+    for line in _verdict_lines(found[0]):
+        typer.echo(line)
+
+
+def _verdict_lines(leg: LegVerdict) -> list[str]:
+    verdict, horizon = leg.verdict, leg.verdict.horizon
+    lines = [
+        f"leg       {leg.name} ({verdict.leg_id.hex()})",
+        f"gateway   {verdict.gateway_id.hex()}",
+        f"verdict   {_standing(leg)}",
+        f"id        {verdict.id.hex()}" + (f", supersedes {leg.supersedes.hex()}" if leg.supersedes else ""),
+        f"horizon   frames {horizon.first_frame_seq} to {horizon.last_frame_seq}, until {_time(horizon.last_ms)}",
+    ]
+    lines += [
+        f"{finding.severity:9} {leg.line(finding)}, {_time(finding.first_ms)} to {_time(finding.last_ms)}"
+        for finding in verdict.findings
+    ]
+    return lines + [f"totals    {verdicts.totals_line(*totals)}" for totals in verdict.totals]
+
+
+def _time(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@profiles_app.command("list")
+def list_profiles(as_json: AsJson = False) -> None:
+    """The profiles that come with Lading."""
+    titles = {name: profiles.load(name).title for name in profiles.names()}
+    if as_json:
+        typer.echo(json.dumps(titles))
+        return
+    for name, title in titles.items():
+        typer.echo(f"{name:16} {title}")
+
+
+@profiles_app.command("show")
+def show_profile(
+    name: Annotated[str, typer.Argument(help="A profile's name, or a toml file.")], as_json: AsJson = False
+) -> None:
+    """A profile's limits, each with where it comes from."""
+    profile = profiles.load_file(Path(name)) if name.endswith(".toml") else profiles.load(name)
+    if as_json:
+        roles = {
+            role.name: {
+                "quantity": role.quantity.name.lower(),
+                "limits": {
+                    origin.field: {"value": origin.milli, "source": origin.source, "note": origin.note}
+                    for origin in role.origins
+                },
+            }
+            for role in profile.roles.values()
+        }
+        document = {"name": profile.name, "title": profile.title, "note": profile.note, "roles": roles}
+        typer.echo(json.dumps(document))
+        return
+    typer.echo(f"{profile.title}\n{profile.note}")
+    for role in profile.roles.values():
+        typer.echo(f"\n{role.name} ({role.quantity.name.lower()})")
+        for origin in role.origins:
+            note = f" ({origin.note})" if origin.note else ""
+            typer.echo(f"  {origin.field:22} {origin.figure:>10}  {origin.source}{note}")
