@@ -6,12 +6,14 @@ from pathlib import Path
 
 import rlp  # type: ignore[import-untyped]
 from eth_hash.auto import keccak
-from eth_keys.datatypes import PrivateKey
+from eth_keys.datatypes import PrivateKey, Signature
+from eth_keys.exceptions import BadSignature, ValidationError
 
-from lading.errors import ServiceError
+from lading.errors import RejectedError, ServiceError
 from lading.tree import sha256
 
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+SIGNATURE_BYTES = 65
 _DYNAMIC_FEE_TYPE = b"\x02"
 _RECOVERY_BASE = 27  # v of a 65-byte signature
 
@@ -92,6 +94,22 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account(0x{self.address.hex()})"
+
+
+def recover(digest: bytes, signature: bytes) -> bytes:
+    """The address that made a 65-byte signature over a digest. RejectedError `signature`."""
+    try:
+        v = signature[64] - _RECOVERY_BASE
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        key = Signature(vrs=(v, r, s)).recover_public_key_from_msg_hash(digest)
+    except (IndexError, BadSignature, ValidationError) as exc:
+        raise RejectedError("signature", f"{len(signature)} bytes recover no address: {exc}") from exc
+    if len(signature) != SIGNATURE_BYTES or s > SECP256K1_ORDER // 2:
+        raise RejectedError(
+            "signature", f"{len(signature)} bytes or a high s, wanted {SIGNATURE_BYTES} and a low s"
+        )
+    address: bytes = key.to_canonical_address()
+    return address
 
 
 def transaction_hash(raw: bytes) -> bytes:

@@ -1,0 +1,71 @@
+"""Puts the contracts on a chain and enrols tenant and gateways. Short enough for the demo to call at every start."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lading import abi
+from lading.account import Account
+from lading.chain import Chain
+from lading.cose import ALGORITHM_P256, PublicKey
+from lading.deployment import Deployment
+from lading.fields import U64_MAX
+from lading.names import tenant_id
+from lading.wallet import Wallet
+
+OUTFLOW_MAX = 10**15  # of the demo token's smallest units, over OUTFLOW_PERIOD_S
+OUTFLOW_PERIOD_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayKey:
+    """A gateway to register: its key and from when until when it may speak. `valid_until_ms` None: no end."""
+
+    public: PublicKey
+    valid_from_ms: int = 0
+    valid_until_ms: int | None = None
+
+
+def deploy(
+    chain: Chain, deployer: Account, anchorer: bytes, window_s: int, token: bytes | None = None
+) -> Deployment:
+    """All contracts; the deployer is registrar, guardian and steward. Without a token, a test token that anyone mints.
+
+    `window_s`: seconds from an anchor to its finality in the registry.
+    """
+    wallet = Wallet(chain, deployer)
+    block = chain.head().number
+    gateways = wallet.create("GatewayRegistry", deployer.address)
+    anchors = wallet.create("AnchorRegistry", anchorer, deployer.address, window_s)
+    vault = wallet.create("CreditVault", deployer.address)
+    escrow = wallet.create("PenaltyEscrow", gateways.address, anchors.address, vault.address)
+    token = wallet.create("MockToken").address if token is None else token
+    wallet.transact(vault, "allowToken", token, True)
+    wallet.transact(vault, "admit", escrow.address, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+    return Deployment(
+        chain.chain_id, block, gateways.address, anchors.address, vault.address, escrow.address, token
+    )
+
+
+def enrol_tenant(chain: Chain, deployment: Deployment, registrar: Account, tenant: str, admin: bytes) -> None:
+    """Let `admin` register gateways of a tenant; nothing to do if it may already."""
+    registry = abi.at(chain, "GatewayRegistry", deployment.gateways)
+    if registry.call("adminOf", tenant_id(tenant)) != admin:
+        Wallet(chain, registrar).transact(registry, "enrolTenant", tenant_id(tenant), admin)
+
+
+def register_gateways(
+    chain: Chain, deployment: Deployment, admin: Account, tenant: str, keys: Iterable[GatewayKey]
+) -> int:
+    """Register the keys that are not there yet; how many."""
+    registry = abi.at(chain, "GatewayRegistry", deployment.gateways)
+    wallet, count = Wallet(chain, admin), 0
+    for key in keys:
+        x, y = (int.from_bytes(part, "big") for part in (key.public.x, key.public.y))
+        if registry.call("gatewayOf", key.public.gateway_id)[0] == x:
+            continue
+        until_ms = U64_MAX if key.valid_until_ms is None else key.valid_until_ms
+        wallet.transact(
+            registry, "register", ALGORITHM_P256, x, y, tenant_id(tenant), key.valid_from_ms, until_ms
+        )
+        count += 1
+    return count
