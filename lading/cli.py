@@ -2,9 +2,10 @@
 
 import importlib
 import sys
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from lading import __version__
 from lading.errors import LadingError, ServiceError
@@ -28,14 +29,14 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(TyperGroup):
     """Finds a command by name and imports its module on use: verification starts without the stages."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Every command, in the order of a reading's life."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, imported now."""
         if cmd_name not in COMMANDS:
             return None
@@ -51,24 +52,42 @@ class LazyGroup(click.Group):
         command.name = cmd_name
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Help without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, spec[3]) for name, spec in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="lading")
-def cli() -> None:
+cli = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lading, version {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def lading(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Lading carries evidence from a signed sensor reading to a settled payment."""
 
 
 def main() -> None:
     """Entry point: our errors end in one line on stderr and exit code 2, an interrupt in 130."""
     try:
-        cli(standalone_mode=True)
+        cli()
     except LadingError as exc:
-        click.echo(f"lading: {exc}", err=True)
+        typer.echo(f"lading: {exc}", err=True)
         sys.exit(EXIT_UNUSABLE)
     except KeyboardInterrupt:
         sys.exit(130)

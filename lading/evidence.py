@@ -101,7 +101,7 @@ class Evidence:
 
     @staticmethod
     def decode(data: bytes) -> "Evidence":
-        """From the document; MalformedError unless everything in it decodes, is used and in order, and the digest fits."""
+        """From the document; MalformedError unless all in it decodes, is used and in order, and the digest fits."""
         items = open_document(data, TAG, 14, EVIDENCE_BYTES_MAX)
         digest = fields.fixed(items.pop(), "digest")
         if sha256(data[:-DIGEST_BYTES]) != digest:

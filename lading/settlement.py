@@ -1,4 +1,4 @@
-"""A payment that an agreement made over a leg (docs/spec/settlement.md): what the settlement stage writes to the log."""
+"""A payment that an agreement made over a leg (docs/spec/settlement.md), as the settlement stage logs it."""
 
 from dataclasses import dataclass
 from typing import Literal, cast

@@ -1,0 +1,209 @@
+"""What a chain says of an evidence file, asked by plain JSON-RPC: no web3, so that verifying installs small.
+
+Selectors and topics are constants here; a test compares them with the contracts' ABI.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from lading.batch import AnchorRecord
+from lading.chain import (
+    FINALIZED,
+    HTTP_TIMEOUT_S,
+    Block,
+    Chain,
+    Event,
+    Receipt,
+    RevertedError,
+    raise_rpc_error,
+)
+from lading.checks import CheckResult, Expected, Status, passed
+from lading.errors import ProofError, ServiceError
+from lading.evidence import Evidence
+from lading.settlement import KINDS, Settlement
+from lading.terms import Terms
+
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+STATE_OF = bytes.fromhex("d627a31a")  # stateOf(uint64,(bytes32,uint64,uint64))
+AGREEMENT_ID = bytes.fromhex("32a74720")  # agreementId(Terms)
+ANCHORED = bytes.fromhex("942174e2732ff1fd36a4c6d41e2619429e59eaee1aae298a81cb1ff59474762a")
+SETTLED = bytes.fromhex("b250f5645d533bf774dfb68dc46ba710b335cb001af314b1a463867979f86bd7")
+STATES = ("none", "anchored", "contested", "final", "void")  # IAnchorRegistry.State
+
+
+class PlainRpc:
+    """A node's JSON-RPC over HTTP with the standard library alone; asked once, never retried."""
+
+    def __init__(self, url: str, timeout_s: float = HTTP_TIMEOUT_S) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ServiceError("chain_url", f"{url!r}, wanted http:// or https://")
+        self.url = url
+        self._timeout_s = timeout_s
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """The `result` of one request."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        headers = {"Content-Type": "application/json"}
+        try:
+            with urlopen(Request(self.url, body, headers), timeout=self._timeout_s) as stream:
+                answer = json.loads(stream.read(ANSWER_BYTES_MAX))
+        except (URLError, OSError, ValueError) as exc:
+            raise ServiceError("chain_unreachable", f"{self.url}: {method}: {exc}") from exc
+        if not isinstance(answer, dict):
+            raise ServiceError("chain_rpc", f"{method}: an answer that is no object")
+        error = answer.get("error")
+        if error is not None:
+            raise_rpc_error(method, dict(error) if isinstance(error, dict) else {"message": str(error)})
+        return answer.get("result")
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    """A node that answers in another shape than JSON-RPC's has failed, whatever it said."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        raise ServiceError("chain_rpc", f"the node's answer is not what was asked for: {exc!r}") from exc
+
+
+class ChainCheck:
+    """The chain's side of the checks (`lading.verify.ChainView`). `registry`: the one that the caller trusts."""
+
+    def __init__(self, chain: Chain, registry: bytes | None = None) -> None:
+        self._chain = chain
+        self._registry = registry
+        self._blocks: dict[int, Block] = {}
+
+    def anchor(self, evidence: Evidence, _: Expected) -> CheckResult:
+        """Each anchor is in its registry with its root, count, block and time."""
+        for anchor in evidence.anchors:
+            with _answers():
+                self._check_anchor(anchor)
+        registries = {anchor.registry for anchor in evidence.anchors}
+        found = f"{len(evidence.anchors)} anchors in registry {', '.join('0x' + r.hex() for r in registries)}"
+        if self._registry is None:
+            return CheckResult(
+                "anchor", Status.WARN, f"{found}, which the file names: give --registry to trust it"
+            )
+        return passed("anchor", found)
+
+    def _check_anchor(self, anchor: AnchorRecord) -> None:
+        where = f"interval {anchor.interval}"
+        if self._registry not in (None, anchor.registry):
+            raise ProofError(
+                "anchor", f"{where} is in registry 0x{anchor.registry.hex()}, wanted the given one"
+            )
+        self._check_chain_id(anchor.chain_id)
+        block = self._check_block(where, anchor.block_number, anchor.block_hash)
+        if block.time_s * 1000 != anchor.block_time_ms:
+            raise ProofError(
+                "anchor", f"{where}: block time {anchor.block_time_ms} ms, the chain says {block.time_s} s"
+            )
+        receipt = self._receipt(where, anchor.tx_hash, anchor.block_hash)
+        wanted = (ANCHORED, anchor.interval.to_bytes(32, "big"), anchor.super_root)
+        data = anchor.batch_count.to_bytes(32, "big") + block.time_s.to_bytes(32, "big")
+        if not _has_event(receipt, anchor.registry, wanted, data):
+            raise ProofError(
+                "anchor", f"{where}: the transaction did not anchor this root of {anchor.batch_count} batches"
+            )
+
+    def finality(self, evidence: Evidence, _: Expected) -> CheckResult:
+        """Each anchor's block is finalized, and the registry holds the interval for final."""
+        with _answers():
+            height = self._chain.height(FINALIZED)
+            waiting = [a.interval for a in evidence.anchors if a.block_number > height]
+            states = {a.interval: self._state(a) for a in evidence.anchors}
+        for interval, state in states.items():
+            if state in ("none", "void"):
+                raise ProofError("finality", f"interval {interval} is {state} in its registry")
+        pending = sorted({*waiting, *(interval for interval, state in states.items() if state != "final")})
+        if pending:
+            shown = (
+                f"{len(pending)} of {len(states)} intervals, the first {pending[0]} ({states[pending[0]]})"
+            )
+            return CheckResult("finality", Status.WARN, f"not final yet: {shown}")
+        return passed("finality", f"{len(states)} intervals are final; finalized up to block {height}")
+
+    def _state(self, anchor: AnchorRecord) -> str:
+        words = (
+            anchor.interval,
+            int.from_bytes(anchor.super_root, "big"),
+            anchor.batch_count,
+            anchor.block_time_ms // 1000,
+        )
+        try:
+            answer = self._chain.call(
+                anchor.registry, STATE_OF + b"".join(word.to_bytes(32, "big") for word in words)
+            )
+        except RevertedError as exc:
+            raise ProofError(
+                "finality", f"interval {anchor.interval}: the registry holds another anchor"
+            ) from exc
+        state = int.from_bytes(answer, "big")
+        if len(answer) != 32 or state >= len(STATES):
+            raise ProofError(
+                "finality", f"0x{anchor.registry.hex()} does not answer as an anchor registry does"
+            )
+        return STATES[state]
+
+    def paid(self, settlement: Settlement) -> str:
+        """The transaction paid the amount under this agreement, in a finalized block."""
+        with _answers():
+            return self._check_paid(settlement)
+
+    def _check_paid(self, settlement: Settlement) -> str:
+        where = f"agreement {settlement.agreement.hex()[:16]}…"
+        self._check_chain_id(settlement.chain_id)
+        self._check_block(where, settlement.block_number, settlement.block_hash)
+        receipt = self._receipt(where, settlement.tx_hash, settlement.block_hash)
+        try:
+            agreement = self._chain.call(settlement.escrow, AGREEMENT_ID + settlement.terms)
+        except RevertedError as exc:
+            raise ProofError("settlement", f"{where}: 0x{settlement.escrow.hex()} is no such escrow") from exc
+        if agreement != settlement.agreement:
+            raise ProofError("settlement", f"{where}: these terms are agreement {agreement.hex()}")
+        kind = (KINDS.index(settlement.kind) + 1).to_bytes(32, "big")
+        wanted = (SETTLED, settlement.agreement, settlement.leg_id, kind)
+        rest = Terms.decode(settlement.terms).bond - settlement.amount
+        data = settlement.amount.to_bytes(32, "big") + max(rest, 0).to_bytes(32, "big")
+        if not _has_event(receipt, settlement.escrow, wanted, data):
+            raise ProofError(
+                "settlement",
+                f"{where}: the transaction did not pay a {settlement.kind} of {settlement.amount}",
+            )
+        if settlement.block_number > self._chain.height(FINALIZED):
+            raise ProofError(
+                "settlement", f"{where}: paid in block {settlement.block_number}, which is not final yet"
+            )
+        return f"paid by 0x{settlement.escrow.hex()} in transaction 0x{settlement.tx_hash.hex()}"
+
+    def _check_chain_id(self, chain_id: int) -> None:
+        if self._chain.chain_id != chain_id:
+            raise ProofError(
+                "chain_id", f"the file is of chain {chain_id}, this is chain {self._chain.chain_id}"
+            )
+
+    def _check_block(self, where: str, number: int, block_hash: bytes) -> Block:
+        block = self._blocks.get(number) or self._chain.block(number)
+        if block is None or block.hash != block_hash:
+            raise ProofError(
+                "block", f"{where}: block {number} of this chain is another than {block_hash.hex()}"
+            )
+        self._blocks[number] = block
+        return block
+
+    def _receipt(self, where: str, tx_hash: bytes, block_hash: bytes) -> Receipt:
+        receipt = self._chain.receipt(tx_hash)
+        if receipt is None or not receipt.ok or receipt.block_hash != block_hash:
+            raise ProofError("transaction", f"{where}: {tx_hash.hex()} did not succeed in that block")
+        return receipt
+
+
+def _has_event(receipt: Receipt, address: bytes, topics: tuple[bytes, ...], data: bytes) -> bool:
+    wanted = (address, topics, data)
+    events: tuple[Event, ...] = receipt.events
+    return any((event.address, event.topics, event.data) == wanted for event in events)
