@@ -138,8 +138,10 @@ class Outbox:
         """Frames, the position after them and the channels' positions, all or nothing; no reading is pending then."""
 
         def write() -> None:
+            self._db.execute(
+                "DELETE FROM pending"
+            )  # first, so that the frame may use its pages on a full disk
             self._db.executemany("INSERT INTO frames VALUES (?, ?)", frames)
-            self._db.execute("DELETE FROM pending")
             self._db.executemany(
                 "INSERT OR REPLACE INTO channels VALUES (?, ?, ?, ?)",
                 [(n, c.next_seq, c.last_ms, c.totals.encode()) for n, c in channels.items()],

@@ -12,6 +12,7 @@ from lading.errors import LadingError, MalformedError, ServiceError
 from lading.topics import anchors_topic, gateway_topic
 
 IN_FLIGHT_MAX = 8
+ACKED_MAX = 64
 RETRY_S = 5.0
 STATUS_EVERY_S = 60.0
 POLL_S = 0.05
@@ -45,6 +46,7 @@ class Publisher:
         self._link = Link(broker, f"lading-edge-{hexadecimal[:16]}", topics, will, in_flight_max + 2)
         self._in_flight_max = in_flight_max
         self._in_flight: dict[int, int] = {}  # message number: frame_seq
+        self._acked: list[int] = []  # frames to remove in one transaction
         self._sent_seq = -1
         self._rewind_s: float | None = None
         self._orders: dict[bytes, Came] = {}  # those for which there was no room yet
@@ -64,6 +66,7 @@ class Publisher:
             self._say_status("offline", now_ms)
             self._wait_status()
         self._link.stop()
+        self._remove_acked()
         self._forget()
 
     @property
@@ -76,23 +79,23 @@ class Publisher:
         self._link.wait(limit_s)
 
     def step(self, now_ms: int) -> int:
-        """Take what came, publish what waits; how many frames the broker has newly acknowledged."""
-        acked: list[int] = []
+        """Take what came, publish what waits; how many acknowledged frames have left the outbox."""
         for event in self._link.events():
-            self._handle(event, acked, now_ms)
-        if acked:
-            self._gateway.outbox.remove(acked)
+            self._handle(event, now_ms)
         for came in list(self._orders.values()):
             self._obey(came, now_ms)
         self.publish_pending()
         self._keep_status(now_ms)
-        return len(acked)
+        if len(self._acked) >= ACKED_MAX or not self._in_flight:
+            return self._remove_acked()
+        return 0
 
     def publish_pending(self) -> None:
         """Send the oldest frames not yet under way, as many as may be."""
         if self._rewind_s is not None:
             if self._in_flight or self._monotonic_s() < self._rewind_s:
                 return
+            self._remove_acked()
             self._rewind_s, self._sent_seq = None, -1
         room = self._in_flight_max - len(self._in_flight)
         if room <= 0 or not self._link.is_up or self._gateway.frame_seq - 1 <= self._sent_seq:
@@ -108,19 +111,21 @@ class Publisher:
         """Step until the outbox is empty; False if it is not within the limit."""
         end_s = self._monotonic_s() + limit_s
         while self._gateway.outbox.waiting.count:
-            if not self.step(now_ms) and self._monotonic_s() >= end_s:
-                return False
-            self._link.wait(POLL_S)
+            self.step(now_ms)
+            if self._monotonic_s() >= end_s:
+                return not self._gateway.outbox.waiting.count
+            if self._gateway.outbox.waiting.count:
+                self._link.wait(POLL_S)
         return True
 
-    def _handle(self, event: Event, acked: list[int], now_ms: int) -> None:
+    def _handle(self, event: Event, now_ms: int) -> None:
         match event:
             case Acked(mid=mid) if mid == self._status_mid:
                 self._status_mid = None
             case Acked(mid=mid, taken=taken, reason=reason) if mid in self._in_flight:
                 frame_seq = self._in_flight.pop(mid)
                 if taken:
-                    acked.append(frame_seq)
+                    self._acked.append(frame_seq)
                 else:
                     self._rewind_s = self._monotonic_s() + RETRY_S
                     self._note("frame_not_taken", ServiceError("puback", f"frame {frame_seq}: {reason}"))
@@ -186,13 +191,19 @@ class Publisher:
 
     def _wait_status(self, limit_s: float = 2.0) -> None:
         end_s = self._monotonic_s() + limit_s
-        acked: list[int] = []
         while self._status_mid is not None and self._monotonic_s() < end_s:
             for event in self._link.events():
                 if isinstance(event, Acked):
-                    self._handle(event, acked, 0)
+                    self._handle(event, 0)
             self._link.wait(POLL_S)
-        self._gateway.outbox.remove(acked)
+        self._remove_acked()
+
+    def _remove_acked(self) -> int:
+        count = len(self._acked)
+        if count:
+            self._gateway.outbox.remove(self._acked)
+            self._acked = []
+        return count
 
     def _forget(self) -> None:
         self._in_flight.clear()

@@ -25,9 +25,9 @@ class Masses:
     def propagator(self, step_s: float) -> tuple[float, float, float, float]:
         """exp(M t), row by row: what is left of the distance from equilibrium after `step_s`."""
         middle, spread = self._middle_spread()
-        grow = math.exp(middle * step_s)
-        same = grow * math.cosh(spread * step_s)
-        mixed = grow * math.sinh(spread * step_s) / spread
+        slow, fast = math.exp((middle + spread) * step_s), math.exp((middle - spread) * step_s)
+        same = (slow + fast) / 2
+        mixed = (slow - fast) / (2 * spread)
         (aa, al), (la, ll) = self._matrix()
         return same + mixed * (aa - middle), mixed * al, mixed * la, same + mixed * (ll - middle)
 
