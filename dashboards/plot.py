@@ -25,12 +25,13 @@ from dashboards.series import (
 from lading import quantities
 from lading.limits import OFF_HIGH, OFF_LOW, ChannelLimits
 from lading.quantities import CLOCK, FAULT, Quantity
+from lading.rules.words import duration
 from lading.verdict import Finding
 
 _TICKS_MAX = 8
 _STEPS_MAX = 1 << 22  # of time: what a browser's 32-bit floats hold exactly
 _LANE_PX = 7
-_STRETCH_RULES = ("excursion_above", "excursion_below", "gap", "stuck", "rate")
+_STRETCH_RULES = ("excursion_above", "excursion_below", "gap", "stuck", "rate", "door", "light", "shock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def description(drawing: Drawing) -> str:
 
 def _told(what: str, spans: list[Span]) -> list[str]:
     length_ms = sum(span.last_ms - span.first_ms for span in spans)
-    return [f"{len(spans)} {what}, {words.duration(length_ms)} in all"] if spans else []
+    return [f"{len(spans)} {what}, {duration(length_ms)} in all"] if spans else []
 
 
 def _line_plot(drawing: Drawing) -> Html:

@@ -17,6 +17,7 @@ from dashboards.model import (
 )
 from lading.mkt import mean_kinetic_celsius
 from lading.quantities import Quantity
+from lading.rules.words import describe, duration
 from lading.totals import Totals
 from lading.verdict import Finding
 
@@ -85,7 +86,8 @@ def findings(leg: LegReport, severity: str, count_max: int) -> Html:
 
 
 def _finding(leg: LegReport, found: Finding) -> Html:
-    sentence = words.finding(found, leg.limits, channel_name(leg, found.channel))
+    limits = None if found.channel is None else leg.limits.by_channel.get(found.channel)
+    sentence = describe(found, limits, channel_name(leg, found.channel))
     when = words.span(found.first_ms, found.last_ms)
     return tag("li", sentence, " ", tag("time", when))
 
@@ -110,7 +112,7 @@ def leg_rows(legs: Sequence[LegReport], sparks: Sequence[Html]) -> Html:
 def _in_short(leg: LegReport) -> Html:
     counts: dict[tuple[str, str], int] = {}
     for found in sorted(leg.verdict.findings, key=lambda f: f.severity):
-        key = (found.severity, words.RULE_NAMES.get(found.rule, found.rule))
+        key = (found.severity, words.rule_name(found.rule))
         counts[key] = counts.get(key, 0) + 1
     if not counts:
         return Html("nothing")
@@ -145,14 +147,10 @@ def _totals_row(leg: LegReport, channel: int, quantity: int, totals: Totals) -> 
         figure_cell(lowest, "out" if under else ""),
         figure_cell(highest, "out" if over else ""),
         figure_cell(words.value(round(mean * 100) * 10, quantity) if has_mean and mean is not None else "–"),
-        figure_cell(
-            words.duration(totals.above_ms) if totals.above_ms else "–", "out" if totals.above_ms else ""
-        ),
-        figure_cell(
-            words.duration(totals.below_ms) if totals.below_ms else "–", "out" if totals.below_ms else ""
-        ),
-        figure_cell(words.duration(totals.unknown_ms) if totals.unknown_ms else "–"),
-        figure_cell(words.duration(totals.longest_gap_ms) if totals.longest_gap_ms else "–"),
+        figure_cell(duration(totals.above_ms) if totals.above_ms else "–", "out" if totals.above_ms else ""),
+        figure_cell(duration(totals.below_ms) if totals.below_ms else "–", "out" if totals.below_ms else ""),
+        figure_cell(duration(totals.unknown_ms) if totals.unknown_ms else "–"),
+        figure_cell(duration(totals.longest_gap_ms) if totals.longest_gap_ms else "–"),
     )
 
 

@@ -8,6 +8,7 @@ from dashboards.axes import TimeAxis
 from dashboards.markup import Html, join, number, tag
 from dashboards.model import AnchorRow, Report
 from dashboards.plot import time_grid
+from lading.rules.words import duration
 
 _ROW_PX, _BAR_PX, _LABEL_PX = 40, 14, 18
 _DELAY_PX = 240
@@ -47,7 +48,7 @@ def _gateway(report: Report, time: TimeAxis, name: str, y: int) -> Html:
             parts.append(_bar(time, f"leg {verdict.result}", leg.first_ms, leg.last_ms, bar, tip))
     for off in report.offline:
         if off.gateway_name == name:
-            length = words.duration(off.last_ms - off.first_ms)
+            length = duration(off.last_ms - off.first_ms)
             tip = f"{name} without a link for {length}, {words.span(off.first_ms, off.last_ms)}"
             parts.append(_bar(time, "unknown solid", off.first_ms, off.last_ms, bar, tip))
     for index, event in enumerate(report.events, 1):
@@ -142,7 +143,7 @@ def delay_plot(report: Report) -> Html:
     grid = (
         join(
             tag("line", cls="grid", x1="0", x2="100%", y1=y(delay), y2=y(delay)),
-            tag("text", words.duration(delay), cls="y", x="0", dx="-7", y=y(delay) + 4),
+            tag("text", duration(delay), cls="y", x="0", dx="-7", y=y(delay) + 4),
         )
         for delay in _DELAYS_MS
         if low <= math.log(delay) <= high
@@ -185,7 +186,7 @@ def _delay(row: AnchorRow, time: TimeAxis, y_least: float, y_most: float) -> Htm
     least, most = delay_range(row)
     x = f"{number(time.percent(record.block_time_ms))}%"
     tip = (
-        f"interval {record.interval}: events were {words.duration(least)} to {words.duration(most)} old"
+        f"interval {record.interval}: events were {duration(least)} to {duration(most)} old"
         f" at block {record.block_number}, {words.clock(record.block_time_ms)}"
     )
     return tag(

@@ -27,14 +27,15 @@ def amount(value_milli: int, quantity: int) -> str:
     return f"{sign}{whole // 1000}.{whole % 1000:03d} {quantities.unit(quantity)}".rstrip()
 
 
-def describe(finding: Finding, limits: ChannelLimits | None = None) -> str:
+def describe(finding: Finding, limits: ChannelLimits | None = None, name: str = "") -> str:
     """One line: what was found, how much, and what was allowed.
 
     With the channel's limits it names quantity and unit; `limits` is None for the leg's own findings.
+    `name`: how staff call the channel, in place of quantity and number.
     """
     if limits is None:
         return _leg_line(finding)
-    what = f"{quantities.name(limits.quantity)} (channel {limits.channel})"
+    what = name or f"{quantities.name(limits.quantity)} (channel {limits.channel})"
     if finding.rule.endswith(MORE):
         rule = finding.rule.removesuffix(MORE)
         return f"{what}: {finding.measured} more findings of {rule} than the {finding.limit} listed"
