@@ -7,7 +7,20 @@ from lading.batch import AnchorRecord, BatchLeaf, location
 from lading.clone import Clone
 from lading.cose import KeySigner
 from lading.evidence import BatchProof, Evidence, FrameProof
-from lading.frame import CLOSED, IDLE, NO_ANCHOR, NO_LEG, OPEN, AnchorSeen, Frame, LegRef, Reading, Run, make_run, seal
+from lading.frame import (
+    CLOSED,
+    IDLE,
+    NO_ANCHOR,
+    NO_LEG,
+    OPEN,
+    AnchorSeen,
+    Frame,
+    LegRef,
+    Reading,
+    Run,
+    make_run,
+    seal,
+)
 from lading.limits import ChannelLimits, Limits
 from lading.names import tenant_id
 from lading.rules import judge
@@ -59,8 +72,13 @@ def make_world(*, warm: bool = True, clone: bool = False) -> World:
     if clone:
         real = world.frames[-1]
         header = real.header
-        leg, seen = LegRef(header.leg_state, header.leg_id, header.limits_hash), AnchorSeen(header.anchor_interval, header.anchor_block_hash)
-        false = seal(GATEWAY, leg, header.frame_seq, header.previous_hash, header.sent_ms + 1, seen, real.runs)
+        leg, seen = (
+            LegRef(header.leg_state, header.leg_id, header.limits_hash),
+            AnchorSeen(header.anchor_interval, header.anchor_block_hash),
+        )
+        false = seal(
+            GATEWAY, leg, header.frame_seq, header.previous_hash, header.sent_ms + 1, seen, real.runs
+        )
         world.clones.append(Clone.of(real.envelope, false.envelope))
     return world
 
@@ -82,7 +100,9 @@ def _run(channel: ChannelLimits, states: dict[int, Totals], number: int, warm: b
     ]
     states[channel.channel] = fold(states[channel.channel], channel, readings)
     salt = sha256(b"salt %d %d" % (channel.channel, number))[:16]
-    return make_run(channel.channel, channel.quantity, readings[0].seq, salt, readings, states[channel.channel])
+    return make_run(
+        channel.channel, channel.quantity, readings[0].seq, salt, readings, states[channel.channel]
+    )
 
 
 def _value(channel: int, i: int, warm: bool) -> int:
@@ -113,7 +133,9 @@ def anchored(world: World) -> list[Interval]:
     intervals: list[Interval] = []
     previous = ZERO_HASH
     for number, (first, last) in enumerate([(0, 2), (2, 4), (4, 5)], 1):
-        noise = [seal(OTHER_GATEWAY, NO_LEG, 0, ZERO_HASH, START_MS + i, NO_ANCHOR, []) for i in range(number)]
+        noise = [
+            seal(OTHER_GATEWAY, NO_LEG, 0, ZERO_HASH, START_MS + i, NO_ANCHOR, []) for i in range(number)
+        ]
         frames = [*noise, *world.frames[first:last]]
         intervals.append(_interval(number, frames, previous))
         previous = intervals[-1].leaf.hash
@@ -125,7 +147,9 @@ def _interval(number: int, frames: list[Frame], previous: bytes) -> Interval:
     sent = [frame.header.sent_ms for frame in frames]
     place = sha256(location(TENANT, number).encode())
     leaf = BatchLeaf(tenant_id(TENANT), number, top, len(frames), min(sent), max(sent), previous, place)
-    beside = replace(leaf, tenant=tenant_id("north"), location_hash=sha256(location("north", number).encode()))
+    beside = replace(
+        leaf, tenant=tenant_id("north"), location_hash=sha256(location("north", number).encode())
+    )
     leaves = sorted((leaf, beside), key=lambda one: one.tenant)
     hashes = [one.hash for one in leaves]
     index = leaves.index(leaf)

@@ -1,0 +1,76 @@
+"""`lading evidence`: export the evidence of a leg from the log."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lading.assignment import BEGIN
+from lading.cose import KeySigner, PublicKey
+from lading.errors import ServiceError
+from lading.export import Order, export_leg, find_leg, orders
+from lading.gateways import GatewayFile
+from lading.log import SqliteLog
+from lading.settings import Shared, load_shared
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
+DEFAULT_CONFIG = Path("lading.toml")
+
+
+@app.callback()
+def evidence() -> None:
+    """Evidence files: what an outsider checks with `lading verify`."""
+
+
+@app.command()
+def export(
+    leg: Annotated[str, typer.Argument(help="Reference, leg id, or the unique beginning of one.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Evidence file to write.")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Write the evidence of LEG, as far as its frames are anchored."""
+    shared = load_shared(config)
+    log, operator = _open(shared)
+    gateways = GatewayFile(shared.lading.below(shared.lading.gateways))
+    leg_id = find_leg(_begun(log, operator), leg)
+    data = export_leg(log, gateways, operator, leg_id, time.time_ns() // 1_000_000)
+    write_whole(output, data)
+    typer.echo(f"{output}: {len(data)} bytes, leg {leg_id.hex()}; check with: lading verify {output}")
+
+
+@app.command("list")
+def list_legs(config: Config = DEFAULT_CONFIG) -> None:
+    """The legs that the operator began: id, gateway, reference."""
+    log, operator = _open(load_shared(config))
+    for order in {order.assignment.leg_id: order for order in _begun(log, operator)}.values():
+        begin = order.assignment
+        typer.echo(f"{begin.leg_id.hex()}  {begin.gateway.hex()[:16]}  {begin.reference}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is durable, and never half there."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(path)
+    except OSError as exc:
+        raise ServiceError("file", f"{path}: {exc.strerror}") from exc
+
+
+def _open(shared: Shared) -> tuple[SqliteLog, PublicKey]:
+    path = shared.lading.below(shared.log.path)
+    if not path.exists():
+        raise ServiceError("log", f"no log at {path}")
+    operator = KeySigner.load(shared.lading.below(shared.lading.operator_key))
+    return SqliteLog(path), operator.public
+
+
+def _begun(log: SqliteLog, operator: PublicKey) -> list[Order]:
+    return [order for order in orders(log, operator) if order.assignment.action == BEGIN]

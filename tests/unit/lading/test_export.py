@@ -1,0 +1,95 @@
+"""A leg's evidence is made from the log alone, and every check that needs no chain passes on it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lading import topics
+from lading.assignment import sign_assignment
+from lading.batch import BatchRecord
+from lading.errors import ServiceError
+from lading.evidence import Evidence
+from lading.export import export_leg, find_leg, orders
+from lading.gateways import GatewayEntry, GatewayFile, save_gateways
+from lading.log import SqliteLog
+from lading.names import tenant_id
+from lading.verify import EXIT_GOOD, Expected, verify
+from tests.unit.lading.evidence_world import (
+    GATEWAY,
+    OPERATOR,
+    OTHER_GATEWAY,
+    TENANT,
+    THIEF,
+    World,
+    anchored,
+    evidence_of,
+    make_world,
+)
+
+NOW_MS = 1_767_400_000_000
+
+
+@pytest.fixture
+def gateways(tmp_path: Path) -> GatewayFile:
+    path = tmp_path / "gateways.json"
+    save_gateways(path, [GatewayEntry(signer.public, TENANT) for signer in (GATEWAY, OTHER_GATEWAY)])
+    return GatewayFile(path)
+
+
+def logged(tmp_path: Path, world: World, *, anchors: int = 3) -> SqliteLog:
+    """The log of a world: what ingest, detector and anchoring would have written."""
+    log = SqliteLog(tmp_path / "log.sqlite")
+    log.append(topics.ASSIGNMENTS, [(world.begin.gateway, sign_assignment(world.begin, OPERATOR))])
+    foreign = replace(world.begin, tenant=tenant_id("north"), reference="FOREIGN-1")
+    log.append(topics.ASSIGNMENTS, [(world.begin.gateway, sign_assignment(foreign, THIEF))])
+    for number, one in enumerate(anchored(world)):
+        places = log.append(topics.FRAMES, [(f.header.gateway_id, f.encode()) for f in one.frames])
+        positions = ((0, places[0][1], places[-1][1]),)
+        record = BatchRecord(
+            one.leaf, TENANT, one.anchor.interval, positions, one.index, one.count, one.siblings
+        )
+        log.append(topics.BATCHES, [(one.leaf.tenant, record.encode())])
+        mined = replace(one.anchor, state="mined")
+        states = [mined, one.anchor] if number < anchors else []
+        log.append(topics.ANCHORS, [(bytes(8), anchor.encode()) for anchor in states])
+    log.append(topics.CLONES, [(clone.headers()[0].gateway_id, clone.encode()) for clone in world.clones])
+    return log
+
+
+@pytest.mark.parametrize("clone", [False, True])
+def test_export_passes_every_offline_check(tmp_path: Path, gateways: GatewayFile, clone: bool) -> None:
+    world = make_world(clone=clone)
+    data = export_leg(logged(tmp_path, world), gateways, OPERATOR.public, world.begin.leg_id, NOW_MS)
+    expected = Expected(GATEWAY.public.gateway_id, OPERATOR.public.encode())
+    assert verify(data, expected).exit_code(strict=True) == EXIT_GOOD
+    assert Evidence.decode(data) == evidence_of(world, end_message=None, exported_ms=NOW_MS)
+
+
+def test_what_is_not_anchored_yet_is_left_out(tmp_path: Path, gateways: GatewayFile) -> None:
+    """The file says so: it is not complete."""
+    world = make_world()
+    data = export_leg(
+        logged(tmp_path, world, anchors=2), gateways, OPERATOR.public, world.begin.leg_id, NOW_MS
+    )
+    report = verify(data, Expected())
+    assert {result.name for result in report.results if result.status == "FAIL"} == {"completeness"}
+    assert len(Evidence.decode(data).frames) == 3
+
+
+def test_nothing_anchored(tmp_path: Path, gateways: GatewayFile) -> None:
+    world = make_world()
+    log = logged(tmp_path, world, anchors=0)
+    with pytest.raises(ServiceError, match="not_anchored"):
+        export_leg(log, gateways, OPERATOR.public, world.begin.leg_id, NOW_MS)
+
+
+def test_a_leg_is_found_by_reference_and_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    world = make_world()
+    begun = orders(logged(tmp_path, world), OPERATOR.public)
+    leg_id = world.begin.leg_id
+    for text in ("SHIPMENT-1", leg_id.hex(), leg_id.hex()[:8], "0x" + leg_id.hex()[:12].upper()):
+        assert find_leg(begun, text) == leg_id
+    for text in ("SHIPMENT", leg_id.hex()[:7], "FOREIGN-1", "", "00" * 32):
+        with pytest.raises(ServiceError, match="leg_unknown"):
+            find_leg(begun, text)
