@@ -1,0 +1,123 @@
+"""Which gateways are known, for whom, and from when until when: the view of the registry that stages read offline.
+
+`Gateways` is the port: a file here, the registry on chain elsewhere. The file is JSON,
+`{"gateways": [{"key": "<x ‖ y in hex>", "tenant": "demo", "valid_from_ms": 0, "valid_until_ms": null,
+"name": "truck-1"}]}`, written whole and renamed into place, and read again when it changes.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lading.cose import PublicKey
+from lading.errors import LadingError, ServiceError
+from lading.fields import TIME_MS_MAX
+from lading.names import tenant_id
+
+GATEWAYS_MAX = 1_000_000
+NAME_CHARS_MAX = 64
+
+
+@dataclass(frozen=True)
+class GatewayEntry:
+    """One enrolled gateway. Its key speaks for times from valid_from_ms until before valid_until_ms (None: open)."""
+
+    public: PublicKey
+    tenant: str
+    valid_from_ms: int = 0
+    valid_until_ms: int | None = None
+    name: str = ""
+
+
+class Gateways(Protocol):
+    """A view of the gateway registry."""
+
+    def find(self, gateway_id: bytes) -> GatewayEntry | None:
+        """The gateway's entry, if it is enrolled."""
+
+
+class GatewayFile:
+    """The gateways in a JSON file; a changed file is read again on the next `find`. A missing file knows none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._entries: dict[bytes, GatewayEntry] = {}
+
+    def find(self, gateway_id: bytes) -> GatewayEntry | None:
+        """See `Gateways.find`. ServiceError `gateways_file` when the file is not what it should be."""
+        self._refresh()
+        return self._entries.get(gateway_id)
+
+    def tenant_of(self, gateway_id: bytes) -> str:
+        """The gateway's tenant; ServiceError `gateway_unknown`."""
+        entry = self.find(gateway_id)
+        if entry is None:
+            raise ServiceError("gateway_unknown", f"{gateway_id.hex()} is not in {self._path}")
+        return entry.tenant
+
+    def all(self) -> list[GatewayEntry]:
+        """Every entry, in the file's order."""
+        self._refresh()
+        return list(self._entries.values())
+
+    def _refresh(self) -> None:
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._entries = None, {}
+            return
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if stamp != self._stamp:
+            self._entries = _read(self._path)
+            self._stamp = stamp
+
+
+def save_gateways(path: Path, entries: Iterable[GatewayEntry]) -> None:
+    """Write the file anew: durable, and never half there."""
+    rows = [
+        {
+            "key": entry.public.encode().hex(),
+            "tenant": entry.tenant,
+            "valid_from_ms": entry.valid_from_ms,
+            "valid_until_ms": entry.valid_until_ms,
+            "name": entry.name,
+        }
+        for entry in entries
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump({"gateways": rows}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _read(path: Path) -> dict[bytes, GatewayEntry]:
+    try:
+        rows = json.loads(path.read_text("utf-8"))["gateways"]
+        if len(rows) > GATEWAYS_MAX:
+            raise ServiceError("gateways_file", f"{len(rows)} gateways, wanted at most {GATEWAYS_MAX}")
+        entries = [_entry(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, LadingError) as exc:
+        raise ServiceError("gateways_file", f"{path}: {exc}") from exc
+    return {entry.public.gateway_id: entry for entry in entries}
+
+
+def _entry(row: dict[str, Any]) -> GatewayEntry:
+    unknown = set(row) - {"key", "tenant", "valid_from_ms", "valid_until_ms", "name"}
+    if unknown:
+        raise ValueError(f"unknown keys {sorted(unknown)}")
+    tenant_id(row["tenant"])
+    valid_from_ms, valid_until_ms = row.get("valid_from_ms", 0), row.get("valid_until_ms")
+    for time_ms in (valid_from_ms, 0 if valid_until_ms is None else valid_until_ms):
+        if not isinstance(time_ms, int) or not 0 <= time_ms <= TIME_MS_MAX:
+            raise ValueError(f"time {time_ms!r}, wanted milliseconds from 0 to {TIME_MS_MAX}")
+    name = str(row.get("name", ""))[:NAME_CHARS_MAX]
+    return GatewayEntry(
+        PublicKey.decode(bytes.fromhex(row["key"])), row["tenant"], valid_from_ms, valid_until_ms, name
+    )
