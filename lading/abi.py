@@ -82,8 +82,11 @@ class Interface:
         )
         self._events = {_topic(entry): entry for entry in abi if entry["type"] == "event"}
         self._event_topics = {entry["name"]: topic for topic, entry in self._events.items()}
-        errors = [entry for entry in abi if entry["type"] == "error"]
-        self._errors = _BUILT_IN | {_topic(e)[:4]: (e["name"], _types(e["inputs"])) for e in errors}
+        self.errors = {
+            _topic(entry)[:4]: (str(entry["name"]), _types(entry["inputs"]))
+            for entry in abi
+            if entry["type"] == "error"
+        }
 
     def encode_call(self, function: str, *arguments: Any) -> bytes:
         """Selector and arguments."""
@@ -124,8 +127,8 @@ class Interface:
         return entry["name"], fields
 
     def named(self, exc: RevertedError) -> RevertedError:
-        """The same refusal, under the name and with the arguments that the contract gave."""
-        found = self._errors.get(exc.data[:4])
+        """The same refusal, under the name and with the arguments that the contract, or one it called, gave."""
+        found = self.errors.get(exc.data[:4]) or _all_errors().get(exc.data[:4])
         if found is None:
             return exc
         name, types = found
@@ -174,6 +177,17 @@ class Contract:
 def interface(name: str) -> Interface:
     """The interface of a committed contract."""
     return Interface(name, artifact(name).abi)
+
+
+@lru_cache(maxsize=1)
+def _all_errors() -> dict[bytes, tuple[str, tuple[str, ...]]]:
+    """Errors of every committed contract, by selector."""
+    names = sorted(path.name for path in (files("contracts") / "artifacts").iterdir())
+    found = dict(_BUILT_IN)
+    for name in names:
+        if name.endswith(".json"):
+            found |= interface(name.removesuffix(".json")).errors
+    return found
 
 
 def at(chain: Chain, name: str, address: bytes) -> Contract:

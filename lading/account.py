@@ -7,7 +7,8 @@ from pathlib import Path
 import rlp  # type: ignore[import-untyped]
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey, Signature
-from eth_keys.exceptions import BadSignature, ValidationError
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
 
 from lading.errors import RejectedError, ServiceError
 from lading.tree import sha256

@@ -1,4 +1,4 @@
-"""Where the contracts are: deployment.json, written by `lading anchoring deploy`, read by who anchors, settles, verifies."""
+"""Where the contracts are: deployment.json, written by `lading anchoring deploy`, read by all who use the chain."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,0 +1,141 @@
+"""What the log says of legs, as far as payments need it: a cache in SQLite, rebuilt from the log when lost.
+
+Where each frame is, which batch it is in, the newest anchor of each interval, the newest verdict of each leg, and
+which settlements were written. Each topic's records and how far it was read move together.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading import topics
+from lading.batch import AnchorRecord, BatchRecord
+from lading.frame import decode_records
+from lading.log import Log, Record
+from lading.settlement import Settlement
+from lading.verdict import Verdict, VerdictRecord
+
+READ_RECORDS = 2_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS positions(
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, partition));
+CREATE TABLE IF NOT EXISTS frames(
+    hash BLOB PRIMARY KEY, partition INTEGER NOT NULL, at INTEGER NOT NULL, leg_state INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches(
+    tenant BLOB NOT NULL, partition INTEGER NOT NULL, last INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (tenant, partition, last));
+CREATE TABLE IF NOT EXISTS anchors(interval INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS verdicts(leg_id BLOB PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS settlements(agreement BLOB PRIMARY KEY, record BLOB NOT NULL);
+"""
+_TOPICS = (topics.FRAMES, topics.BATCHES, topics.ANCHORS, topics.VERDICTS, topics.SETTLEMENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFrame:
+    """Where a frame is in the log; leg_state as in its header."""
+
+    partition: int
+    offset: int
+    leg_state: int
+
+
+class Ledger:
+    """The settlement stage's view of the log. `path` may be ':memory:'."""
+
+    def __init__(self, log: Log, path: Path | str) -> None:
+        self._log = log
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def catch_up(self) -> None:
+        """Take in all that is new in the log."""
+        for topic in _TOPICS:
+            positions = self._positions(topic)
+            while found := self._log.read(topic, positions, READ_RECORDS):
+                for record in found:
+                    positions[record.partition] = record.offset + 1
+                self._take(topic, found, positions)
+
+    def verdict(self, leg_id: bytes) -> Verdict | None:
+        """The newest verdict of a leg."""
+        row = self._db.execute("SELECT record FROM verdicts WHERE leg_id = ?", (leg_id,)).fetchone()
+        return None if row is None else VerdictRecord.decode(row[0]).verdict
+
+    def frame(self, frame_hash: bytes) -> KnownFrame | None:
+        """Where a frame is in the log, and its leg state."""
+        row = self._db.execute(
+            "SELECT partition, at, leg_state FROM frames WHERE hash = ?", (frame_hash,)
+        ).fetchone()
+        return None if row is None else KnownFrame(*row)
+
+    def batch_at(self, tenant: bytes, partition: int, offset: int) -> BatchRecord | None:
+        """The tenant's batch that holds a position of the frames' topic."""
+        row = self._db.execute(
+            "SELECT record FROM batches WHERE tenant = ? AND partition = ? AND last >= ? ORDER BY last LIMIT 1",
+            (tenant, partition, offset),
+        ).fetchone()
+        record = None if row is None else BatchRecord.decode(row[0])
+        if record is None or not any(
+            p == partition and first <= offset <= last for p, first, last in record.positions
+        ):
+            return None
+        return record
+
+    def anchor(self, interval: int) -> AnchorRecord | None:
+        """The newest anchor record of an interval."""
+        row = self._db.execute("SELECT record FROM anchors WHERE interval = ?", (interval,)).fetchone()
+        return None if row is None else AnchorRecord.decode(row[0])
+
+    def is_settled(self, agreement: bytes) -> bool:
+        """Whether the agreement's settlement was written to the log."""
+        row = self._db.execute("SELECT 1 FROM settlements WHERE agreement = ?", (agreement,)).fetchone()
+        return row is not None
+
+    def settlements(self) -> list[Settlement]:
+        """All that were written."""
+        rows = self._db.execute("SELECT record FROM settlements ORDER BY rowid")
+        return [Settlement.decode(row[0]) for row in rows]
+
+    def _positions(self, topic: str) -> dict[int, int]:
+        rows = self._db.execute("SELECT partition, next FROM positions WHERE topic = ?", (topic,))
+        return dict(rows.fetchall())
+
+    def _take(self, topic: str, found: Sequence[Record], positions: dict[int, int]) -> None:
+        statement, rows = _rows(topic, found)
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(statement, rows)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+                [(topic, partition, offset) for partition, offset in positions.items()],
+            )
+
+
+def _rows(topic: str, found: Sequence[Record]) -> tuple[str, list[tuple[object, ...]]]:
+    """What to insert for records of a topic."""
+    if topic == topics.FRAMES:
+        headers = [(decode_records(record.value)[0], record) for record in found]
+        frames = [(header.hash, r.partition, r.offset, header.leg_state) for header, r in headers]
+        return "INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?)", list(frames)
+    if topic == topics.BATCHES:
+        batches = [(BatchRecord.decode(record.value), record.value) for record in found]
+        return "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", [
+            (batch.leaf.tenant, partition, last, value)
+            for batch, value in batches
+            for partition, _, last in batch.positions
+        ]
+    if topic == topics.ANCHORS:
+        anchors = [(AnchorRecord.decode(record.value).interval, record.value) for record in found]
+        return "INSERT OR REPLACE INTO anchors VALUES (?, ?)", list(anchors)
+    if topic == topics.VERDICTS:
+        verdicts = [(VerdictRecord.decode(record.value).verdict.leg_id, record.value) for record in found]
+        return "INSERT OR REPLACE INTO verdicts VALUES (?, ?)", list(verdicts)
+    settled = [(Settlement.decode(record.value).agreement, record.value) for record in found]
+    return "INSERT OR IGNORE INTO settlements VALUES (?, ?)", list(settled)

@@ -1,0 +1,155 @@
+"""The stage's driver: opens agreements, pays from final evidence, writes what the chain has settled to the log.
+
+What is due is derived from the chain's own state at each step, so it does not matter where the last process died; the
+escrow itself settles an agreement once. Which frame counts is the verdict's: the last one of its horizon.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
+from typing import Any
+
+from contracts.agreements import Agreement
+from contracts.ledger import Ledger
+from contracts.proofs import Evidence, anchor_argument
+from lading import abi, topics
+from lading.batchlog import TenantOf
+from lading.chain import FINALIZED, RevertedError
+from lading.deployment import Deployment
+from lading.frame import CLOSED
+from lading.log import Log
+from lading.sending import Sender
+from lading.settlement import KINDS, Settlement
+from lading.verdict import Verdict
+
+NONE, OPEN, SHOWN, SETTLED = range(4)
+STATES = ("none", "open", "shown", "settled")  # the escrow's states in its order
+
+Agreements = Callable[[], Mapping[bytes, Agreement]]
+
+
+class Settling:
+    """One process settles: it holds the only sender of the settling key. Others may settle too: nothing doubles."""
+
+    def __init__(
+        self,
+        log: Log,
+        deployment: Deployment,
+        sender: Sender,
+        ledger: Ledger,
+        tenant_of: TenantOf,
+        agreements: Agreements,
+    ) -> None:
+        chain = sender.chain
+        self.ledger = ledger
+        self.waits: dict[bytes, str] = {}  # agreement → why the chain does not take its next step yet
+        self._log = log
+        self._sender = sender
+        self._deployment = deployment
+        self._escrow = abi.at(chain, "PenaltyEscrow", deployment.escrow)
+        self._anchors = abi.at(chain, "AnchorRegistry", deployment.anchors)
+        self._evidence = Evidence(log, ledger, tenant_of)
+        self._agreements = agreements
+
+    def state(self, key: bytes) -> str:
+        """What the escrow says of an agreement: none, open, shown or settled."""
+        return STATES[self._escrow.call("agreementOf", key)[0]]
+
+    def step(self, now_ms: int) -> list[Settlement]:
+        """Send what is due, follow it; the settlements that were written."""
+        self.ledger.catch_up()
+        live = {key: one for key, one in self._agreements().items() if not self.ledger.is_settled(key)}
+        for key, agreement in live.items():
+            self._advance(key, agreement, now_ms)
+        self._sender.step(now_ms)
+        return self._write(live)
+
+    def _advance(self, key: bytes, agreement: Agreement, now_ms: int) -> None:
+        """Take the agreement's next step, if there is one."""
+        state, shown_seq, *_ = self._escrow.call("agreementOf", key)
+        if state == NONE:
+            terms = terms_argument(agreement)
+            self._try(key, "open", terms, agreement.carrier_signature, agreement.shipper_signature)
+        elif state in (OPEN, SHOWN):
+            self._conclude(key, agreement, shown_seq if state == SHOWN else -1, now_ms // 1000)
+
+    def _conclude(self, key: bytes, agreement: Agreement, shown_seq: int, now_s: int) -> None:
+        """Settle from the closing frame; after the deadline show the newest; after the window finish."""
+        terms = agreement.terms
+        end_s = terms.deadline_s + terms.window_s
+        if now_s >= end_s:
+            self._try(key, "finish", terms_argument(agreement))
+            return
+        verdict = self.ledger.verdict(terms.leg_id)
+        if verdict is None or not (verdict.final or now_s >= terms.deadline_s):
+            return
+        step = self._step_for(verdict, shown_seq)
+        found = self._evidence.anchored(terms, verdict.horizon.last_frame_hash) if step else None
+        if found is None or not self._is_final(found[1].interval, anchor_argument(found[1])):
+            return
+        proof = self._evidence.frame_proof(terms, verdict.horizon.last_frame_hash, *found)
+        self._try(key, step, terms_argument(agreement), proof)
+
+    def _step_for(self, verdict: Verdict, shown_seq: int) -> str:
+        """A closing frame settles; an open one is shown if it is newer than what was; else nothing."""
+        frame = self.ledger.frame(verdict.horizon.last_frame_hash)
+        if frame is None:
+            return ""
+        if frame.leg_state == CLOSED:
+            return "settle"
+        newest_seq = verdict.horizon.last_frame_seq
+        return f"show {newest_seq}" if newest_seq > shown_seq else ""
+
+    def _is_final(self, interval: int, anchored: tuple[bytes, int, int]) -> bool:
+        """Whether the registry's window of the anchor is over; False too while it is contested or of another fork."""
+        try:
+            final: bool = self._anchors.call("isFinal", interval, anchored)
+        except RevertedError:
+            return False
+        return final
+
+    def _try(self, key: bytes, step: str, *arguments: Any) -> None:
+        """Queue a call of the escrow; where it would be refused now, note by which name and come again."""
+        function = step.split()[0]
+        data = self._escrow.interface.encode_call(function, *arguments)
+        try:
+            self._sender.attempt(f"{step} {key.hex()}", self._escrow.address, data)
+            self.waits.pop(key, None)
+        except RevertedError as exc:
+            self.waits[key] = self._escrow.interface.named(exc).text
+
+    def _write(self, live: Mapping[bytes, Agreement]) -> list[Settlement]:
+        """Write to the log what the chain has finally settled."""
+        found = [self._settlement(key, agreement) for key, agreement in live.items()]
+        settled = [one for one in found if one is not None]
+        self._log.append(topics.SETTLEMENTS, [(one.agreement, one.encode()) for one in settled])
+        self.ledger.catch_up()
+        return settled
+
+    def _settlement(self, key: bytes, agreement: Agreement) -> Settlement | None:
+        if self._escrow.call("agreementOf", key)[0] != SETTLED:
+            return None
+        chain = self._sender.chain
+        for event, values in self._escrow.events("Settled", key, first=self._deployment.block):
+            receipt = chain.receipt(event.tx_hash)
+            if receipt is None or receipt.block_number > chain.height(FINALIZED):
+                continue
+            return Settlement(
+                key,
+                agreement.terms.leg_id,
+                self._deployment.escrow,
+                chain.chain_id,
+                agreement.terms.encode(),
+                KINDS[values["kind"] - 1],
+                values["amount"],
+                receipt.tx_hash,
+                receipt.block_number,
+                receipt.block_hash,
+                receipt.gas_used,
+            )
+        return None
+
+
+def terms_argument(agreement: Agreement) -> tuple[Any, ...]:
+    """struct Terms."""
+    *values, tiers = astuple(agreement.terms)
+    return (*values, list(tiers))

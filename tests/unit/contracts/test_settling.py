@@ -1,0 +1,159 @@
+"""A leg's evidence moves its bond: once, whoever dies, and by what the terms say."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.agreements import Agreement, agreement_id
+from contracts.parties import balance_of, credit_of, deposit, mint, withdraw
+from lading import topics
+from lading.settlement import Settlement
+from lading.terms import Tier
+from tests.settling import (
+    ABOVE_MS,
+    BOND,
+    CARRIER,
+    HOUR_MS,
+    LATE_MS,
+    MINUTE_MS,
+    SHIPPER,
+    SILENCE_MS,
+    World,
+    make_terms,
+    warm_leg,
+)
+
+TIERS = (
+    Tier(0, LATE_MS, 0, 50_000),
+    Tier(0, SILENCE_MS, HOUR_MS, 400_000),
+    Tier(1, ABOVE_MS, 10 * MINUTE_MS, 100_000),
+    Tier(1, ABOVE_MS, 30 * MINUTE_MS, 200_000),
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def written(world: World) -> list[Settlement]:
+    """What the log says was settled."""
+    return [Settlement.decode(record.value) for record in world.log.read(topics.SETTLEMENTS, {}, 100)]
+
+
+def credits_of(world: World) -> tuple[int, int]:
+    """(carrier's, shipper's)."""
+    return tuple(credit_of(world.chain, world.deployment, one.address) for one in (CARRIER, SHIPPER))  # type: ignore[return-value]
+
+
+def test_breach_pays_the_penalty(world: World) -> None:
+    """40 warm minutes reach both tiers: the shipper gets 300 000, the carrier the rest, and both can take it out."""
+    leg = warm_leg(40 * MINUTE_MS)
+    key = world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    world.until(lambda: bool(written(world)))
+    (settlement,) = written(world)
+    assert (settlement.agreement, settlement.kind, settlement.amount) == (key, "penalty", 300_000)
+    assert credits_of(world) == (BOND - 300_000, 300_000)
+    assert withdraw(world.chain, world.deployment, SHIPPER) == 300_000
+    assert balance_of(world.chain, world.deployment, SHIPPER.address) == 300_000
+    receipt = world.chain.receipt(settlement.tx_hash)
+    assert receipt is not None
+    assert (receipt.gas_used, receipt.block_hash) == (settlement.gas_used, settlement.block_hash)
+
+
+def test_clean_leg_releases_the_bond(world: World) -> None:
+    """No tier reached: the whole bond goes back."""
+    leg = warm_leg(10 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    world.until(lambda: bool(written(world)))
+    (settlement,) = written(world)
+    assert (settlement.kind, settlement.amount) == ("release", BOND)
+    assert credits_of(world) == (BOND, 0)
+
+
+def test_nothing_is_paid_before_the_verdict_is_final(world: World) -> None:
+    """A provisional verdict moves no money, however long, until the deadline."""
+    leg = warm_leg(40 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames, final=False)
+    for _ in range(7):
+        world.step()
+    assert credits_of(world) == (0, 0)
+    world.judge(leg.frames)
+    world.step(MINUTE_MS)
+    assert credits_of(world) == (BOND - 300_000, 300_000)
+
+
+def test_silence_is_settled_after_the_window(world: World) -> None:
+    """A leg that never closes: its newest frame is shown after the deadline, and the silence since counts too."""
+    leg = warm_leg(40 * MINUTE_MS, closed=False)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    world.until(lambda: bool(written(world)))
+    (settlement,) = written(world)
+    assert (settlement.kind, settlement.amount) == ("penalty", 50_000 + 400_000 + 300_000)
+
+
+def test_no_frame_at_all(world: World) -> None:
+    """Nothing was ever shown: lateness and silence alone are due."""
+    leg = warm_leg(0, closed=False)
+    world.agree(make_terms(world, leg, TIERS))
+    world.until(lambda: bool(written(world)))
+    assert written(world)[0].amount == 50_000 + 400_000
+
+
+def test_missing_deposit_waits(world: World) -> None:
+    """An agreement without its bond is not opened; the stage says by which refusal, and opens it when it is there."""
+    leg = warm_leg(0)
+    funded = world.agree(make_terms(world, leg, TIERS))
+    terms = make_terms(world, leg, TIERS, salt=8)
+    key = agreement_id(terms, world.domain)
+    world.agreements[key] = Agreement.sign(terms, world.domain, CARRIER, SHIPPER)
+    for _ in range(2):
+        world.step(MINUTE_MS)
+    assert list(world.settling.waits) == [key]
+    assert "DepositTooSmall" in world.settling.waits[key]
+    mint(world.chain, world.deployment, CARRIER, BOND)
+    deposit(world.chain, world.deployment, CARRIER, BOND)
+    world.step(MINUTE_MS)
+    assert world.settling.waits == {}
+    assert [world.settling.state(one) for one in (funded, key)] == ["open", "open"]
+
+
+def test_restart_anywhere_pays_once(world: World) -> None:
+    """The stages stopped and started between any two steps: one payment, one record."""
+    leg = warm_leg(40 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    for _ in range(8):
+        world.step()
+        world.stop()
+        world.start()
+    assert len(written(world)) == 1
+    assert credits_of(world) == (BOND - 300_000, 300_000)
+
+
+def test_lost_outbox_and_caches_change_nothing(world: World) -> None:
+    """With the stages' own files gone, chain and log tell what was done: nothing is anchored or paid again."""
+    leg = warm_leg(40 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    for _ in range(8):
+        world.step()
+        world.stop()
+        for name in ("anchor", "settle", "index", "ledger"):
+            for path in world.folder.glob(f"{name}.sqlite*"):
+                path.unlink()
+        world.start()
+    world.step()
+    assert len(written(world)) == 1
+    assert credits_of(world) == (BOND - 300_000, 300_000)
+    assert world.anchoring.index.interval_last() == 1
