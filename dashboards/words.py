@@ -10,6 +10,11 @@ from lading.rules.findings import MORE
 from lading.rules.words import duration
 
 
+def printable(text: str) -> str:
+    """Without control characters: a name may not move the cursor or colour the terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
 def clock(time_ms: int) -> str:
     """`2026-11-05 04:10 UTC`, with seconds where there are some."""
     moment = datetime.fromtimestamp(int(time_ms) / 1000, UTC)
