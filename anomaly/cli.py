@@ -13,7 +13,7 @@ import typer
 
 from anomaly import verdicts
 from anomaly.settings import AnomalySettings
-from anomaly.stage import Anomaly
+from anomaly.stage import Anomaly, lag
 from anomaly.verdicts import LegVerdict
 from lading import logs, profiles, settings
 from lading.cose import KeySigner, PublicKey
@@ -47,14 +47,15 @@ def run(config: Config = CONFIG) -> None:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    stage = _open_stage(shared, own)
+    source = _open_log(shared)
+    stage = _open_stage(source, shared, own)
     try:
-        _loop(stage, stop, own.poll_s)
+        _loop(stage, source, stop, own.poll_s)
     finally:
         stage.close()
 
 
-def _loop(stage: Anomaly, stop: threading.Event, poll_s: float) -> None:
+def _loop(stage: Anomaly, source: SqliteLog, stop: threading.Event, poll_s: float) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     failures = 0
@@ -70,14 +71,14 @@ def _loop(stage: Anomaly, stop: threading.Event, poll_s: float) -> None:
             stop.wait(min(poll_s * 2**failures, 30.0))
             continue
         if handled:
-            log.info("step", records=handled, lag=stage.lag())
+            log.info("step", records=handled, lag=lag(source))
         else:
             stop.wait(poll_s)
 
 
-def _open_stage(shared: Shared, own: AnomalySettings) -> Anomaly:
+def _open_stage(log: SqliteLog, shared: Shared, own: AnomalySettings) -> Anomaly:
     return Anomaly(
-        _open_log(shared),
+        log,
         shared.lading.below(own.state),
         _operators(shared, own),
         records_max=own.records_max,
@@ -104,20 +105,16 @@ def _operators(shared: Shared, own: AnomalySettings) -> dict[bytes, PublicKey]:
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """How far the stage is behind the log, and what it said of how many legs."""
     shared = settings.load_shared(config)
-    own = settings.load(config, "anomaly", AnomalySettings)
-    stage = _open_stage(shared, own)
-    try:
-        lag = stage.lag()
-    finally:
-        stage.close()
+    log = _open_log(shared)
+    behind = lag(log)
     counts: dict[str, int] = {}
-    for leg in verdicts.latest(_open_log(shared)):
+    for leg in verdicts.latest(log):
         name = _standing(leg)
         counts[name] = counts.get(name, 0) + 1
     if as_json:
-        typer.echo(json.dumps({"lag_frames": lag, "legs": counts}))
+        typer.echo(json.dumps({"lag_frames": behind, "legs": counts}))
         return
-    typer.echo(f"frames behind: {lag}")
+    typer.echo(f"frames behind: {behind}")
     for name, count in sorted(counts.items()):
         typer.echo(f"{name}: {count} legs")
 

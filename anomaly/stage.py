@@ -73,13 +73,10 @@ class Anomaly:
             raise
         finally:
             self._fresh.clear()
+        if handled:
+            self._log.commit(GROUP, topics.FRAMES, self._state.positions(topics.FRAMES))  # for others to see
         self._evict()
         return handled
-
-    def lag(self) -> int:
-        """Frames in the log that are not taken yet."""
-        taken = self._state.positions(topics.FRAMES)
-        return sum(end - taken.get(partition, 0) for partition, end in self._log.end(topics.FRAMES).items())
 
     # What is new
 
@@ -309,6 +306,12 @@ class Anomaly:
             self._legs[leg.no], self._numbers[leg.key] = leg, leg.no
         self._legs.move_to_end(leg.no)
         return leg
+
+
+def lag(log: Log) -> int:
+    """Frames in the log that the stage has not taken yet."""
+    taken = log.committed(GROUP, topics.FRAMES)
+    return sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
 
 
 def _start(leg: Leg, order: Assignment) -> None:

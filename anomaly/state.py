@@ -13,6 +13,8 @@ from typing import NamedTuple
 from lading.errors import ServiceError
 from lading.rules import LegTrack, SignedAs
 
+BUSY_TIMEOUT_S = 10.0
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions (
   topic TEXT, partition INTEGER, next INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
@@ -103,7 +105,8 @@ class State:
 
     def __init__(self, path: Path | str) -> None:
         with _service_errors():
-            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second process would work on stale state
             self._db.execute("PRAGMA journal_mode = WAL")
             # What a power cut takes from the end is done again from the offsets: the log is what is durable.
             self._db.execute("PRAGMA synchronous = NORMAL")
