@@ -147,15 +147,15 @@ def check_chain(evidence: Evidence, _: Expected) -> CheckResult:
     headers = [proof.frame.header for proof in evidence.frames]
     for before, after in itertools.pairwise(headers):
         if after.frame_seq != before.frame_seq + 1:
-            raise ProofError("chain", f"missing: {_numbers(range(before.frame_seq + 1, after.frame_seq))}")
+            raise ProofError("chain", f"missing: {_between(before.frame_seq, after.frame_seq)}")
         if after.previous_hash != before.hash:
             raise ProofError("chain", f"frame {after.frame_seq} follows another frame {before.frame_seq}")
     first, last = headers[0].frame_seq, headers[-1].frame_seq
     return passed("chain", f"frames {first} to {last}, each names the one before")
 
 
-def _numbers(missing: range) -> str:
-    return f"frame {missing[0]}" if len(missing) == 1 else f"frames {missing[0]} to {missing[-1]}"
+def _between(before: int, after: int) -> str:
+    return f"frame {before + 1}" if after - before == 2 else f"frames {before + 1} to {after - 1}"
 
 
 def check_totals(evidence: Evidence, _: Expected) -> CheckResult:
@@ -190,9 +190,9 @@ def check_completeness(evidence: Evidence, _: Expected) -> CheckResult:
     numbers = [frame.header.frame_seq for frame in frames]
     if any(run.record.totals.count != run.record.count for run in frames[0].runs):
         raise ProofError("completeness", f"frames before {numbers[0]} are missing: it is not the leg's first")
-    holes = [range(a + 1, b) for a, b in itertools.pairwise(numbers) if b != a + 1]
+    holes = [_between(a, b) for a, b in itertools.pairwise(numbers) if b != a + 1]
     if holes:
-        raise ProofError("completeness", f"missing: {', '.join(map(_numbers, holes[:SHOWN_MAX]))}")
+        raise ProofError("completeness", f"missing: {', '.join(holes[:SHOWN_MAX])}")
     fork = _fork(evidence, numbers)
     closing = [frame.header.frame_seq for frame in frames if frame.header.leg_state == CLOSED]
     if closing == numbers[-1:]:
