@@ -528,9 +528,10 @@ ATTACKS: dict[str, tuple[Callable[[], Evidence], set[str]]] = {
     "another gateway's key": (lambda: replace(honest(), gateway=OTHER_GATEWAY.public), {"keys", "signature"}),
     "the verdict called clean": (lambda: change_verdict(findings=()), {"verdict"}),
     "a verdict over fewer frames": (
-        lambda: replace(honest(), verdict=judge(honest().begin, [p.frame for p in honest().frames[:2]], (), final=False)),
+        lambda: replace(honest(), verdict=judged(drop(2, 3)).verdict),
         {"verdict"},
     ),
+    "the verdict called provisional": (lambda: change_verdict(final=False), {"verdict"}),
     "the verdict of another leg": (lambda: change_verdict(leg_id=sha256(b"x")), {"verdict"}),
     "a clone proof left out": (lambda: replace(cloned(), clones=()), {"verdict"}),
     "a clone proof of another gateway": (lambda: clone_by(OTHER_GATEWAY), {"signature"}),
