@@ -1,0 +1,184 @@
+"""From MQTT into the stage: few messages in flight, taken in batches, acknowledged once they are durable.
+
+paho's thread only queues what comes. `step`, in the caller's thread, takes what is there and answers PUBACK after
+`Ingest.take` has returned: a message that is not answered comes again with the next connection.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.stage import Ingest, Outcome
+from lading import topics
+from lading.errors import ServiceError
+from lading.frame import FRAME_BYTES_MAX
+
+KEEPALIVE_S = 30
+RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 30
+QUEUED_MAX = 2_000
+BATCH_MESSAGES_MAX = 1_000
+BATCH_BYTES_MAX = 16 * 1024 * 1024
+BATCH_WAIT_S = 0.05
+RETRY_S_MIN, RETRY_S_MAX = 0.1, 10.0
+RETRIES_MAX = 20
+SHARE = "lading-ingest"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A message, and the connection it came by."""
+
+    topic: str
+    data: bytes
+    mid: int
+    qos: int
+    connection: int
+
+
+class Receiver:
+    """One MQTT client of the stage. `client_id` must stay the same over restarts: the broker keeps its session."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        host: str,
+        port: int,
+        *,
+        client_id: str = "lading-ingest",
+        share: str = SHARE,
+        batch_messages_max: int = BATCH_MESSAGES_MAX,
+        batch_wait_s: float = BATCH_WAIT_S,
+        note: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
+    ) -> None:
+        self._ingest = ingest
+        self._host, self._port = host, port
+        self._share = share
+        self._batch_messages_max = batch_messages_max
+        self._batch_wait_s = batch_wait_s
+        self._note = note
+        self._queue: queue.Queue[Came] = queue.Queue(QUEUED_MAX)
+        self._connection = 0
+        self.is_up = False
+        self._client = self._make(client_id)
+
+    def start(self) -> None:
+        """Connect in the background, and again whenever the connection ends."""
+        try:
+            self._client.connect_async(self._host, self._port, KEEPALIVE_S)
+        except ValueError as exc:
+            raise ServiceError("broker", f"{self._host}:{self._port}: {exc}") from exc
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Disconnect; what is not acknowledged comes again."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self.is_up = False
+
+    def step(self, wait_s: float = 0.0) -> int:
+        """Take what has come, waiting at most so long for the first message. How many messages were taken."""
+        batch = self._collect(wait_s)
+        if not batch:
+            return 0
+        outcomes = self._take(batch)
+        for came in batch:
+            if came.connection == self._connection and came.qos:
+                self._client.ack(came.mid, came.qos)
+        self._note(outcomes)
+        return len(batch)
+
+    def drain(self, quiet_s: float = 0.2, limit_s: float = 30.0) -> int:
+        """Step until nothing has come for a while. How many messages were taken."""
+        count, end_s = 0, time.monotonic() + limit_s
+        while time.monotonic() < end_s and (taken := self.step(quiet_s)):
+            count += taken
+        return count
+
+    def _collect(self, wait_s: float) -> list[Came]:
+        """What has come, up to a count, a size and a time."""
+        batch: list[Came] = []
+        size, until_s = 0, time.monotonic() + wait_s
+        while len(batch) < self._batch_messages_max and size < BATCH_BYTES_MAX:
+            left_s = until_s - time.monotonic()
+            try:
+                came = self._queue.get(block=left_s > 0, timeout=max(left_s, 0.001))
+            except queue.Empty:
+                break
+            if not batch:
+                until_s = time.monotonic() + self._batch_wait_s
+            batch.append(came)
+            size += len(came.data)
+        return batch
+
+    def _take(self, batch: list[Came]) -> list[Outcome]:
+        """Into the stage, tried again with growing pauses while log or state fail; then the ServiceError goes on."""
+        pause_s = RETRY_S_MIN
+        for attempt in range(RETRIES_MAX):
+            try:
+                return self._ingest.take([(came.topic, came.data) for came in batch])
+            except ServiceError as exc:
+                if attempt == RETRIES_MAX - 1:
+                    raise
+                _log.warning("take_failed", code=exc.code, reason=exc.text, attempt=attempt, pause_s=pause_s)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_S_MAX)
+        raise AssertionError("unreachable")
+
+    def _make(self, client_id: str) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=False,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    # paho calls these in its own thread.
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _data: Any,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            _log.warning("broker_refused", reason=str(reason))
+            return
+        self._connection += 1
+        frames, orders = f"{topics.ROOT}/+/+/frames", f"{topics.ROOT}/+/+/assignment"
+        client.subscribe([(orders, 1), (f"$share/{self._share}/{frames}" if self._share else frames, 1)])
+        self.is_up = True
+        _log.info("broker_connected", host=self._host, port=self._port)
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        _flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        if self.is_up:
+            _log.warning("broker_lost", reason=str(reason))
+        self.is_up = False
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        """A full queue holds paho's thread, so the broker sends no more than its window."""
+        data = bytes(message.payload[: FRAME_BYTES_MAX + 1])
+        self._queue.put(Came(message.topic, data, message.mid, message.qos, self._connection))
