@@ -11,17 +11,7 @@ from dashboards import words
 from dashboards.axes import TimeAxis, ValueAxis, value_axis
 from dashboards.markup import Html, join, number, tag
 from dashboards.model import ChannelSeries
-from dashboards.series import (
-    Columns,
-    Point,
-    Span,
-    segments,
-    spans_above,
-    spans_below,
-    spans_flagged,
-    spans_unknown,
-    spans_where,
-)
+from dashboards.series import Columns, Point, Span, Track, segments
 from lading import quantities
 from lading.limits import OFF_HIGH, OFF_LOW, ChannelLimits
 from lading.quantities import CLOCK, FAULT, Quantity
@@ -31,6 +21,7 @@ from lading.verdict import Finding
 _TICKS_MAX = 8
 _STEPS_MAX = 1 << 22  # of time: what a browser's 32-bit floats hold exactly
 _LANE_PX = 7
+_OPEN = 500  # a door's state from which it counts as open
 _STRETCH_RULES = ("excursion_above", "excursion_below", "gap", "stuck", "rate", "door", "light", "shock")
 
 
@@ -39,12 +30,21 @@ class Drawing:
     """One channel and what its plot needs beside it."""
 
     id: str  # unique in the page
-    series: ChannelSeries
-    limits: ChannelLimits
+    track: Track
     findings: tuple[Finding, ...]
     time: TimeAxis
     columns: Columns
     height_px: int
+
+    @property
+    def series(self) -> ChannelSeries:
+        """Its readings."""
+        return self.track.series
+
+    @property
+    def limits(self) -> ChannelLimits:
+        """Its limits."""
+        return self.track.limits
 
 
 def figure(drawing: Drawing) -> Html:
@@ -69,18 +69,16 @@ def _what(series: ChannelSeries) -> str:
 
 def description(drawing: Drawing) -> str:
     """The plot in a sentence, for those who do not see it."""
-    series, hold_ms = drawing.series, drawing.limits.hold_ms
-    valid = [v for v, f in zip(series.values_milli, series.flags, strict=True) if quantities.is_valid(f)]
-    if not valid:
+    series, track = drawing.series, drawing.track
+    if not track.held:
         return f"{len(series.times_ms)} readings, none of them valid"
-    unknown = spans_unknown(series, hold_ms)
-    above, below = spans_above(series, drawing.limits), spans_below(series, drawing.limits)
+    values = [value for _, _, value in track.held]
     parts = [
-        f"{len(series.times_ms)} readings between {words.value(min(valid), series.quantity)}"
-        f" and {words.value(max(valid), series.quantity)}",
-        *_told("stretches above the limit", above),
-        *_told("stretches below the limit", below),
-        *_told("stretches of unknown time", unknown),
+        f"{len(series.times_ms)} readings between {words.value(min(values), series.quantity)}"
+        f" and {words.value(max(values), series.quantity)}",
+        *_told("stretches above the limit", track.above),
+        *_told("stretches below the limit", track.below),
+        *_told("stretches of unknown time", track.unknown),
     ]
     return "; ".join(parts)
 
@@ -91,7 +89,7 @@ def _told(what: str, spans: list[Span]) -> list[str]:
 
 
 def _line_plot(drawing: Drawing) -> Html:
-    lines = segments(drawing.series, drawing.limits.hold_ms, drawing.columns)
+    lines = segments(drawing.track, drawing.columns)
     axis = _axis(drawing, lines)
     plot = join(
         _band(drawing.limits, axis),
@@ -219,11 +217,11 @@ def _width(percent: float) -> str:
 
 
 def _areas(drawing: Drawing) -> Html:
-    series, limits, height = drawing.series, drawing.limits, drawing.height_px
+    track, height = drawing.track, drawing.height_px
     return join(
-        rects(drawing, "unknown", spans_unknown(series, limits.hold_ms), 0, height),
-        rects(drawing, "outside", spans_above(series, limits), 0, height),
-        rects(drawing, "outside", spans_below(series, limits), 0, height),
+        rects(drawing, "unknown", track.unknown, 0, height),
+        rects(drawing, "outside", track.above, 0, height),
+        rects(drawing, "outside", track.below, 0, height),
     )
 
 
@@ -233,8 +231,8 @@ def _lanes(drawing: Drawing) -> Html:
     lanes = [
         ("breach", sorted(Span(f.first_ms, f.last_ms) for f in found if f.severity == "breach"), 0),
         ("notice", sorted(Span(f.first_ms, f.last_ms) for f in found if f.severity == "notice"), _LANE_PX),
-        ("fault", spans_flagged(drawing.series, FAULT), drawing.height_px - _LANE_PX),
-        ("clock", spans_flagged(drawing.series, CLOCK), drawing.height_px - 2 * _LANE_PX),
+        ("fault", drawing.track.flagged(FAULT), drawing.height_px - _LANE_PX),
+        ("clock", drawing.track.flagged(CLOCK), drawing.height_px - 2 * _LANE_PX),
     ]
     return join(*(rects(drawing, cls, spans, y, _LANE_PX - 1) for cls, spans, y in lanes))
 
@@ -263,7 +261,7 @@ def _clipped(drawing: Drawing, axis: ValueAxis, path_id: str) -> Html:
         boxes.append(("0", max(0, axis.high - limits.upper)))
     if limits.lower != OFF_LOW:
         boxes.append((str(axis.high - limits.lower), axis.span))
-    if not boxes or not (spans_above(drawing.series, limits) or spans_below(drawing.series, limits)):
+    if not boxes or not (drawing.track.above or drawing.track.below):
         return Html("")
     clip_id = f"{drawing.id}-clip"
     shapes = join(*(tag("rect", x="0", y=y, width=1 << 23, height=height) for y, height in boxes))
@@ -294,12 +292,11 @@ def _at(point: Point, first_ms: int, step: int, top: int) -> Point:
 
 def _door(drawing: Drawing) -> Html:
     """A door is a strip: bars while it is open."""
-    series, limits, height = drawing.series, drawing.limits, drawing.height_px
-    is_open = spans_where(series, limits.hold_ms, lambda value: value >= 500)
+    track, height = drawing.track, drawing.height_px
     plot = join(
         time_grid(drawing.time, height),
-        rects(drawing, "unknown", spans_unknown(series, limits.hold_ms), 0, height),
-        rects(drawing, "open", is_open, _LANE_PX * 2, height - _LANE_PX * 4),
+        rects(drawing, "unknown", track.unknown, 0, height),
+        rects(drawing, "open", track.at_least(_OPEN), _LANE_PX * 2, height - _LANE_PX * 4),
         _lanes(drawing),
     )
     return frame(drawing, plot, None)
@@ -307,7 +304,7 @@ def _door(drawing: Drawing) -> Html:
 
 def sparkline(drawing: Drawing) -> Html:
     """A small line without axes, for a table."""
-    lines = segments(drawing.series, drawing.limits.hold_ms, drawing.columns)
+    lines = segments(drawing.track, drawing.columns)
     axis = _axis(drawing, lines)
     return tag(
         "svg",

@@ -11,7 +11,7 @@ from dashboards.axes import TimeAxis
 from dashboards.markup import Html, join, tag
 from dashboards.model import ChannelSeries, LegReport, Report
 from dashboards.plot import Drawing
-from dashboards.series import Columns
+from dashboards.series import Columns, Track
 from lading.limits import OFF_HIGH, OFF_LOW, ChannelLimits
 from lading.quantities import Quantity
 
@@ -120,8 +120,7 @@ def _drawing(index: int, leg: LegReport, series: ChannelSeries, columns: int) ->
     last_ms = max(leg.last_ms, leg.first_ms + 1)
     return Drawing(
         id=f"p{index}-{series.channel}",
-        series=series,
-        limits=limits,
+        track=Track(series, limits),
         findings=tuple(f for f in leg.verdict.findings if f.channel == series.channel),
         time=TimeAxis(leg.first_ms, last_ms),
         columns=Columns(leg.first_ms, last_ms, columns if large else columns // 2),
@@ -140,9 +139,7 @@ def _spark(drawings: Sequence[Drawing]) -> Html:
         return Html("–")
     chosen = next((drawing for drawing in warm if _is_limited(drawing.limits)), warm[0])
     columns = Columns(chosen.columns.first_ms, chosen.columns.last_ms, _COLUMNS_SPARK)
-    return plot.sparkline(
-        Drawing(f"{chosen.id}-s", chosen.series, chosen.limits, (), chosen.time, columns, _SPARK_PX)
-    )
+    return plot.sparkline(Drawing(f"{chosen.id}-s", chosen.track, (), chosen.time, columns, _SPARK_PX))
 
 
 def _legs(report: Report, drawings: Sequence[Sequence[Drawing]]) -> Html:

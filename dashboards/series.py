@@ -4,13 +4,15 @@ The rules are those of docs/spec/totals.md: a value holds until the next reading
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple
 
 from dashboards.model import ChannelSeries
 from lading.limits import ChannelLimits
-from lading.quantities import is_valid
+from lading.quantities import INVALID
 
 
 class Span(NamedTuple):
@@ -23,53 +25,62 @@ class Span(NamedTuple):
 Point = tuple[int, int]  # time_ms, value in thousandths
 
 
-def held(series: ChannelSeries, hold_ms: int) -> Iterator[tuple[Span, int]]:
-    """(time for which it held, value) of each valid reading; the last one of all holds for no time."""
-    following = itertools.chain(itertools.islice(series.times_ms, 1, None), series.times_ms[-1:])
-    for time, after, value, flags in zip(
-        series.times_ms, following, series.values_milli, series.flags, strict=True
-    ):
-        if is_valid(flags):
-            yield Span(time, min(after, time + hold_ms)), value
+@dataclass(frozen=True)
+class Track:
+    """A channel's readings under its limits; each figure is worked out once, when it is first asked for."""
+
+    series: ChannelSeries
+    limits: ChannelLimits
+
+    @cached_property
+    def held(self) -> list[tuple[int, int, int]]:
+        """(from, until, value) of each valid reading; the last reading of all holds for no time."""
+        series, hold_ms = self.series, self.limits.hold_ms
+        columns = zip(
+            series.times_ms, following(series.times_ms), series.values_milli, series.flags, strict=True
+        )
+        return [
+            (time, after if after - time <= hold_ms else time + hold_ms, value)
+            for time, after, value, flags in columns
+            if not flags & INVALID
+        ]
+
+    @cached_property
+    def above(self) -> list[Span]:
+        """Time above the upper limit; adds up to the totals' above_ms."""
+        upper = self.limits.upper
+        return joined([Span(first, last) for first, last, value in self.held if value > upper])
+
+    @cached_property
+    def below(self) -> list[Span]:
+        """Time below the lower limit; adds up to the totals' below_ms."""
+        lower = self.limits.lower
+        return joined([Span(first, last) for first, last, value in self.held if value < lower])
+
+    @cached_property
+    def unknown(self) -> list[Span]:
+        """Time without a valid value; adds up to the totals' unknown_ms."""
+        times = self.series.times_ms
+        if len(times) == 0:
+            return []
+        begins = [times[0], *(last for _, last, _ in self.held)]
+        ends = [*(first for first, _, _ in self.held), times[-1]]
+        return [Span(first, last) for first, last in zip(begins, ends, strict=True) if first < last]
+
+    def at_least(self, bound: int) -> list[Span]:
+        """Held time of values of at least `bound`."""
+        return joined([Span(first, last) for first, last, value in self.held if value >= bound])
+
+    def flagged(self, flag: int) -> list[Span]:
+        """From each reading with the flag to the next one."""
+        series = self.series
+        columns = zip(series.times_ms, following(series.times_ms), series.flags, strict=True)
+        return joined([Span(time, after) for time, after, flags in columns if flags & flag])
 
 
-def spans_where(series: ChannelSeries, hold_ms: int, holds: Callable[[int], bool]) -> list[Span]:
-    """Held time of the values for which `holds`, joined where they touch."""
-    return joined(span for span, value in held(series, hold_ms) if holds(value))
-
-
-def spans_above(series: ChannelSeries, limits: ChannelLimits) -> list[Span]:
-    """Time above the upper limit; adds up to the totals' above_ms."""
-    return spans_where(series, limits.hold_ms, lambda value: value > limits.upper)
-
-
-def spans_below(series: ChannelSeries, limits: ChannelLimits) -> list[Span]:
-    """Time below the lower limit; adds up to the totals' below_ms."""
-    return spans_where(series, limits.hold_ms, lambda value: value < limits.lower)
-
-
-def spans_unknown(series: ChannelSeries, hold_ms: int) -> list[Span]:
-    """Time without a valid value; adds up to the totals' unknown_ms."""
-    return joined(_unknown(series, hold_ms))
-
-
-def _unknown(series: ChannelSeries, hold_ms: int) -> Iterator[Span]:
-    times = series.times_ms
-    for (time, after), flags in zip(itertools.pairwise(times), series.flags, strict=False):
-        known_until = min(after, time + hold_ms) if is_valid(flags) else time
-        if known_until < after:
-            yield Span(known_until, after)
-
-
-def spans_flagged(series: ChannelSeries, flag: int) -> list[Span]:
-    """From each reading with the flag to the next one."""
-    times = series.times_ms
-    following = itertools.chain(itertools.islice(times, 1, None), times[-1:])
-    return joined(
-        Span(time, after)
-        for time, after, flags in zip(times, following, series.flags, strict=True)
-        if flags & flag
-    )
+def following(times_ms: Sequence[int]) -> Iterable[int]:
+    """The time of the reading after each; of the last one its own."""
+    return itertools.chain(itertools.islice(times_ms, 1, None), times_ms[-1:])
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
@@ -105,37 +116,35 @@ class Columns:
         return coalesced(spans, lambda before, after: self.of(before.last_ms) == self.of(after.first_ms))
 
 
-def segments(series: ChannelSeries, hold_ms: int, columns: Columns) -> list[list[Point]]:
+def segments(track: Track, columns: Columns) -> list[list[Point]]:
     """The valid readings as lines, broken at unknown time that is wider than a column.
 
     Of each column a line keeps the first, lowest, highest and last reading, so it looks as all of them would,
     and no spike is lost (the M4 aggregation of Jugel et al., VLDB 2014).
     """
+    first_ms, count, length_ms = columns.first_ms, columns.count, max(1, columns.last_ms - columns.first_ms)
+    placed = [((time - first_ms) * count // length_ms, time, value) for time, _, value in track.held]
+    breaks = _breaks(track, columns)
     found: list[list[Point]] = []
-    for line in _lines(series, hold_ms, columns):
-        found.append([])
-        for _, group in itertools.groupby(line, key=lambda point: columns.of(point[0])):
-            found[-1].extend(_corners(list(group)))
-    return found
+    for begin, end in itertools.pairwise([0, *breaks, len(placed)]):
+        corners = [
+            _corners(list(group)) for _, group in itertools.groupby(placed[begin:end], key=itemgetter(0))
+        ]
+        found.append([(time, value) for kept in corners for _, time, value in kept])
+    return [line for line in found if line]
 
 
-def _lines(series: ChannelSeries, hold_ms: int, columns: Columns) -> Iterator[list[Point]]:
-    line: list[Point] = []
-    known_until: int | None = None
-    for span, value in held(series, hold_ms):
-        parted = known_until is not None and known_until < span.first_ms
-        if parted and columns.of(line[-1][0]) != columns.of(span.first_ms):
-            yield line
-            line = []
-        line.append((span.first_ms, value))
-        known_until = span.last_ms
-    if line:
-        yield line
+def _breaks(track: Track, columns: Columns) -> list[int]:
+    """Indices of the readings before which the line is broken."""
+    return [
+        i
+        for i, (before, after) in enumerate(itertools.pairwise(track.held), 1)
+        if before[1] < after[0] and columns.of(before[0]) != columns.of(after[0])
+    ]
 
 
-def _corners(points: list[Point]) -> list[Point]:
-    if len(points) <= 4:
-        return points
-    lowest = min(points, key=lambda point: point[1])
-    highest = max(points, key=lambda point: point[1])
-    return sorted({points[0], lowest, highest, points[-1]})
+def _corners(group: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    if len(group) <= 4:
+        return group
+    value = itemgetter(2)
+    return sorted({group[0], min(group, key=value), max(group, key=value), group[-1]})

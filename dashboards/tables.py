@@ -89,7 +89,7 @@ def _finding(leg: LegReport, found: Finding) -> Html:
     limits = None if found.channel is None else leg.limits.by_channel.get(found.channel)
     sentence = describe(found, limits, channel_name(leg, found.channel))
     when = words.span(found.first_ms, found.last_ms)
-    return tag("li", sentence, " ", tag("time", when))
+    return tag("li", sentence[:1].upper() + sentence[1:], " ", tag("time", when))
 
 
 def leg_rows(legs: Sequence[LegReport], sparks: Sequence[Html]) -> Html:

@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.model import ChannelSeries
-from dashboards.series import (
-    Columns,
-    Span,
-    segments,
-    spans_above,
-    spans_below,
-    spans_flagged,
-    spans_unknown,
-)
+from dashboards.series import Columns, Span, Track, segments
 from lading.limits import ChannelLimits
 from lading.quantities import CLOCK, FAULT, Quantity
 from lading.totals import EMPTY, Reading, fold
@@ -51,9 +43,10 @@ def test_spans_add_up_to_the_totals(series: ChannelSeries) -> None:
     """What is shaded as outside or unknown is, to the millisecond, what the signed totals count."""
     rows = zip(series.times_ms, series.values_milli, series.flags, strict=True)
     totals = fold(EMPTY, LIMITS, [Reading(i, *row) for i, row in enumerate(rows)])
-    assert length_ms(spans_above(series, LIMITS)) == totals.above_ms
-    assert length_ms(spans_below(series, LIMITS)) == totals.below_ms
-    assert length_ms(spans_unknown(series, LIMITS.hold_ms)) == totals.unknown_ms
+    track = Track(series, LIMITS)
+    assert length_ms(track.above) == totals.above_ms
+    assert length_ms(track.below) == totals.below_ms
+    assert length_ms(track.unknown) == totals.unknown_ms
 
 
 def test_a_stretch_is_where_it_was() -> None:
@@ -61,17 +54,17 @@ def test_a_stretch_is_where_it_was() -> None:
     series = channel(
         (1_000, 5_000, 0), (2_000, 5_000, 0), (3_000, 9_000, 0), (4_000, 9_000, 0), (5_000, 5_000, 0)
     )
-    assert spans_above(series, LIMITS) == [Span(3_000, 5_000)]
+    assert Track(series, LIMITS).above == [Span(3_000, 5_000)]
     held = channel((0, 9_000, 0), (4_000, 5_000, 0))
-    assert spans_above(held, LIMITS) == [Span(0, 1_000)]
-    assert spans_unknown(held, LIMITS.hold_ms) == [Span(1_000, 4_000)]
+    assert Track(held, LIMITS).above == [Span(0, 1_000)]
+    assert Track(held, LIMITS).unknown == [Span(1_000, 4_000)]
 
 
 def test_faults_are_flagged_until_the_next_good_reading() -> None:
     """A failed sensor's stretch runs to the reading that is a measurement again."""
     series = channel((0, 5_000, 0), (1_000, 32_767, FAULT), (2_000, 32_767, FAULT), (3_000, 5_000, 0))
-    assert spans_flagged(series, FAULT) == [Span(1_000, 3_000)]
-    assert spans_flagged(series, CLOCK) == []
+    assert Track(series, LIMITS).flagged(FAULT) == [Span(1_000, 3_000)]
+    assert Track(series, LIMITS).flagged(CLOCK) == []
 
 
 def test_a_spike_survives() -> None:
@@ -80,7 +73,7 @@ def test_a_spike_survives() -> None:
     readings[61_803] = (61_803_000, 9_999, 0)
     points = [
         point
-        for line in segments(channel(*readings), 1_000, Columns(0, 100_000_000, 1_000))
+        for line in segments(Track(channel(*readings), LIMITS), Columns(0, 100_000_000, 1_000))
         for point in line
     ]
     assert (61_803_000, 9_999) in points
@@ -93,7 +86,7 @@ def test_a_column_keeps_its_corners(series: ChannelSeries, count: int) -> None:
     columns = Columns(series.times_ms[0], series.times_ms[-1], count)
     rows = zip(series.times_ms, series.values_milli, series.flags, strict=True)
     valid = [(time, value) for time, value, flags in rows if not flags]
-    lines = segments(series, LIMITS.hold_ms, columns)
+    lines = segments(Track(series, LIMITS), columns)
     points = [point for line in lines for point in line]
     assert set(points) <= set(valid)
     assert points == sorted(points)
@@ -112,7 +105,7 @@ def test_the_line_breaks_at_unknown_time() -> None:
     series = channel(
         (0, 5_000, 0), (500, 5_100, 0), (5_000, 5_200, 0), (5_500, -127_000, FAULT), (6_000, 5_300, 0)
     )
-    assert segments(series, 1_000, Columns(0, 6_000, 600)) == [
+    assert segments(Track(series, LIMITS), Columns(0, 6_000, 600)) == [
         [(0, 5_000), (500, 5_100)],
         [(5_000, 5_200)],
         [(6_000, 5_300)],
