@@ -1,4 +1,5 @@
 """cbor.json, assignment.json and documents.json: verdict, verdict record, clone and dead letter."""
+# ruff: noqa: E501 (tables: a case a line)
 
 from typing import Any
 
@@ -22,7 +23,7 @@ OPERATOR = Key("operator")
 SALT = bytes(range(16))
 
 
-# --- CBOR ---------------------------------------------------------------------------------------------------------
+# --- CBOR ---
 
 
 def cbor_file() -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _misencodings() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-# --- assignments --------------------------------------------------------------------------------------------------
+# --- assignments ---
 
 
 def begin(**given: Any) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _assignment(name: str, a: dict[str, Any], error: str, message: bytes | None 
     }  # fmt: skip
 
 
-# --- other documents ----------------------------------------------------------------------------------------------
+# --- other documents ---
 
 
 def documents_file() -> dict[str, Any]:
@@ -177,7 +178,9 @@ def _but(items: list[Any], index: int, value: Any) -> list[Any]:
     return [*items[:index], value, *items[index + 1 :]]
 
 
-def _finding(rule: str, severity: str = "breach", channel: int | None = 1, first_ms: int = START) -> list[Any]:
+def _finding(
+    rule: str, severity: str = "breach", channel: int | None = 1, first_ms: int = START
+) -> list[Any]:
     return [rule, severity, channel, first_ms, first_ms + 5, 3_700_000, 3_600_000, 100, 104, [h(b"frame")]]
 
 
@@ -186,7 +189,18 @@ def verdict_items() -> list[Any]:
     findings = [_finding("excursion_above"), _finding("fault", "notice"), _finding("late", channel=None)]
     horizon = [0, 3, h(b"last"), START + 99]
     totals = [[1, 1, sums], [2, 3, bytes(142)]]
-    return ["lading/verdict/1", LEG, KEY.id, h(limits_bytes(LIMITS)), "closed", "breach", True, horizon, findings, totals]
+    return [
+        "lading/verdict/1",
+        LEG,
+        KEY.id,
+        h(limits_bytes(LIMITS)),
+        "closed",
+        "breach",
+        True,
+        horizon,
+        findings,
+        totals,
+    ]
 
 
 def _verdicts() -> list[dict[str, Any]]:
@@ -237,14 +251,24 @@ def _clones() -> list[dict[str, Any]]:
         _case("two frames 0", ["lading/clone/1", a, b]),
         _case("in the other order", ["lading/clone/1", b, a], "refused"),
         _case("one frame twice", ["lading/clone/1", a, a], "refused"),
-        _case("two frame numbers", ["lading/clone/1", *sorted((one["envelope"], later["envelope"]))], "refused"),
+        _case(
+            "two frame numbers", ["lading/clone/1", *sorted((one["envelope"], later["envelope"]))], "refused"
+        ),
         _case("envelope cut", ["lading/clone/1", a[:-1], b], "refused"),
         _case("an item too few", ["lading/clone/1", a], "refused"),
     ]
 
 
 def _dead_letters() -> list[dict[str, Any]]:
-    good = ["lading/dead/1", "frame_root", "runs_root differs", "lading/v1/demo/00/frames", START, b"\x82", None]
+    good = [
+        "lading/dead/1",
+        "frame_root",
+        "runs_root differs",
+        "lading/v1/demo/00/frames",
+        START,
+        b"\x82",
+        None,
+    ]
     return [
         _case("without related bytes", good),
         _case("with related bytes", _but(good, 6, b"other")),

@@ -1,12 +1,30 @@
 """frame.json: reading leaves, run records, headers and whole frames, each accepted or refused by name."""
+# ruff: noqa: E501 (tables: a case a line)
 
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 from tests.vectors.twin import (
-    HEADER, READING, RECORD, TOTALS, ZERO, Key, Reading, channel_limits, h, leaf_hash, leg_id, limits_bytes, pack,
-    reading_leaf, root, run, seal, sig_structure, totals,
+    HEADER,
+    READING,
+    RECORD,
+    TOTALS,
+    ZERO,
+    Key,
+    Reading,
+    channel_limits,
+    h,
+    leaf_hash,
+    leg_id,
+    limits_bytes,
+    pack,
+    reading_leaf,
+    root,
+    run,
+    seal,
+    sig_structure,
+    totals,
 )  # fmt: skip
 
 KEY = Key("gateway one")
@@ -84,7 +102,7 @@ def frame() -> dict[str, Any]:
     }
 
 
-# --- reading leaves ---------------------------------------------------------------------------------------------------
+# --- reading leaves ---
 
 
 def _readings() -> list[dict[str, Any]]:
@@ -108,7 +126,7 @@ def _readings() -> list[dict[str, Any]]:
     return cases
 
 
-# --- run records ------------------------------------------------------------------------------------------------------
+# --- run records ---
 
 
 def _records() -> list[dict[str, Any]]:
@@ -161,7 +179,7 @@ def _record(
     } | {f"totals_{k}": str(v) for k, v in _totals_of(fields).items()}  # fmt: skip
 
 
-# --- headers ------------------------------------------------------------------------------------------------------------
+# --- headers ---
 
 
 def _headers() -> list[dict[str, Any]]:
@@ -218,7 +236,7 @@ def _header(
     }  # fmt: skip
 
 
-# --- whole frames -------------------------------------------------------------------------------------------------------
+# --- whole frames ---
 
 
 def _frames() -> list[dict[str, Any]]:
@@ -390,8 +408,10 @@ def _misencoded(made: dict[str, Any]) -> list[tuple[str, bytes, str]]:
     at_times = at_salt + 17
     at_values = at_times + 3 + 16
     at_flags = at_values + 3 + 16
-    assert good[at_runs] == 0x83 and good[at_record : at_record + 2] == b"\x58\xcf"
-    assert good[at_times : at_times + 3] == b"\xd8\x46\x50" and good[at_flags] == 0xF6
+    assert good[at_runs] == 0x83
+    assert good[at_record : at_record + 2] == b"\x58\xcf"
+    assert good[at_times : at_times + 3] == b"\xd8\x46\x50"
+    assert good[at_flags] == 0xF6
 
     def put(at: int, old: str, new: str) -> bytes:
         wanted = bytes.fromhex(old)
@@ -401,7 +421,7 @@ def _misencoded(made: dict[str, Any]) -> list[tuple[str, bytes, str]]:
     unprotected_at = 1 + 2 + 4
     payload_at = unprotected_at + 1
     signature_at = payload_at + 2 + 221
-    cases = [
+    return [
         ("no bytes", b"", "frame_size"),
         ("one byte", good[:1], "frame_size"),
         ("cut in the header", good[:100], "frame_size"),
@@ -438,4 +458,3 @@ def _misencoded(made: dict[str, Any]) -> list[tuple[str, bytes, str]]:
         ("flags false", put(at_flags, "f6", "f4"), "frame_encoding"),
         ("flags undefined", put(at_flags, "f6", "f7"), "frame_encoding"),
     ]
-    return cases

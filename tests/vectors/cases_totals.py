@@ -1,4 +1,5 @@
 """totals.json and limits.json."""
+# ruff: noqa: E501 (tables: a case a line)
 
 import math
 from itertools import accumulate
@@ -71,10 +72,12 @@ def _mean_kinetic() -> list[dict[str, Any]]:
     return cases
 
 
-# --- folds --------------------------------------------------------------------------------------------------------
+# --- folds ---
 
 
-def _series(values: list[int], flags: dict[int, int] | None = None, step_ms: int = 5 * MINUTE, seq: int = 0) -> list[Reading]:
+def _series(
+    values: list[int], flags: dict[int, int] | None = None, step_ms: int = 5 * MINUTE, seq: int = 0
+) -> list[Reading]:
     return [(seq + i, START + i * step_ms, v, (flags or {}).get(i, 0)) for i, v in enumerate(values)]
 
 
@@ -176,13 +179,21 @@ def _legs(folds: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ["every reading faulty", "within limits"],
         ["above, twice", "below, then above", "a silence inside the limits", "drawn"],
     ):
-        parts = [_fields(by_name[n]["steps"][-1]) if by_name[n]["steps"] else _fields(bytes(142)) for n in names]
+        parts = [
+            _fields(by_name[n]["steps"][-1]) if by_name[n]["steps"] else _fields(bytes(142)) for n in names
+        ]
         good = [p for p in parts if p["valid_count"]]
         added: dict[str, Any] = {s: str(sum(p[s] for p in parts)) for s in SUMS}
         added |= {s: str(max((p[s] for p in parts), default=0)) for s in LONGEST}
         added["min_value"] = min((p["min_value"] for p in good), default=None)
         added["max_value"] = max((p["max_value"] for p in good), default=None)
-        cases.append({"name": " + ".join(names) or "no legs", "totals": [pack(TOTALS, p) for p in parts], "sums": added})
+        cases.append(
+            {
+                "name": " + ".join(names) or "no legs",
+                "totals": [pack(TOTALS, p) for p in parts],
+                "sums": added,
+            }
+        )
     return cases
 
 
@@ -195,7 +206,7 @@ def _fields(data: bytes) -> dict[str, int]:
     return out
 
 
-# --- limits -------------------------------------------------------------------------------------------------------
+# --- limits ---
 
 
 def limits_file() -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """tree.json and signature.json."""
+# ruff: noqa: E501 (tables: a case a line)
 
 from typing import Any
 

@@ -12,8 +12,7 @@ from lading.totals import Reading
 from lading.tree import check_inclusion, leaf_hash, root
 from tests.vectors.read import cases, vectors
 
-
-# --- tree and signature -----------------------------------------------------------------------------------------------
+# --- tree and signature ---
 
 
 @cases("tree", "roots")
@@ -45,7 +44,7 @@ def test_signature(case: dict[str, Any]) -> None:
     assert caught.value.code in ("signature", "key")
 
 
-# --- frame --------------------------------------------------------------------------------------------------------------
+# --- frame ---
 
 
 def refused(case: dict[str, Any], decode: Any, data: bytes) -> bool:
@@ -111,14 +110,15 @@ def test_frame(case: dict[str, Any]) -> None:
         frame.header.signed, frame.signature
     )
     found = [
-        {"record": r.record.encode(), "salt": r.salt, "channel": r.record.channel, "readings": [list(x) for x in r.readings]}
+        {"record": r.record.encode(), "salt": r.salt, "channel": r.record.channel,
+         "readings": [list(x) for x in r.readings]}
         for r in frame.runs
     ]  # fmt: skip
     assert found == case["runs"]
     assert frame.encode() == data
 
 
-# --- batch --------------------------------------------------------------------------------------------------------------
+# --- batch ---
 
 
 @cases("batch", "leaves")

@@ -17,7 +17,7 @@ from lading.tree import sha256
 from lading.verdict import Verdict, VerdictRecord
 from tests.vectors.read import cases, vectors
 
-# --- totals -------------------------------------------------------------------------------------------------------
+# --- totals ---
 
 
 def test_weight_table() -> None:
@@ -78,7 +78,7 @@ def test_add_legs(case: dict[str, Any]) -> None:
         assert getattr(sums, name) == wanted
 
 
-# --- limits, CBOR, assignments ------------------------------------------------------------------------------------
+# --- limits, CBOR, assignments ---
 
 
 @cases("limits", "cases")
@@ -124,12 +124,23 @@ def test_assignment(case: dict[str, Any]) -> None:
         assert isinstance(caught.value, RejectedError if case["error"] == "signature" else MalformedError)
         return
     found = open_assignment(case["bytes"], operator)
-    for name in ("action", "tenant", "gateway", "order_seq", "leg_id", "salt", "issued_ms", "begin_ms", "due_ms", "reference"):
+    for name in (
+        "action",
+        "tenant",
+        "gateway",
+        "order_seq",
+        "leg_id",
+        "salt",
+        "issued_ms",
+        "begin_ms",
+        "due_ms",
+        "reference",
+    ):
         assert getattr(found, name) == case[name]
     assert (found.limits.encode() if found.limits else b"") == case["limits"]
 
 
-# --- documents ----------------------------------------------------------------------------------------------------
+# --- documents ---
 
 DECODERS = {
     "verdicts": lambda data: Verdict.decode(data).encoded,

@@ -4,6 +4,7 @@ Layouts are tables of (field, bytes); totals are taken from the whole list of re
 fold; trees are split top down. What `lading` computes must equal this.
 """
 
+import itertools
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from hashlib import sha256
 from typing import Any
@@ -77,7 +78,7 @@ BATCH_LEAF: Layout = [
 ]  # fmt: skip
 
 
-# --- tree ---------------------------------------------------------------------------------------------------------
+# --- tree ---
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -127,7 +128,7 @@ def climb(hashed: bytes, index: int, count: int, siblings: list[bytes]) -> bytes
     return node(siblings[-1], climb(hashed, index - k, count - k, siblings[:-1]))
 
 
-# --- mean kinetic temperature ---------------------------------------------------------------------------------------
+# --- mean kinetic temperature ---
 
 
 def weight_table() -> list[int]:
@@ -152,7 +153,7 @@ def weight(value: int) -> int:
     return TABLE[k] if f == 0 else (TABLE[k] * (100 - f) + TABLE[k + 1] * f) // 100
 
 
-# --- totals by definition -------------------------------------------------------------------------------------------
+# --- totals by definition ---
 
 
 def valid(reading: Reading) -> bool:
@@ -167,7 +168,7 @@ def totals(readings: list[Reading], limits: dict[str, Any]) -> dict[str, int]:
     good = [r for r in readings if valid(r)]
     held = [
         min(after[1] - r[1], limits["hold_ms"]) if valid(r) else 0
-        for r, after in zip(readings, readings[1:], strict=False)
+        for r, after in itertools.pairwise(readings)
     ] + [0]
     span = readings[-1][1] - readings[0][1]
     out.update(first_seq=readings[0][0], count=len(readings), valid_count=len(good))
@@ -175,7 +176,7 @@ def totals(readings: list[Reading], limits: dict[str, Any]) -> dict[str, int]:
     out.update(known_ms=sum(held), unknown_ms=span - sum(held))
     if good:
         values = [r[2] for r in good]
-        gaps = [b[1] - a[1] for a, b in zip(good, good[1:], strict=False)]
+        gaps = [b[1] - a[1] for a, b in itertools.pairwise(good)]
         out.update(last_value=values[-1], valid_ms=good[-1][1], min_value=min(values), max_value=max(values))
         out.update(longest_gap_ms=max(gaps, default=0))
     if limits["quantity"] == 1:
@@ -208,7 +209,7 @@ def stretch_times(readings: list[Reading], held: list[int], outside: Any) -> tup
     return stretches, going
 
 
-# --- signatures -----------------------------------------------------------------------------------------------------
+# --- signatures ---
 
 
 class Key:
@@ -239,7 +240,7 @@ def sign1(payload: bytes, signature: bytes) -> bytes:
     return cbor(cbor2.CBORTag(18, [bytes.fromhex("a10126"), {}, payload, signature]))
 
 
-# --- frame ----------------------------------------------------------------------------------------------------------
+# --- frame ---
 
 
 def reading_leaf(salt: bytes, channel: int, reading: Reading) -> bytes:
@@ -296,7 +297,7 @@ def seal(header: dict[str, Any], runs: list[dict[str, Any]], key: Key) -> dict[s
     }  # fmt: skip
 
 
-# --- limits, assignment, batch ----------------------------------------------------------------------------------------
+# --- limits, assignment, batch ---
 
 
 def channel_limits(channel: int, quantity: int, **given: int) -> dict[str, int]:
