@@ -13,10 +13,12 @@ import socket
 import threading
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker as AmqttBroker
+from amqtt.broker import RetainedApplicationMessage
 from amqtt.contexts import ListenerConfig
 from amqtt.mqtt.constants import QOS_0, QOS_1
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
@@ -24,12 +26,14 @@ from amqtt.mqtt.puback import PubackPacket
 from amqtt.mqtt.publish import PublishPacket
 from amqtt.session import INCOMING, IncomingApplicationMessage, OutgoingApplicationMessage, Session
 
+from ingest.broker_store import BrokerStore, Stored
 from ingest.mailbox import Letter, Mailbox
 from lading.errors import ServiceError
 from lading.frame import FRAME_BYTES_MAX
 
 PACKET_BYTES_MAX = FRAME_BYTES_MAX + 65_536
-IN_FLIGHT_MAX = 20
+IN_FLIGHT_MAX = 200
+IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024
 MAILBOX_COUNT_MAX = 100_000
 MAILBOX_BYTES_MAX = 256 * 1024 * 1024
 START_LIMIT_S = 20.0
@@ -38,6 +42,7 @@ SESSION_EXPIRY_S = 7 * 86_400
 
 _SHARE = "$share/"
 _MAILBOX = "lading.mailbox"
+_REFUSED = 0x80
 _log = logging.getLogger(__name__)
 
 
@@ -46,16 +51,27 @@ class BrokerLimits:
     """Bounds of each session."""
 
     in_flight_max: int = IN_FLIGHT_MAX
+    in_flight_bytes_max: int = IN_FLIGHT_BYTES_MAX
     mailbox_count_max: int = MAILBOX_COUNT_MAX
     mailbox_bytes_max: int = MAILBOX_BYTES_MAX
 
 
 class Broker:
-    """The broker in a thread of its own, on a real socket. Port 0 takes a free one; `port` says which."""
+    """The broker in a thread of its own, on a real socket. Port 0 takes a free one; `port` says which.
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, limits: BrokerLimits = BrokerLimits()) -> None:
+    With a store, a broker that was killed goes on where it was; without one, all is in memory.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        store: Path | None = None,
+        limits: BrokerLimits = BrokerLimits(),
+    ) -> None:
         self.host = host
         self.port = port
+        self._store = store
         self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -90,8 +106,9 @@ class Broker:
             "plugins": {},
             "session_expiry_interval": SESSION_EXPIRY_S,
         }
-        broker = KeepingBroker(config, self._limits)
         try:
+            store = BrokerStore(self._store) if self._store else None
+            broker = KeepingBroker(config, self._limits, store)
             await broker.start()
         except Exception as exc:  # noqa: BLE001 - told to the thread that waits in `start`
             self._error = exc
@@ -100,6 +117,8 @@ class Broker:
         ready.set()
         await self._stopping.wait()
         await broker.shutdown()
+        if store:
+            store.close()
 
 
 def _free_port(host: str) -> int:
@@ -111,9 +130,12 @@ def _free_port(host: str) -> int:
 class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
     """amqtt's broker, with mailboxes between publishers and subscribers."""
 
-    def __init__(self, config: dict[str, Any], limits: BrokerLimits) -> None:
+    def __init__(
+        self, config: dict[str, Any], limits: BrokerLimits, store: BrokerStore | None = None
+    ) -> None:
         super().__init__(config)
         self._limits = limits
+        self._store = store
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def mailbox(self, session: Session) -> Mailbox:
@@ -121,13 +143,16 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
         if _MAILBOX not in session.attributes:
             limits = self._limits
             session.attributes[_MAILBOX] = Mailbox(
-                limits.in_flight_max, limits.mailbox_count_max, limits.mailbox_bytes_max
+                limits.in_flight_max,
+                limits.in_flight_bytes_max,
+                limits.mailbox_count_max,
+                limits.mailbox_bytes_max,
             )
         box: Mailbox = session.attributes[_MAILBOX]
         return box
 
     async def route(self, topic: str, data: bytes, *, retain: bool, source: Session | None) -> None:
-        """Put a message of QoS 1 into the mailbox of every subscriber; durable enough for a PUBACK on return."""
+        """Put a message of QoS 1 into the mailbox of every subscriber; on return it may be acknowledged."""
         if retain:
             await self.retain_message(source, topic, data, QOS_1)
         for session, qos, share in self._targets(topic):
@@ -140,7 +165,24 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
                     _log.warning("mailbox of %s is full: message on %s dropped", session.client_id, topic)
                     continue
                 await box.room()
-            box.put(Letter(topic, data, False, share, 0))
+            self._put(session, topic, data, share=share)
+        if self._store:
+            await self._store.flush()
+
+    def acknowledge(self, session: Session, packet_id: int) -> None:
+        """The subscriber has a message."""
+        letter = self.mailbox(session).acknowledge(packet_id)
+        if letter is not None and letter.number and self._store:
+            self._store.remove(letter.number)
+
+    def _put(
+        self, session: Session, topic: str, data: bytes, *, share: str | None = None, retain: bool = False
+    ) -> None:
+        number = 0
+        if self._store and not session.clean_session:
+            number = self._store.next_number()
+            self._store.add(Stored(number, str(session.client_id), topic, data, retain, share))
+        self.mailbox(session).put(Letter(topic, data, retain, share, number))
 
     def _targets(self, topic: str) -> list[tuple[Session, int, str | None]]:
         """Who gets a message: (session, QoS, shared subscription)."""
@@ -180,17 +222,21 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
 
     def redistribute(self, session: Session) -> None:
         """A member of shared subscriptions is gone: the others get what it had not acknowledged."""
-        if not any(
-            self._is_connected(other)
+        shares = {
+            a_filter: [other for other, _ in subscribers if other is not session]
             for a_filter, subscribers in self._subscriptions.items()
-            if a_filter.startswith(_SHARE) and any(s is session for s, _ in subscribers)
-            for other, _ in subscribers
-        ):
+            if a_filter.startswith(_SHARE) and any(member is session for member, _ in subscribers)
+        }
+        if not shares or not all(any(map(self._is_connected, others)) for others in shares.values()):
             return
         for letter in self.mailbox(session).take_shared():
-            subscribers = self._subscriptions.get(letter.share or "", [])
-            if subscribers:
-                self.mailbox(self._member(letter.topic, subscribers)[0]).put(letter)
+            others = [
+                pair for pair in self._subscriptions.get(letter.share or "", []) if pair[0] is not session
+            ]
+            member, _ = self._member(letter.topic, others)
+            self._put(member, letter.topic, letter.data, share=letter.share)
+            if letter.number and self._store:
+                self._store.remove(letter.number)
 
     # What amqtt calls.
 
@@ -201,6 +247,69 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
             await super()._handle_disconnect(client_session, handler, disconnect_waiter)
         else:
             await self._stop_handler(handler)
+
+    async def _start_listeners(self) -> None:
+        if self._store:
+            self._restore(self._store)
+        await super()._start_listeners()
+
+    def _restore(self, store: BrokerStore) -> None:
+        """Sessions, subscriptions and messages as they were."""
+        for client in store.sessions():
+            handler, session = self.create_offline_session(client)
+            session.clean_session = False
+            self._sessions[client] = (session, handler)
+        for client, a_filter, qos in store.subscriptions():
+            self._subscriptions.setdefault(a_filter, []).append((self._sessions[client][0], qos))
+        for topic, data in store.retained():
+            self._retained_messages[topic] = RetainedApplicationMessage(None, topic, data, QOS_1)
+        for stored in store.letters():
+            letter = Letter(stored.topic, stored.data, stored.retain, stored.share, stored.number)
+            self.mailbox(self._sessions[stored.client][0]).put(letter)
+
+    async def shutdown(self) -> None:
+        """Stop. Sessions stay in the store."""
+        if self._store:
+            self._store.write()
+            self._store = None
+        await super().shutdown()
+
+    async def retain_message(
+        self,
+        source_session: Session | None,
+        topic_name: str | None,
+        data: bytes | bytearray | None,
+        qos: int | None = None,
+    ) -> None:
+        """See amqtt."""
+        await super().retain_message(source_session, topic_name, data, qos)
+        if self._store and topic_name is not None:
+            self._store.retain(topic_name, bytes(data or b""))
+
+    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
+        """See amqtt."""
+        code: int = await super().add_subscription(subscription, session)
+        if self._store and code != _REFUSED and not session.clean_session:
+            self._store.add_session(str(session.client_id))
+            self._store.subscribe(str(session.client_id), subscription[0], code)
+            await self._store.flush()
+        return code
+
+    def _del_subscription(self, a_filter: str, session: Session) -> int:
+        if self._store and not session.clean_session:
+            self._store.unsubscribe(str(session.client_id), a_filter)
+        deleted: int = super()._del_subscription(a_filter, session)
+        return deleted
+
+    async def _delete_session(self, client_id: str) -> None:
+        if self._store and client_id in self._sessions:
+            self._store.drop_session(client_id)
+        await super()._delete_session(client_id)
+
+    async def _cleanup_session(self, client_id: str) -> None:
+        if self._store and client_id in self._sessions:
+            self._store.drop_session(client_id)
+        await super()._cleanup_session(client_id)
 
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         return True
@@ -227,7 +336,7 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
         box = self.mailbox(session)
         for topic, retained in list(self._retained_messages.items()):
             if self._matches(topic, topic_filter) and not box.is_full:
-                box.put(Letter(topic, bytes(retained.data), True, None, 0))
+                self._put(session, topic, bytes(retained.data), retain=True)
 
     async def _initialize_client_session(
         self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
@@ -283,7 +392,7 @@ class KeepingHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt has 
     async def handle_puback(self, puback: PubackPacket) -> None:
         """The subscriber has a message."""
         if self.session is not None and puback.variable_header is not None:
-            self._broker.mailbox(self.session).acknowledge(puback.variable_header.packet_id)
+            self._broker.acknowledge(self.session, puback.variable_header.packet_id)
 
     def handle_read_timeout(self) -> None:
         """Nothing within the keep-alive: the peer is gone."""

@@ -20,13 +20,15 @@ class Letter(NamedTuple):
 class Mailbox:
     """Messages that wait, and those sent and not yet acknowledged."""
 
-    def __init__(self, in_flight_max: int, count_max: int, bytes_max: int) -> None:
+    def __init__(self, in_flight_max: int, in_flight_bytes_max: int, count_max: int, bytes_max: int) -> None:
         self._in_flight_max = in_flight_max
+        self._in_flight_bytes_max = in_flight_bytes_max
         self._count_max = count_max
         self._bytes_max = bytes_max
         self._waiting: deque[Letter] = deque()
         self._sent: OrderedDict[int, Letter] = OrderedDict()
         self._bytes = 0
+        self._sent_bytes = 0
         self._packet_id = 0
         self._changed = asyncio.Event()
 
@@ -51,10 +53,11 @@ class Mailbox:
 
     async def next(self) -> tuple[int, Letter]:
         """The next letter under a packet id of its own, once there is one and few enough are under way."""
-        while not self._waiting or len(self._sent) >= self._in_flight_max:
+        while not self._waiting or not self._may_send():
             await self._change()
         packet_id = self._free_id()
         self._sent[packet_id] = letter = self._waiting.popleft()
+        self._sent_bytes += len(letter.data)
         return packet_id, letter
 
     def sent(self) -> list[tuple[int, Letter]]:
@@ -66,6 +69,7 @@ class Mailbox:
         letter = self._sent.pop(packet_id, None)
         if letter is not None:
             self._bytes -= len(letter.data)
+            self._sent_bytes -= len(letter.data)
             self._wake()
         return letter
 
@@ -76,8 +80,12 @@ class Mailbox:
         self._sent = OrderedDict((i, letter) for i, letter in self._sent.items() if letter.share is None)
         self._waiting = deque(kept)
         self._bytes -= sum(len(letter.data) for letter in shared)
+        self._sent_bytes = sum(len(letter.data) for letter in self._sent.values())
         self._wake()
         return shared
+
+    def _may_send(self) -> bool:
+        return len(self._sent) < self._in_flight_max and self._sent_bytes < self._in_flight_bytes_max
 
     def _free_id(self) -> int:
         while True:

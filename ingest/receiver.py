@@ -26,7 +26,7 @@ RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 30
 QUEUED_MAX = 2_000
 BATCH_MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 16 * 1024 * 1024
-BATCH_WAIT_S = 0.05
+BATCH_WAIT_S = 0.01
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 10.0
 RETRIES_MAX = 20
 SHARE = "lading-ingest"
@@ -81,9 +81,9 @@ class Receiver:
 
     def stop(self) -> None:
         """Disconnect; what is not acknowledged comes again."""
+        self.is_up = False
         self._client.disconnect()
         self._client.loop_stop()
-        self.is_up = False
 
     def step(self, wait_s: float = 0.0) -> int:
         """Take what has come, waiting at most so long for the first message. How many messages were taken."""

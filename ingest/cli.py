@@ -1,0 +1,351 @@
+"""`lading ingest …`: run the stage, its embedded broker, look at dead letters, the archive and the state."""
+
+import json
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from ingest.letters import Numbered, find_letter, letters
+from ingest.settings import IngestSettings
+from ingest.stage import Ingest, Outcome
+from ingest.state import State
+from lading import logs, settings, topics
+from lading.cose import KeySigner, PublicKey
+from lading.errors import ServiceError
+from lading.gateways import GatewayFile
+from lading.log import Log, SqliteLog
+from lading.names import tenant_id
+from lading.settings import Shared
+
+app = typer.Typer(help="Stage 2: receive, check, log, archive; dead letters.", no_args_is_help=True)
+dead_app = typer.Typer(help="Messages that were not taken.", no_args_is_help=True)
+app.add_typer(dead_app, name="dead")
+
+CONFIG = Path("lading.toml")
+RECEIVE_S = 0.2
+STEP_S = 1.0
+SHOWN_MAX = 1_000
+Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.command()
+def run(config: Config = CONFIG) -> None:
+    """Take frames and orders from the broker, archive batches, until SIGTERM or an interrupt."""
+    from ingest.archive import Archive
+    from ingest.receiver import Receiver
+
+    logs.configure("ingest")
+    shared, own = _load(config)
+    stop = _stop_on_signals()
+    log, gateways = _open_log(shared), _open_gateways(shared)
+    stage = _open_stage(log, gateways, shared, own)
+    receiver = Receiver(
+        stage,
+        shared.mqtt.host,
+        shared.mqtt.port,
+        client_id=own.client_id,
+        share=own.share,
+        batch_messages_max=own.batch_messages_max,
+        batch_wait_s=own.batch_wait_s,
+        note=_log_outcomes,
+    )
+    archive = Archive(log, shared.lading.below(own.archive), gateways.tenant_of) if own.archive_here else None
+    receiver.start()
+    try:
+        due_s = 0.0
+        while not stop.is_set():
+            receiver.step(RECEIVE_S)
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + STEP_S
+                _step(stage, archive)
+    finally:
+        receiver.stop()
+        stage.close()
+        log.close()
+
+
+def _step(stage: Ingest, archive: Any) -> None:
+    """Release what waited too long, write new batches. What fails is tried again the next time."""
+    log = structlog.get_logger()
+    try:
+        released = stage.step()
+        if released:
+            log.info("waiting_released", frames=released)
+        for written in archive.step() if archive else ():
+            log.info(
+                "batch_archived", location=written.location, frames=written.frames, readings=written.readings
+            )
+    except ServiceError as exc:
+        log.warning("step_failed", code=exc.code, reason=exc.text)
+
+
+@app.command()
+def broker(
+    config: Config = CONFIG,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; by default that of the settings.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+) -> None:
+    """The embedded MQTT broker as a process of its own."""
+    from ingest.broker import Broker
+
+    logs.configure("broker")
+    shared, own = _load(config)
+    stop = _stop_on_signals()
+    store = shared.lading.below(own.broker_store)
+    server = Broker(host or shared.mqtt.host, shared.mqtt.port if port is None else port, store)
+    server.start()
+    structlog.get_logger().info("broker_started", host=server.host, port=server.port)
+    stop.wait()
+    server.stop()
+
+
+@app.command()
+def archive(config: Config = CONFIG) -> None:
+    """Write the archive in a process of its own (then set `archive_here = false`)."""
+    from ingest.archive import Archive
+
+    logs.configure("archive")
+    shared, own = _load(config)
+    stop = _stop_on_signals()
+    log, gateways = _open_log(shared), _open_gateways(shared)
+    writer = Archive(log, shared.lading.below(own.archive), gateways.tenant_of)
+    while not stop.is_set():
+        try:
+            written = writer.step()
+        except ServiceError as exc:
+            structlog.get_logger().warning("step_failed", code=exc.code, reason=exc.text)
+            written = []
+        if not written:
+            stop.wait(STEP_S)
+    log.close()
+
+
+@app.command()
+def query(
+    sql: Annotated[
+        str, typer.Argument(help="SQL over the view `readings`; without it, what there is of each leg.")
+    ] = "",
+    config: Config = CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the archive."""
+    from ingest.queries import Queries
+
+    shared, own = _load(config)
+    queries = Queries(shared.lading.below(own.archive))
+    if sql:
+        names, rows = queries.sql(sql)
+    else:
+        found = queries.coverage()
+        names, rows = list(found[0]._fields) if found else [], [tuple(one) for one in found]
+    if as_json:
+        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_as_text))
+        return
+    typer.echo("\t".join(names))
+    for row in rows:
+        typer.echo("\t".join("" if value is None else str(_shown(value)) for value in row))
+
+
+@app.command()
+def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """Gateways, frames that wait, counters, and how far the archive is behind."""
+    shared, own = _load(config)
+    log, state = _open_log(shared), State(shared.lading.below(own.state))
+    document = _status(log, state, _open_gateways(shared))
+    if as_json:
+        typer.echo(json.dumps(document))
+        return
+    for gateway in document["gateways"]:
+        typer.echo(
+            f"{gateway['name'] or gateway['gateway'][:16]:24} {gateway['frames']} frames, "
+            f"newest {gateway['newest']}, {gateway['missing']} missing, {gateway['waiting']} waiting"
+        )
+    for code, count in document["counts"].items():
+        typer.echo(f"{code:24} {count}")
+    typer.echo(f"{'batches to archive':24} {document['batches_to_archive']}")
+
+
+def _status(log: Log, state: State, gateways: GatewayFile) -> dict[str, Any]:
+    committed = log.committed("archive", topics.BATCHES)
+    return {
+        "gateways": [
+            {
+                "gateway": gateway.hex(),
+                "name": entry.name if (entry := gateways.find(gateway)) else "",
+                "frames": frames,
+                "newest": newest,
+                "missing": missing,
+                "waiting": state.waiting_count(gateway),
+            }
+            for gateway, frames, newest, missing in state.gateways()
+        ],
+        "counts": state.counts(),
+        "batches_to_archive": sum(
+            end - committed.get(partition, 0) for partition, end in log.end(topics.BATCHES).items()
+        ),
+    }
+
+
+@dead_app.command("list")
+def list_dead(
+    config: Config = CONFIG,
+    code: Annotated[str, typer.Option(help="Only those with this code.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """The dead letters, by number."""
+    shared, _ = _load(config)
+    found = [one for one in letters(_open_log(shared)) if not code or one.letter.code == code]
+    found = found[-min(limit, SHOWN_MAX) :]
+    if as_json:
+        typer.echo(json.dumps([_letter_document(one) for one in found]))
+        return
+    for one in found:
+        letter = one.letter
+        typer.echo(f"{one.number:>10}  {_time(letter.received_ms)}  {letter.code:18} {letter.reason}")
+
+
+@dead_app.command("show")
+def show_dead(
+    number: Annotated[str, typer.Argument(help="A number of `dead list`.")],
+    config: Config = CONFIG,
+    output: Annotated[Path | None, typer.Option("-o", help="Write the message's bytes to a file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One dead letter; its message with -o, for `lading inspect`."""
+    shared, _ = _load(config)
+    found = find_letter(_open_log(shared), number)
+    if output:
+        output.write_bytes(found.letter.data)
+    if as_json:
+        typer.echo(json.dumps(_letter_document(found) | {"data": found.letter.data.hex()}))
+        return
+    letter = found.letter
+    typer.echo(f"code      {letter.code}\nreason    {letter.reason}\norigin    {letter.origin}")
+    typer.echo(f"received  {_time(letter.received_ms)}\nmessage   {len(letter.data)} bytes")
+    if letter.related is not None:
+        typer.echo(f"related   {letter.related.hex()}")
+
+
+@dead_app.command("retry")
+def retry_dead(
+    numbers: Annotated[list[str], typer.Argument(help="Numbers of `dead list`, or a code for all with it.")],
+    config: Config = CONFIG,
+) -> None:
+    """Put dead letters through the checks again, as after enrolling a gateway. Exit 1 if any is refused."""
+    shared, own = _load(config)
+    log = _open_log(shared)
+    stage = _open_stage(log, _open_gateways(shared), shared, own)
+    refused = 0
+    try:
+        for one in _chosen(log, numbers):
+            outcome = stage.retry(one.letter)
+            refused += outcome.action == "refused"
+            typer.echo(f"{one.number:>10}  {one.letter.code} → {outcome.action} {outcome.code}".rstrip())
+    finally:
+        stage.close()
+    if refused:
+        raise typer.Exit(1)
+
+
+def _chosen(log: Log, numbers: list[str]) -> list[Numbered]:
+    chosen: list[Numbered] = []
+    for number in numbers:
+        if ":" in number:
+            chosen.append(find_letter(log, number))
+        else:
+            chosen += [one for one in letters(log) if one.letter.code == number]
+    return chosen
+
+
+def _letter_document(one: Numbered) -> dict[str, Any]:
+    letter = one.letter
+    return {
+        "number": one.number,
+        "code": letter.code,
+        "reason": letter.reason,
+        "origin": letter.origin,
+        "received_ms": letter.received_ms,
+        "bytes": len(letter.data),
+        "related": letter.related.hex() if letter.related is not None else None,
+    }
+
+
+def _log_outcomes(outcomes: Any) -> None:
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        name = _name(outcome)
+        counts[name] = counts.get(name, 0) + 1
+    structlog.get_logger().info("batch_taken", messages=len(outcomes), **counts)
+
+
+def _name(outcome: Outcome) -> str:
+    return f"{outcome.action}_{outcome.code}".rstrip("_")
+
+
+def _load(config: Path) -> tuple[Shared, IngestSettings]:
+    return settings.load_shared(config), settings.load(config, "ingest", IngestSettings)
+
+
+def _open_log(shared: Shared) -> SqliteLog:
+    return SqliteLog(shared.lading.below(shared.log.path))
+
+
+def _open_gateways(shared: Shared) -> GatewayFile:
+    return GatewayFile(shared.lading.below(shared.lading.gateways))
+
+
+def _open_stage(log: Log, gateways: GatewayFile, shared: Shared, own: IngestSettings) -> Ingest:
+    return Ingest(
+        log,
+        shared.lading.below(own.state),
+        gateways,
+        _operators(shared, own),
+        waiting_of_gateway_max=own.waiting_of_gateway_max,
+        waiting_max=own.waiting_max,
+        waiting_ms=int(own.waiting_s * 1000),
+        verify_threads=own.verify_threads,
+    )
+
+
+def _operators(shared: Shared, own: IngestSettings) -> dict[bytes, PublicKey]:
+    if not own.operators:
+        signer = KeySigner.load(shared.lading.below(shared.lading.operator_key))
+        return {tenant_id(shared.lading.tenant): signer.public}
+    try:
+        return {tenant_id(name): PublicKey.decode(bytes.fromhex(key)) for name, key in own.operators.items()}
+    except ValueError as exc:
+        raise ServiceError("settings", f"ingest.operators: {exc}, wanted 128 hex digits") from exc
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    return stop
+
+
+def _time(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _shown(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _as_text(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

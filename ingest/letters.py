@@ -1,0 +1,43 @@
+"""Dead letters by their place in the log."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lading import topics
+from lading.deadletter import DeadLetter
+from lading.errors import ServiceError
+from lading.log import Log
+
+READ_RECORDS = 256
+
+
+class Numbered(NamedTuple):
+    """A dead letter and its number, `partition:offset`."""
+
+    number: str
+    letter: DeadLetter
+
+
+def letters(log: Log) -> Iterator[Numbered]:
+    """Every dead letter, oldest first in each partition."""
+    at: dict[int, int] = {}
+    while records := log.read(topics.DEAD, at, READ_RECORDS):
+        for record in records:
+            yield Numbered(f"{record.partition}:{record.offset}", DeadLetter.decode(record.value))
+            at[record.partition] = record.offset + 1
+
+
+def find_letter(log: Log, number: str) -> Numbered:
+    """The dead letter of a number; ServiceError `dead_number`."""
+    try:
+        partition, offset = (int(part) for part in number.split(":"))
+    except ValueError as exc:
+        raise ServiceError(
+            "dead_number", f"{number!r}, wanted PARTITION:OFFSET as `dead list` shows"
+        ) from exc
+    ends = log.end(topics.DEAD)
+    if not 0 <= offset < ends.get(partition, 0):
+        raise ServiceError("dead_number", f"no dead letter {number}")
+    records = log.read(topics.DEAD, {**ends, partition: offset}, len(ends))
+    found = next(record for record in records if record.partition == partition)
+    return Numbered(number, DeadLetter.decode(found.value))
