@@ -114,22 +114,34 @@ def save(folder: Path, agreement: Agreement, domain: Domain) -> Path:
     return path
 
 
-def load_all(folder: Path, domain: Domain) -> dict[bytes, Agreement]:
-    """Agreements of a folder by id, each checked. MalformedError or RejectedError names the file."""
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
-    if len(paths) > AGREEMENTS_MAX:
-        raise ServiceError(
-            "agreements", f"{folder}: {len(paths)} agreements, wanted at most {AGREEMENTS_MAX}"
-        )
-    found = {}
-    for path in paths:
+class AgreementFolder:
+    """The agreements of a folder by id, as files come and go. A file that is none is named in `problems`."""
+
+    def __init__(self, folder: Path, domain: Domain) -> None:
+        self.problems: dict[str, str] = {}
+        self._folder = folder
+        self._domain = domain
+        self._known: dict[str, tuple[bytes, Agreement]] = {}
+
+    def __call__(self) -> dict[bytes, Agreement]:
+        """Every agreement that is there now, checked when first seen: a file is named by its id and never changes."""
+        names = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
+        if len(names) > AGREEMENTS_MAX:
+            raise ServiceError("agreements", f"{self._folder}: {len(names)}, wanted at most {AGREEMENTS_MAX}")
+        for name in names:
+            if name not in self._known and name not in self.problems:
+                self._take(name)
+        return dict(self._known[name] for name in names if name in self._known)
+
+    def _take(self, name: str) -> None:
         try:
-            agreement = Agreement.decode(path.read_bytes()[: AGREEMENT_BYTES_MAX + 1])
-            agreement.check(domain)
+            with (self._folder / name).open("rb") as file:
+                agreement = Agreement.decode(file.read(AGREEMENT_BYTES_MAX + 1))
+            agreement.check(self._domain)
         except (MalformedError, RejectedError) as exc:
-            raise type(exc)(exc.code, f"{path}: {exc.text}") from exc
-        found[agreement_id(agreement.terms, domain)] = agreement
-    return found
+            self.problems[name] = str(exc)
+        else:
+            self._known[name] = (agreement_id(agreement.terms, self._domain), agreement)
 
 
 def _keccak(data: bytes) -> bytes:

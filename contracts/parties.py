@@ -22,21 +22,32 @@ def deposit(chain: Chain, deployment: Deployment, carrier: Account, amount: int)
 
 
 def credit_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
-    """What the vault owes an address."""
-    credit: int = abi.at(chain, "CreditVault", deployment.vault).call("creditOf", deployment.token, address)
-    return credit
+    """What an address can take out of the vault: its credits, and its deposit as far as no agreement locks it."""
+    vault = abi.at(chain, "CreditVault", deployment.vault)
+    credit: int = vault.call("creditOf", deployment.token, address)
+    return credit + _free(chain, deployment, address)
 
 
 def withdraw(chain: Chain, deployment: Deployment, account: Account) -> int:
-    """Take all of the account's credit out, to itself; how much."""
-    amount = credit_of(chain, deployment, account.address)
-    if amount:
-        vault = abi.at(chain, "CreditVault", deployment.vault)
-        Wallet(chain, account).transact(vault, "withdraw", deployment.token, amount, account.address)
-    return amount
+    """Take out all that the account can, to itself; how much."""
+    free = _free(chain, deployment, account.address)
+    credit = credit_of(chain, deployment, account.address) - free
+    vault, wallet = abi.at(chain, "CreditVault", deployment.vault), Wallet(chain, account)
+    if credit:
+        wallet.transact(vault, "withdraw", deployment.token, credit, account.address)
+    if free:
+        wallet.transact(vault, "reclaim", deployment.escrow, deployment.token, free, account.address)
+    return credit + free
 
 
 def balance_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
     """Tokens an address holds itself."""
     balance: int = abi.at(chain, "MockToken", deployment.token).call("balanceOf", address)
     return balance
+
+
+def _free(chain: Chain, deployment: Deployment, address: bytes) -> int:
+    """What an address deposited for the escrow that is not locked, or no longer."""
+    vault = abi.at(chain, "CreditVault", deployment.vault)
+    free, _locked = vault.call("depositOf", deployment.escrow, deployment.token, address)
+    return int(free)

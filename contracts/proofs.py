@@ -8,10 +8,8 @@ from lading.batchlog import TenantOf, frames_of
 from lading.errors import ServiceError
 from lading.frame import decode_envelope, decode_frame, decode_records
 from lading.log import Log
-from lading.terms import Terms
+from lading.terms import METRICS_OF_LEG, Terms
 from lading.tree import check_inclusion, leaf_hash, proof
-
-LEG_METRICS = (8, 9)  # late, silence: of the leg, so they need no run (docs/spec/settlement.md)
 
 FrameProof = tuple[Any, ...]  # struct FrameProof of contracts/src/Settlement.sol
 
@@ -71,6 +69,6 @@ def anchor_argument(anchor: AnchorRecord) -> tuple[bytes, int, int]:
 def _runs(terms: Terms, records: list[bytes], channels: list[int]) -> list[tuple[bytes, int, list[bytes]]]:
     """The runs of the tiers' channels, ascending, each once."""
     hashes = [leaf_hash(record) for record in records]
-    wanted = sorted({tier.channel for tier in terms.tiers if tier.metric not in LEG_METRICS})
+    wanted = sorted({tier.channel for tier in terms.tiers if tier.metric not in METRICS_OF_LEG})
     places = [channels.index(channel) for channel in wanted if channel in channels]
     return [(records[place], place, proof(hashes, place)) for place in places]

@@ -13,7 +13,7 @@ from contracts.ledger import Ledger
 from contracts.proofs import Evidence, anchor_argument
 from lading import abi, topics
 from lading.batchlog import TenantOf
-from lading.chain import FINALIZED, RevertedError
+from lading.chain import FINALIZED, Chain, RevertedError
 from lading.deployment import Deployment
 from lading.frame import CLOSED
 from lading.log import Log
@@ -52,7 +52,7 @@ class Settling:
 
     def state(self, key: bytes) -> str:
         """What the escrow says of an agreement: none, open, shown or settled."""
-        return STATES[self._escrow.call("agreementOf", key)[0]]
+        return escrow_state(self._sender.chain, self._deployment, key)
 
     def step(self, now_ms: int) -> list[Settlement]:
         """Send what is due, follow it; the settlements that were written."""
@@ -147,6 +147,11 @@ class Settling:
                 receipt.gas_used,
             )
         return None
+
+
+def escrow_state(chain: Chain, deployment: Deployment, key: bytes) -> str:
+    """What the escrow says of an agreement: none, open, shown or settled."""
+    return STATES[abi.at(chain, "PenaltyEscrow", deployment.escrow).call("agreementOf", key)[0]]
 
 
 def terms_argument(agreement: Agreement) -> tuple[Any, ...]:

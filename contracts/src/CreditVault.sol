@@ -4,10 +4,12 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ICreditVault} from "./interfaces/ICreditVault.sol";
 
 /// @title CreditVault: what it promises is written at its interface, ICreditVault
 contract CreditVault is ICreditVault, ReentrancyGuardTransient {
+    using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
     uint32 public constant PERIOD_S_MAX = 365 days;
@@ -16,9 +18,8 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     address public immutable steward;
     /// @inheritdoc ICreditVault
     mapping(address token => bool isAllowed) public isAllowed;
-    mapping(address product => mapping(address token => Account account)) private _accounts;
-    mapping(address product => mapping(address token => mapping(address owner => uint256 amount))) private
-        _deposits;
+    mapping(address product => mapping(address token => Outflow outflow)) private _outflows;
+    mapping(address product => mapping(address token => mapping(address owner => Deposit))) private _deposits;
     mapping(address token => mapping(address owner => uint256 amount)) private _credits;
 
     constructor(address steward_) {
@@ -35,18 +36,15 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICreditVault
-    function admit(address product, address token, uint112 outflowMax, uint32 periodS) external {
+    function admit(address product, address token, uint96 outflowMax, uint32 periodS) external {
         _checkSteward();
         require(product != address(0) && token != address(0), AddressZero());
         require(
             outflowMax != 0 && periodS != 0 && periodS <= PERIOD_S_MAX,
             OutflowOutOfBounds(outflowMax, periodS)
         );
-        Account storage account = _accounts[product][token];
-        require(account.outflowMax == 0, ProductKnown(product, token));
-        account.outflowMax = outflowMax;
-        account.periodS = periodS;
-        account.updatedS = uint32(block.timestamp);
+        require(_outflows[product][token].max == 0, ProductKnown(product, token));
+        _outflows[product][token] = Outflow(outflowMax, 0, uint32(block.timestamp), periodS);
         emit ProductAdmitted(product, token, outflowMax, periodS);
     }
 
@@ -58,7 +56,7 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
         // Written after the call: only what arrived counts, and the guard keeps every other door shut meanwhile.
         uint256 received = IERC20(token).balanceOf(address(this)) - before;
         require(received == amount, AmountReceived(received, amount));
-        _deposits[product][token][msg.sender] += amount;
+        _deposits[product][token][msg.sender].free += amount.toUint128();
         emit Deposited(product, token, msg.sender, amount);
     }
 
@@ -66,41 +64,44 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     function depositCredit(address product, address token, uint256 amount) external nonReentrant {
         _checkDeposit(product, token, amount);
         _takeCredit(token, amount);
-        _deposits[product][token][msg.sender] += amount;
+        _deposits[product][token][msg.sender].free += amount.toUint128();
         emit Deposited(product, token, msg.sender, amount);
     }
 
     /// @inheritdoc ICreditVault
-    function reclaim(address product, address token, uint256 amount) external nonReentrant {
-        _takeDeposit(product, token, msg.sender, amount);
-        _credits[token][msg.sender] += amount;
-        emit Reclaimed(product, token, msg.sender, amount);
+    function reclaim(address product, address token, uint256 amount, address to) external nonReentrant {
+        require(to != address(0), AddressZero());
+        _takeFree(product, token, msg.sender, amount);
+        emit Reclaimed(product, token, msg.sender, to, amount);
+        IERC20(token).safeTransfer(to, amount);
     }
 
     /// @inheritdoc ICreditVault
     function lock(address token, address owner, uint256 amount) external nonReentrant {
-        Account storage account = _account(msg.sender, token);
-        require(amount <= account.outflowMax, LockAboveOutflow(amount, account.outflowMax));
-        _takeDeposit(msg.sender, token, owner, amount);
-        account.held += uint112(amount);
+        uint256 max = _outflow(msg.sender, token).max;
+        require(amount <= max, LockAboveOutflow(amount, max));
+        _takeFree(msg.sender, token, owner, amount).locked += uint128(amount);
         emit Locked(msg.sender, token, owner, amount);
     }
 
     /// @inheritdoc ICreditVault
-    function credit(address token, address owner, uint256 amount) external nonReentrant {
-        require(amount != 0, AmountZero());
-        require(owner != address(0), AddressZero());
-        Account storage account = _account(msg.sender, token);
-        Account memory seen = account;
-        require(amount <= seen.held, HeldTooSmall(msg.sender, token, amount, seen.held));
-        uint256 spent = _spent(seen);
-        uint256 available = seen.outflowMax - spent;
-        require(amount <= available, OutflowExceeded(amount, available));
-        account.held = uint112(seen.held - amount);
-        account.spent = uint112(spent + amount);
-        account.updatedS = uint32(block.timestamp);
-        _credits[token][owner] += amount;
-        emit Credited(msg.sender, token, owner, amount);
+    function release(address token, address owner, uint256 amount) external nonReentrant {
+        _takeLocked(token, owner, amount).free += uint128(amount);
+        emit Released(msg.sender, token, owner, amount);
+    }
+
+    /// @inheritdoc ICreditVault
+    function credit(address token, address owner, address to, uint256 amount) external nonReentrant {
+        require(to != address(0), AddressZero());
+        _takeLocked(token, owner, amount);
+        Outflow memory outflow = _outflow(msg.sender, token);
+        uint256 spent = _spent(outflow);
+        require(amount <= outflow.max - spent, OutflowExceeded(amount, outflow.max - spent));
+        outflow.spent = uint96(spent + amount);
+        outflow.updatedS = uint32(block.timestamp);
+        _outflows[msg.sender][token] = outflow;
+        _credits[token][to] += amount;
+        emit Credited(msg.sender, token, to, owner, amount);
     }
 
     /// @inheritdoc ICreditVault
@@ -112,12 +113,7 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICreditVault
-    function accountOf(address product, address token) external view returns (Account memory) {
-        return _accounts[product][token];
-    }
-
-    /// @inheritdoc ICreditVault
-    function depositOf(address product, address token, address owner) external view returns (uint256) {
+    function depositOf(address product, address token, address owner) external view returns (Deposit memory) {
         return _deposits[product][token][owner];
     }
 
@@ -127,16 +123,37 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICreditVault
-    function outflowAvailable(address product, address token) external view returns (uint256) {
-        Account memory account = _account(product, token);
-        return account.outflowMax - _spent(account);
+    function outflowOf(address product, address token) external view returns (Outflow memory) {
+        return _outflows[product][token];
     }
 
-    function _takeDeposit(address product, address token, address owner, uint256 amount) private {
+    /// @inheritdoc ICreditVault
+    function outflowAvailable(address product, address token) external view returns (uint256) {
+        Outflow memory outflow = _outflow(product, token);
+        return outflow.max - _spent(outflow);
+    }
+
+    function _takeFree(address product, address token, address owner, uint256 amount)
+        private
+        returns (Deposit storage place)
+    {
         require(amount != 0, AmountZero());
-        uint256 found = _deposits[product][token][owner];
+        place = _deposits[product][token][owner];
+        uint256 found = place.free;
         require(amount <= found, DepositTooSmall(product, token, owner, amount, found));
-        _deposits[product][token][owner] = found - amount;
+        place.free = uint128(found - amount);
+    }
+
+    /// @dev Of the calling product's sub-account.
+    function _takeLocked(address token, address owner, uint256 amount)
+        private
+        returns (Deposit storage place)
+    {
+        require(amount != 0, AmountZero());
+        place = _deposits[msg.sender][token][owner];
+        uint256 found = place.locked;
+        require(amount <= found, LockTooSmall(msg.sender, token, owner, amount, found));
+        place.locked = uint128(found - amount);
     }
 
     function _takeCredit(address token, uint256 amount) private {
@@ -153,18 +170,18 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     function _checkDeposit(address product, address token, uint256 amount) private view {
         require(isAllowed[token], TokenNotAllowed(token));
         require(amount != 0, AmountZero());
-        _account(product, token);
+        _outflow(product, token);
     }
 
-    function _account(address product, address token) private view returns (Account storage account) {
-        account = _accounts[product][token];
-        require(account.outflowMax != 0, ProductUnknown(product, token));
+    function _outflow(address product, address token) private view returns (Outflow memory outflow) {
+        outflow = _outflows[product][token];
+        require(outflow.max != 0, ProductUnknown(product, token));
     }
 
     /// @dev What counts against the limit now: forgiven evenly, rounded up, in the limit's favour.
-    function _spent(Account memory account) private view returns (uint256) {
-        uint256 passedS = block.timestamp - account.updatedS;
-        uint256 forgiven = passedS * account.outflowMax / account.periodS;
-        return forgiven < account.spent ? account.spent - forgiven : 0;
+    function _spent(Outflow memory outflow) private view returns (uint256) {
+        uint256 passedS = block.timestamp - outflow.updatedS;
+        uint256 forgiven = passedS * outflow.max / outflow.periodS;
+        return forgiven < outflow.spent ? outflow.spent - forgiven : 0;
     }
 }

@@ -84,6 +84,7 @@ library FrameCodec {
     uint256 internal constant TOTALS_BYTES = 142;
     uint256 internal constant RUNS_MAX = 256;
     uint256 internal constant RUN_READINGS_MAX = 65_536;
+    uint256 internal constant SPAN_MS_MAX = type(uint32).max;
     uint256 internal constant TIME_MS_MAX = 253_402_300_799_999;
     uint8 internal constant IDLE = 0;
     uint8 internal constant OPEN = 1;
@@ -140,7 +141,14 @@ library FrameCodec {
         run.readingsRoot = _word(data, 33);
         _decodeTotals(data, run.totals);
         _checkRun(run);
-        _checkTotals(run.totals);
+        _checkTotals(data, run);
+    }
+
+    /// @notice A run record of a frame of a leg, where readings always have totals.
+    function decodeLegRun(bytes calldata data) internal pure returns (RunRecord memory) {
+        RunRecord memory run = decodeRun(data);
+        require(run.count == 0 || run.totals.count != 0, RunField(TOTALS_AT));
+        return run;
     }
 
     function decodeBatchLeaf(bytes calldata data) internal pure returns (BatchLeaf memory leaf) {
@@ -174,64 +182,79 @@ library FrameCodec {
         require(header.runCount != 0 || header.runsRoot == Rfc9162.EMPTY_ROOT, HeaderField(187));
     }
 
+    /// @dev Fields lie so that five words hold them all; each is read once.
     function _decodeTotals(bytes calldata data, Totals memory totals) private pure {
-        bytes calldata part = data[TOTALS_AT:];
-        totals.firstSeq = uint64(_uint(part, 0, 64));
-        totals.count = uint32(_uint(part, 8, 32));
-        totals.validCount = uint32(_uint(part, 12, 32));
-        totals.firstMs = uint64(_uint(part, 16, 64));
-        totals.lastMs = uint64(_uint(part, 24, 64));
-        totals.lastFlags = uint16(_uint(part, 32, 16));
-        totals.lastValue = int32(uint32(_uint(part, 34, 32)));
-        totals.validMs = uint64(_uint(part, 38, 64));
-        totals.minValue = int32(uint32(_uint(part, 46, 32)));
-        totals.maxValue = int32(uint32(_uint(part, 50, 32)));
-        totals.longestGapMs = uint64(_uint(part, 54, 64));
-        totals.knownMs = uint64(_uint(part, 62, 64));
-        totals.unknownMs = uint64(_uint(part, 70, 64));
-        totals.aboveMs = uint64(_uint(part, 78, 64));
-        totals.aboveLongestMs = uint64(_uint(part, 86, 64));
-        totals.aboveCurrentMs = uint64(_uint(part, 94, 64));
-        totals.belowMs = uint64(_uint(part, 102, 64));
-        totals.belowLongestMs = uint64(_uint(part, 110, 64));
-        totals.belowCurrentMs = uint64(_uint(part, 118, 64));
-        totals.mktWeightSum = uint128(_uint(part, 126, 128));
+        uint256 word = uint256(_word(data, TOTALS_AT));
+        totals.firstSeq = uint64(word >> 192);
+        totals.count = uint32(word >> 160);
+        totals.validCount = uint32(word >> 128);
+        totals.firstMs = uint64(word >> 64);
+        totals.lastMs = uint64(word);
+        word = uint256(_word(data, TOTALS_AT + 30));
+        totals.lastFlags = uint16(word >> 224);
+        totals.lastValue = int32(uint32(word >> 192));
+        totals.validMs = uint64(word >> 128);
+        totals.minValue = int32(uint32(word >> 96));
+        totals.maxValue = int32(uint32(word >> 64));
+        totals.longestGapMs = uint64(word);
+        word = uint256(_word(data, TOTALS_AT + 62));
+        totals.knownMs = uint64(word >> 192);
+        totals.unknownMs = uint64(word >> 128);
+        totals.aboveMs = uint64(word >> 64);
+        totals.aboveLongestMs = uint64(word);
+        word = uint256(_word(data, TOTALS_AT + 94));
+        totals.aboveCurrentMs = uint64(word >> 192);
+        totals.belowMs = uint64(word >> 128);
+        totals.belowLongestMs = uint64(word >> 64);
+        totals.belowCurrentMs = uint64(word);
+        totals.mktWeightSum = uint128(uint256(_word(data, TOTALS_AT + 110)));
     }
 
-    /// @dev Totals that are all zero belong to an idle frame or to a leg without a reading yet.
     function _checkRun(RunRecord memory run) private pure {
-        Totals memory totals = run.totals;
         uint256 quantity = run.quantity;
         require((quantity != 0 && quantity <= 9) || quantity >= 32_768, RunField(3));
         require(run.count <= RUN_READINGS_MAX, RunField(13));
+        require(uint256(run.firstSeq) + run.count <= type(uint64).max, RunField(5));
         require(run.lastTimeMs <= TIME_MS_MAX, RunField(25));
         if (run.count == 0) {
             require(run.firstTimeMs == 0, RunField(17));
             require(run.lastTimeMs == 0, RunField(25));
             require(run.readingsRoot == Rfc9162.EMPTY_ROOT, RunField(33));
         } else {
-            // Times strictly increase, so n readings span at least n - 1 ms.
-            require(uint256(run.firstTimeMs) + run.count - 1 <= run.lastTimeMs, RunField(17));
-            require(run.count != 1 || run.firstTimeMs == run.lastTimeMs, RunField(25));
-        }
-        if (totals.count != 0) {
-            require(totals.count >= run.count, RunField(73));
-            require(run.count == 0 || totals.lastMs == run.lastTimeMs, RunField(89));
-            require(
-                uint256(totals.firstSeq) + totals.count == uint256(run.firstSeq) + run.count, RunField(65)
-            );
+            // Times strictly increase, by whole milliseconds that fit u32 deltas.
+            require(run.firstTimeMs <= run.lastTimeMs, RunField(17));
+            uint256 spanMs = run.lastTimeMs - run.firstTimeMs;
+            require(spanMs >= run.count - 1 && spanMs <= SPAN_MS_MAX, RunField(25));
+            require(run.count != 1 || spanMs == 0, RunField(25));
         }
     }
 
-    /// @dev What every fold of readings keeps, whatever they were: the same as lading/totals.py checks.
-    function _checkTotals(Totals memory totals) private pure {
-        require(totals.lastFlags <= FLAGS_KNOWN, RunField(97));
+    /// @dev What the fold keeps whatever the readings were. All zero: an idle frame, or no reading yet.
+    function _checkTotals(bytes calldata data, RunRecord memory run) private pure {
+        Totals memory totals = run.totals;
+        if (totals.count == 0) {
+            require(_isZero(data[TOTALS_AT:]), RunField(TOTALS_AT));
+            return;
+        }
+        require(totals.count >= run.count, RunField(73));
         require(totals.validCount <= totals.count, RunField(77));
-        require(totals.lastMs <= TIME_MS_MAX && totals.firstMs <= totals.lastMs, RunField(81));
+        require(totals.lastFlags <= FLAGS_KNOWN, RunField(97));
+        require(uint256(totals.firstSeq) + totals.count == uint256(run.firstSeq) + run.count, RunField(65));
+        require(run.count == 0 || totals.lastMs == run.lastTimeMs, RunField(89));
+        require(totals.firstMs <= totals.lastMs, RunField(81));
         require(
             uint256(totals.knownMs) + totals.unknownMs == uint256(totals.lastMs) - totals.firstMs,
             RunField(127)
         );
+    }
+
+    /// @dev Whether the last TOTALS_BYTES bytes of a run record are all zero.
+    function _isZero(bytes calldata totals) private pure returns (bool) {
+        uint256 bits = uint256(_word(totals, TOTALS_BYTES - 32));
+        for (uint256 i = 0; i + 32 <= TOTALS_BYTES; i += 32) {
+            bits |= uint256(_word(totals, i));
+        }
+        return bits == 0;
     }
 
     /// @dev The 32 bytes at `offset`. The layouts' lengths are checked first, so no read passes the end.

@@ -78,9 +78,9 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
             agreement.state == State.Open || header.frameSeq > agreement.frameSeq,
             FrameNotNewer(header.frameSeq, agreement.frameSeq)
         );
-        // At most the bond, so it fits: the vault holds no larger amounts.
+        // At most the bond, so it fits.
         uint256 penalty = _least(_penaltyOfChannels(id, terms, proof, header), terms.bond);
-        _agreements[id] = Agreement(State.Shown, header.frameSeq, header.sentMs, uint112(penalty));
+        _agreements[id] = Agreement(State.Shown, header.frameSeq, header.sentMs, uint96(penalty));
         emit Shown(id, terms.legId, header.frameSeq, header.sentMs, penalty);
     }
 
@@ -115,42 +115,58 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
         FrameProof calldata proof,
         FrameCodec.Header memory header
     ) private returns (uint256 penalty) {
-        FrameCodec.RunRecord memory run;
-        uint256 shown = 0;
-        for (uint256 i = 0; i < terms.tiers.length; ++i) {
-            Tier calldata tier = terms.tiers[i];
-            if (Metrics.isOfLeg(tier.metric)) continue;
-            if (shown == 0 || run.channel != tier.channel) {
-                require(shown < proof.runs.length, RunMissing(tier.channel));
-                run = _checkRun(proof.runs[shown++], header);
-                require(run.channel == tier.channel, RunMissing(tier.channel));
-            }
-            (uint256 figure, uint256 bound) =
-                Metrics.ofChannel(tier.metric, run.totals, tier.threshold, terms.beginMs, header.sentMs);
-            if (figure > bound) {
-                penalty += tier.amount;
-                emit TierReached(id, i, figure, tier.amount);
-            }
+        Tier[] calldata tiers = terms.tiers;
+        uint256 next = _nextOfChannel(tiers, 0);
+        for (uint256 i = 0; i < proof.runs.length; ++i) {
+            require(next != tiers.length, RunNotWanted(i));
+            FrameCodec.RunRecord memory run = _checkRun(proof.runs[i], header);
+            require(run.channel == tiers[next].channel, RunMissing(tiers[next].channel));
+            uint256 due;
+            (due, next) = _penaltyOfRun(id, tiers, next, run, terms.beginMs, header.sentMs);
+            penalty += due;
         }
-        require(shown == proof.runs.length, RunNotWanted(shown));
+        if (next != tiers.length) revert RunMissing(tiers[next].channel);
+    }
+
+    /// @dev The run's tiers from `next` on, and the first tier after them that is of a channel.
+    function _penaltyOfRun(
+        bytes32 id,
+        Tier[] calldata tiers,
+        uint256 next,
+        FrameCodec.RunRecord memory run,
+        uint64 beginMs,
+        uint64 sentMs
+    ) private returns (uint256 penalty, uint256) {
+        while (next < tiers.length) {
+            Tier calldata tier = tiers[next];
+            if (tier.channel != run.channel) break;
+            (uint256 figure, uint256 bound) =
+                Metrics.ofChannel(tier.metric, run.totals, tier.threshold, beginMs, sentMs);
+            if (figure > bound) penalty += _reach(id, next, figure, tier.amount);
+            next = _nextOfChannel(tiers, next + 1);
+        }
+        return (penalty, next);
     }
 
     function _penaltyOfLeg(bytes32 id, Terms calldata terms, uint256 lateMs, uint256 silenceMs)
         private
         returns (uint256 penalty)
     {
-        for (uint256 i = 0; i < terms.tiers.length; ++i) {
-            Tier calldata tier = terms.tiers[i];
+        Tier[] calldata tiers = terms.tiers;
+        for (uint256 i = 0; i < tiers.length; ++i) {
+            Tier calldata tier = tiers[i];
             if (!Metrics.isOfLeg(tier.metric)) continue;
             uint256 figure = tier.metric == Metrics.LATE_MS ? lateMs : silenceMs;
-            if (figure > tier.threshold) {
-                penalty += tier.amount;
-                emit TierReached(id, i, figure, tier.amount);
-            }
+            if (figure > tier.threshold) penalty += _reach(id, i, figure, tier.amount);
         }
     }
 
-    /// @dev The bond bounds the penalty; the rest goes back to the carrier.
+    function _reach(bytes32 id, uint256 index, uint256 figure, uint128 amount) private returns (uint256) {
+        emit TierReached(id, index, figure, amount);
+        return amount;
+    }
+
+    /// @dev The bond bounds the penalty; the rest goes back to the carrier's deposit.
     function _pay(bytes32 id, Terms calldata terms, uint256 due) private {
         uint256 penalty = _least(due, terms.bond);
         uint256 rest = terms.bond - penalty;
@@ -159,9 +175,9 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
             emit Settled(id, terms.legId, Kind.Release, rest, 0);
         } else {
             emit Settled(id, terms.legId, Kind.Penalty, penalty, rest);
-            vault.credit(terms.token, terms.shipper, penalty);
+            vault.credit(terms.token, terms.carrier, terms.shipper, penalty);
         }
-        if (rest != 0) vault.credit(terms.token, terms.carrier, rest);
+        if (rest != 0) vault.release(terms.token, terms.carrier, rest);
     }
 
     function _checkLive(bytes32 id) private view returns (Agreement memory agreement) {
@@ -185,7 +201,7 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
             TermsTimes(terms.beginMs, terms.dueMs, terms.deadlineS, block.timestamp)
         );
         require(terms.windowS >= windowMinS, WindowTooShort(terms.windowS, windowMinS));
-        require(terms.bond != 0 && terms.bond <= type(uint112).max, BondOutOfBounds(terms.bond));
+        require(terms.bond != 0 && terms.bond <= type(uint96).max, BondOutOfBounds(terms.bond));
         _checkTiers(terms);
     }
 
@@ -205,6 +221,12 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
         }
     }
 
+    /// @dev The first tier from `index` on that is of a channel, or the number of tiers.
+    function _nextOfChannel(Tier[] calldata tiers, uint256 index) private pure returns (uint256) {
+        while (index < tiers.length && Metrics.isOfLeg(tiers[index].metric)) ++index;
+        return index;
+    }
+
     function _checkSignature(address party, bytes32 id, bytes calldata signature) private view {
         require(SignatureChecker.isValidSignatureNowCalldata(party, id, signature), SignatureOfParty(party));
     }
@@ -213,9 +235,9 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
     function _checkFrame(Terms calldata terms, FrameProof calldata proof)
         private
         view
-        returns (FrameCodec.Header memory header)
+        returns (FrameCodec.Header memory)
     {
-        header = FrameCodec.decodeHeader(proof.header);
+        FrameCodec.Header memory header = FrameCodec.decodeHeader(proof.header);
         require(header.gatewayId == terms.gatewayId, FrameGateway(header.gatewayId, terms.gatewayId));
         require(header.legId == terms.legId, FrameLeg(header.legId, terms.legId));
         require(header.limitsHash == terms.limitsHash, FrameLimits(header.limitsHash, terms.limitsHash));
@@ -230,6 +252,7 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
             P256.verify(FrameCodec.signedDigest(proof.header), proof.r, proof.s, bytes32(x), bytes32(y)),
             FrameSignature()
         );
+        return header;
     }
 
     function _checkAnchored(bytes32 tenant, FrameProof calldata proof) private view {
@@ -260,7 +283,7 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
         Rfc9162.verifyInclusion(
             FrameCodec.leafHash(proof.record), proof.index, header.runCount, proof.siblings, header.runsRoot
         );
-        return FrameCodec.decodeRun(proof.record);
+        return FrameCodec.decodeLegRun(proof.record);
     }
 
     function _least(uint256 a, uint256 b) private pure returns (uint256) {

@@ -14,8 +14,6 @@ library Rfc9162 {
     error ProofLong(uint256 siblings);
     /// @notice The siblings lead to another root.
     error ProofRoot(bytes32 found, bytes32 wanted);
-    /// @notice The SHA-256 precompile failed: out of gas.
-    error HashFailed();
 
     uint256 internal constant TREE_LEAVES_MAX = 1 << 32;
     uint256 internal constant PROOF_HASHES_MAX = 32;
@@ -41,43 +39,41 @@ library Rfc9162 {
         view
         returns (bytes32 root)
     {
-        require(siblings.length <= PROOF_HASHES_MAX, ProofLong(siblings.length));
+        uint256 length = siblings.length;
+        require(length <= PROOF_HASHES_MAX, ProofLong(length));
         root = leaf;
         uint256 last = count - 1;
-        for (uint256 i = 0; i < siblings.length; ++i) {
-            require(last != 0, ProofLong(siblings.length));
-            if (index & 1 == 1 || index == last) {
-                root = node(siblings[i], root);
-                while (index & 1 == 0 && index != 0) {
-                    index >>= 1;
-                    last >>= 1;
+        // Nothing can overflow: i stays below 32, and the others only shift right.
+        unchecked {
+            for (uint256 i = 0; i < length; ++i) {
+                require(last != 0, ProofLong(length));
+                if (index & 1 == 1 || index == last) {
+                    root = node(siblings[i], root);
+                    while (index & 1 == 0 && index != 0) {
+                        index >>= 1;
+                        last >>= 1;
+                    }
+                } else {
+                    root = node(root, siblings[i]);
                 }
-            } else {
-                root = node(root, siblings[i]);
+                index >>= 1;
+                last >>= 1;
             }
-            index >>= 1;
-            last >>= 1;
         }
-        require(last == 0, ProofShort(siblings.length));
+        require(last == 0, ProofShort(length));
     }
 
     /// @notice H(01 ‖ left ‖ right).
+    /// @dev The precompile cannot fail but for want of gas; then this call gets none back either.
     function node(bytes32 left, bytes32 right) internal view returns (bytes32 hash) {
-        bool done;
         assembly ("memory-safe") {
             // 65 bytes do not fit the scratch space of 64: the bytes past the free pointer are free to use.
             let free := mload(0x40)
             mstore8(free, 1)
             mstore(add(free, 1), left)
             mstore(add(free, 33), right)
-            done := staticcall(gas(), 2, free, 65, 0, 32)
+            if iszero(staticcall(gas(), 2, free, 65, 0, 32)) { invalid() }
             hash := mload(0)
         }
-        require(done, HashFailed());
-    }
-
-    /// @notice H(00 ‖ leaf bytes).
-    function leafHash(bytes memory data) internal pure returns (bytes32) {
-        return sha256(bytes.concat(hex"00", data));
     }
 }

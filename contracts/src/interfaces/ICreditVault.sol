@@ -2,27 +2,38 @@
 pragma solidity 0.8.37;
 
 /// @title The only holder of tokens
-/// @notice Deposits are made for one product, which locks them, and turns what it holds into credits; a creditor
-/// withdraws its credits to an address it chooses. A product moves only what was deposited for it.
-/// @dev For each token: balance ≥ deposits + held by products + credits. Warning: only tokens whose balances
+/// @notice An owner deposits for one product, which may lock that deposit. From what it locked, the product either
+/// releases it to the owner's deposit, or turns it into another's credits. Owners take out deposits that are not locked,
+/// creditors their credits, to an address they choose. A product moves only what was deposited for it.
+/// @dev For each token: balance ≥ deposits (free and locked) + credits. Warning: only tokens whose balances
 /// change by transfers alone may be allowed: a rebasing token would break that. The steward allows tokens and
-/// admits products, each once and for good; it can neither move nor hold back money.
+/// admits products, each limit once and for good; it can neither move nor hold back money.
 interface ICreditVault {
-    /// @dev held: locked by the product. spent: outflow not yet forgiven, at updatedS.
-    struct Account {
-        uint112 held;
-        uint112 spent;
+    /// @dev What an owner has in a product's sub-account.
+    struct Deposit {
+        uint128 free;
+        uint128 locked;
+    }
+
+    /// @dev spent: outflow not yet forgiven, at updatedS.
+    struct Outflow {
+        uint96 max;
+        uint96 spent;
         uint32 updatedS;
-        uint112 outflowMax;
         uint32 periodS;
     }
 
     event TokenAllowed(address indexed token, bool isAllowed);
     event ProductAdmitted(address indexed product, address indexed token, uint112 outflowMax, uint32 periodS);
     event Deposited(address indexed product, address indexed token, address indexed owner, uint256 amount);
-    event Reclaimed(address indexed product, address indexed token, address indexed owner, uint256 amount);
+    event Reclaimed(
+        address indexed product, address indexed token, address indexed owner, address to, uint256 amount
+    );
     event Locked(address indexed product, address indexed token, address indexed owner, uint256 amount);
-    event Credited(address indexed product, address indexed token, address indexed owner, uint256 amount);
+    event Released(address indexed product, address indexed token, address indexed owner, uint256 amount);
+    event Credited(
+        address indexed product, address indexed token, address indexed to, address owner, uint256 amount
+    );
     event Withdrawn(address indexed token, address indexed owner, address indexed to, uint256 amount);
 
     error CallerNotAllowed(address caller, address wanted);
@@ -30,13 +41,13 @@ interface ICreditVault {
     error TokenNotAllowed(address token);
     error ProductKnown(address product, address token);
     error ProductUnknown(address product, address token);
-    error OutflowOutOfBounds(uint112 outflowMax, uint32 periodS);
+    error OutflowOutOfBounds(uint96 outflowMax, uint32 periodS);
     error AmountZero();
     /// @notice More or less arrived than was sent: a token that takes a fee, say.
     error AmountReceived(uint256 received, uint256 wanted);
     error DepositTooSmall(address product, address token, address owner, uint256 wanted, uint256 found);
     error CreditTooSmall(address token, address owner, uint256 wanted, uint256 found);
-    error HeldTooSmall(address product, address token, uint256 wanted, uint256 found);
+    error LockTooSmall(address product, address token, address owner, uint256 wanted, uint256 found);
     /// @notice A lock that the outflow limit could never let out again.
     error LockAboveOutflow(uint256 amount, uint256 outflowMax);
     /// @notice More than the product may pay out now; the limit recovers with time.
@@ -47,7 +58,7 @@ interface ICreditVault {
 
     /// @notice Opens a product's sub-account of a token. Steward only, once: the limit is for good.
     /// @param outflowMax Most that may turn into credits at once; recovers evenly over periodS.
-    function admit(address product, address token, uint112 outflowMax, uint32 periodS) external;
+    function admit(address product, address token, uint96 outflowMax, uint32 periodS) external;
 
     /// @notice Takes tokens from the caller (approve first) and keeps them for `product` to lock.
     function deposit(address product, address token, uint256 amount) external;
@@ -55,14 +66,17 @@ interface ICreditVault {
     /// @notice Keeps the caller's own credits for `product` to lock.
     function depositCredit(address product, address token, uint256 amount) external;
 
-    /// @notice Turns the caller's deposit, as far as it is not locked, back into credits.
-    function reclaim(address product, address token, uint256 amount) external;
+    /// @notice Pays the caller's deposit, as far as it is not locked, to `to`.
+    function reclaim(address product, address token, uint256 amount, address to) external;
 
     /// @notice Locks `owner`'s deposit. Product only.
     function lock(address token, address owner, uint256 amount) external;
 
-    /// @notice Turns what the product holds into `owner`'s credits. Product only.
-    function credit(address token, address owner, uint256 amount) external;
+    /// @notice Gives what is locked back to `owner`'s deposit. Product only.
+    function release(address token, address owner, uint256 amount) external;
+
+    /// @notice Turns what is locked of `owner` into credits of `to`, within the outflow limit. Product only.
+    function credit(address token, address owner, address to, uint256 amount) external;
 
     /// @notice Pays the caller's credits to `to`.
     function withdraw(address token, uint256 amount, address to) external;
@@ -71,11 +85,11 @@ interface ICreditVault {
 
     function isAllowed(address token) external view returns (bool);
 
-    function accountOf(address product, address token) external view returns (Account memory);
-
-    function depositOf(address product, address token, address owner) external view returns (uint256);
+    function depositOf(address product, address token, address owner) external view returns (Deposit memory);
 
     function creditOf(address token, address owner) external view returns (uint256);
+
+    function outflowOf(address product, address token) external view returns (Outflow memory);
 
     /// @notice What the product may turn into credits now.
     function outflowAvailable(address product, address token) external view returns (uint256);

@@ -8,7 +8,8 @@ import {FrameProof, Terms} from "../Settlement.sol";
 /// Without one, from the deadline on the newest frame shown counts, until the terms' window ends.
 /// @dev Trusted: the gateway's signature on the totals (fold errors and doubly signed frames are not found
 /// here), both registries for who may sign and what is final. Everyone may call: what is due follows from the terms and
-/// the evidence alone. Payments are credits in the vault. Agreement id = EIP-712 digest of the terms.
+/// the evidence alone. Penalties are credits in the vault, the rest
+/// of the bond goes back to the carrier's deposit there. Agreement id = EIP-712 digest of the terms.
 interface IPenaltyEscrow {
     enum State {
         None,
@@ -28,7 +29,7 @@ interface IPenaltyEscrow {
         State state;
         uint64 frameSeq;
         uint64 sentMs;
-        uint112 penalty;
+        uint96 penalty;
     }
 
     event Opened(
@@ -43,7 +44,7 @@ interface IPenaltyEscrow {
     event Shown(
         bytes32 indexed agreement, bytes32 indexed legId, uint64 frameSeq, uint64 sentMs, uint256 penalty
     );
-    /// @notice Penalty: `amount` to the shipper, `rest` to the carrier. Release: `amount`, the bond, to the carrier.
+    /// @notice Penalty: `amount` to the shipper's credits, `rest` to the carrier's deposit. Release: all to it.
     event Settled(
         bytes32 indexed agreement, bytes32 indexed legId, Kind indexed kind, uint256 amount, uint256 rest
     );

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {FrameCodec} from "../src/FrameCodec.sol";
+import {FrameProof, Terms} from "../src/Settlement.sol";
+import {Encode} from "./Encode.sol";
+import {LegFixture} from "./LegFixture.sol";
+import {NaiveTree} from "./NaiveTree.sol";
+
+/// @notice What transactions cost, whole: each call is a transaction of its own on a chain with the P-256
+/// precompile, calldata and the 21 000 included. The figures are committed in snapshots/Gas.json.
+/// forge-config: default.isolate = true
+/// forge-config: default.evm_version = "osaka"
+contract GasTest is LegFixture {
+    string private constant GROUP = "Gas";
+    uint256 private constant ANCHOR_GAS_MAX = 60_000;
+    uint256 private constant SETTLE_GAS_MAX = 180_000;
+
+    function testAnchor() public {
+        vm.startPrank(anchorer);
+        anchors.anchor(1, sha256("1"), 16);
+        _record("anchor, the first", ANCHOR_GAS_MAX + 20_000);
+        anchors.anchor(2, sha256("2"), 16);
+        _record("anchor", ANCHOR_GAS_MAX);
+        anchors.anchor(3, sha256("3"), 1 << 32);
+        _record("anchor, most batches", ANCHOR_GAS_MAX);
+    }
+
+    function testOpen() public {
+        Terms memory terms = _terms();
+        bytes32 id = escrow.agreementId(terms);
+        (bytes memory byCarrier, bytes memory byShipper) = (_sign("carrier", id), _sign("shipper", id));
+        token.mint(carrier, BOND);
+        vm.startPrank(carrier);
+        token.approve(address(vault), BOND);
+        vault.deposit(address(escrow), address(token), BOND);
+        _record("deposit, the first", 200_000);
+        escrow.open(terms, byCarrier, byShipper);
+        _record("open, two tiers", 200_000);
+    }
+
+    function testSettlePenalty() public {
+        Terms memory terms = _terms();
+        _open(terms);
+        FrameProof memory proof = _deep(2 * HOUR_MS, 16, 4);
+        escrow.settle(terms, proof);
+        _record("settle, penalty, depth 16 + 4, both payees' first credit", SETTLE_GAS_MAX);
+        assertEq(_credit(shipper), 300e6, "penalty");
+        vm.prank(shipper);
+        vault.withdraw(address(token), 300e6, shipper);
+        _record("withdraw, all", 60_000);
+    }
+
+    function testSettleDeeper() public {
+        Terms memory terms = _terms();
+        _open(terms);
+        FrameProof memory proof = _deep(2 * HOUR_MS, 20, 10);
+        escrow.settle(terms, proof);
+        _record("settle, penalty, depth 20 + 10, both payees' first credit", SETTLE_GAS_MAX + 20_000);
+    }
+
+    function testSettleAgain() public {
+        Terms memory terms = _terms();
+        _open(terms);
+        escrow.settle(terms, _deep(2 * HOUR_MS, 16, 4));
+        vm.warp(START_S);
+        terms.salt = 2;
+        _open(terms);
+        escrow.settle(terms, _deep(2 * HOUR_MS, 16, 4));
+        _record("settle, penalty, depth 16 + 4, payees with credits", SETTLE_GAS_MAX);
+    }
+
+    function testRelease() public {
+        Terms memory terms = _terms();
+        _open(terms);
+        FrameProof memory proof = _deep(0, 16, 4);
+        escrow.settle(terms, proof);
+        _record("settle, release, depth 16 + 4, first credit", SETTLE_GAS_MAX);
+        assertEq(_free(), BOND, "released");
+    }
+
+    /// @dev The leg's closing frame in full trees of these depths: siblings made up, roots from them.
+    function _deep(uint64 aboveMs, uint256 frameDepth, uint256 batchDepth)
+        private
+        returns (FrameProof memory proof)
+    {
+        FrameCodec.RunRecord[] memory runs = _runs(_run(1, aboveMs));
+        vm.warp(START_S + 49 hours);
+        proof = _signed(_header(2, 99, runs), runs);
+        bytes32 leaf =
+            NaiveTree.hashLeaf(bytes.concat(hex"846a5369676e61747572653143a101264058dd", proof.header));
+        (proof.frameIndex, proof.batchIndex) = (11, 5);
+        proof.frameSiblings = _siblings(frameDepth);
+        proof.batchSiblings = _siblings(batchDepth);
+        proof.batchLeaf = Encode.batchLeaf(
+            FrameCodec.BatchLeaf(
+                TENANT,
+                2,
+                NaiveTree.fold(leaf, proof.frameIndex, proof.frameSiblings),
+                uint32(1 << frameDepth),
+                BEGIN_MS,
+                BEGIN_MS,
+                sha256("previous"),
+                sha256("location")
+            )
+        );
+        proof.anchored.batchCount = uint64(1 << batchDepth);
+        proof.anchored.superRoot =
+            NaiveTree.fold(NaiveTree.hashLeaf(proof.batchLeaf), proof.batchIndex, proof.batchSiblings);
+        _anchor(proof);
+        vm.warp(block.timestamp + WINDOW_S);
+    }
+
+    function _siblings(uint256 depth) private pure returns (bytes32[] memory siblings) {
+        siblings = new bytes32[](depth);
+        for (uint256 i = 0; i < depth; ++i) {
+            siblings[i] = sha256(abi.encode(depth, i));
+        }
+    }
+
+    function _record(string memory name, uint256 max) private {
+        assertLe(vm.snapshotGasLastCall(GROUP, name), max, name);
+    }
+}
