@@ -4,7 +4,7 @@ import itertools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from lading.errors import MalformedError
 from lading.fields import I32_MAX, I32_MIN, U16_MAX, U32_MAX
@@ -66,7 +66,9 @@ def _problems(limits: ChannelLimits) -> list[str]:
     if not 1 <= limits.hold_ms <= HOLD_MS_MAX:
         found.append(f"hold_ms {limits.hold_ms}, wanted 1..{HOLD_MS_MAX}")
     if limits.mkt_max != OFF_HIGH and limits.quantity != Quantity.TEMPERATURE:
-        found.append(f"mkt_max {limits.mkt_max} on quantity {limits.quantity}, which has no mean kinetic temperature")
+        found.append(
+            f"mkt_max {limits.mkt_max} on quantity {limits.quantity}, which has no mean kinetic temperature"
+        )
     return found
 
 
@@ -106,6 +108,7 @@ class Limits:
         return self.by_channel[number]
 
     @staticmethod
+    @lru_cache(maxsize=64)  # many legs have the same limits
     def decode(data: bytes) -> "Limits":
         """Exactly one encoding; MalformedError code `limits`."""
         if len(data) < _HEAD.size:

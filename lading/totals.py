@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import NamedTuple
 
 from lading.errors import RejectedError
@@ -51,7 +52,7 @@ class Totals:
 
     def encode(self) -> bytes:
         """142 bytes."""
-        *most, mkt = astuple(self)
+        *most, mkt = _values(self)
         return _LAYOUT.pack(*most, mkt >> 64, mkt & _U64_MASK)
 
     @staticmethod
@@ -62,6 +63,7 @@ class Totals:
         return Totals(*values)
 
 
+_values = attrgetter(*(field.name for field in fields(Totals)))  # astuple would copy every number
 EMPTY = Totals()
 
 
@@ -70,7 +72,7 @@ def fold(totals: Totals, limits: ChannelLimits, readings: Iterable[Reading]) -> 
 
     Raises RejectedError `totals` when a sequence number is skipped or a time does not increase.
     """
-    state = list(astuple(totals))
+    state = list(_values(totals))
     for reading in readings:
         _step(state, limits, reading)
     return Totals(*state)
