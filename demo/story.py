@@ -78,7 +78,7 @@ class PlannedGateway:
         return Reefer(rng, BEGIN_MS, reefer_design(5.0), stories)
 
 
-VACCINE, FRESH = "vaccine", "fresh"
+VACCINE = "vaccine-2-8"
 
 FLEET = (
     PlannedGateway(
@@ -99,7 +99,7 @@ FLEET = (
                 "SHP-1006 vaccines Milan-Rotterdam", VACCINE, at(6, 6), at(11, 12), at(12), agreed=True
             ),
         ),
-        (CompressorFailure(at(8, 22), at(9, 9)),),
+        (CompressorFailure(at(8, 14), at(9, 16)),),
     ),
     PlannedGateway(
         "truck-3",
@@ -114,8 +114,8 @@ FLEET = (
         "cold-room",
         "coldroom",
         (
-            PlannedLeg("SHP-1004 store A week 1", FRESH, at(0, 5), at(7), 0),
-            PlannedLeg("SHP-1008 store A week 2", FRESH, at(7), at(13, 20), 0),
+            PlannedLeg("SHP-1004 vaccine store week 1", VACCINE, at(0, 5), at(7), 0),
+            PlannedLeg("SHP-1008 vaccine store week 2", VACCINE, at(7), at(13, 20), 0),
         ),
         (SensorFault(at(9, 3), at(10, 1), channel=Channel.AIR),),
         channels=COLDROOM_CHANNELS,

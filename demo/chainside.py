@@ -1,0 +1,118 @@
+"""The chain of the demo: an in-process EVM with the contracts, the parties' accounts, and the agreements."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
+from contracts.agreements import Agreement, Domain, agreement_id
+from contracts.parties import credit_of, deposit, mint, withdraw
+from edge.simulation import Channel
+from lading.account import Account
+from lading.assignment import Assignment
+from lading.chain import Chain
+from lading.cose import PublicKey
+from lading.deployment import Deployment
+from lading.evm import EvmNode
+from lading.mkt import weight
+from lading.sending import Fees, Sender
+from lading.terms import Metric, Terms, Tier
+
+ETHER = 10**18
+COIN = 10**6  # the test token has 6 decimals
+CURRENCY, DECIMALS = "TEST", 6
+BOND = 2_000 * COIN
+WINDOW_S = 48 * 3600  # an anchor may be contested for two days: longer than a rollup's forced inclusion
+SAFE_DEPTH, FINALIZED_DEPTH = 1, 2
+HOUR_MS = 3_600_000
+DEADLINE_S = 5 * 86_400  # after the leg's due time
+
+# Every tier reached adds its amount.
+TIERS = (
+    Tier(Channel.AIR, Metric.ABOVE_MS, 20 * HOUR_MS, 250 * COIN),
+    Tier(Channel.AIR, Metric.ABOVE_LONGEST_MS, 4 * HOUR_MS, 300 * COIN),
+    Tier(Channel.AIR, Metric.ABOVE_LONGEST_MS, 10 * HOUR_MS, 500 * COIN),
+    Tier(Channel.AIR, Metric.BELOW_LONGEST_MS, 1 * HOUR_MS, 400 * COIN),
+    Tier(Channel.AIR, Metric.MKT, weight(8_000), 200 * COIN),
+    Tier(Channel.AIR, Metric.LONGEST_GAP_MS, 2 * HOUR_MS, 300 * COIN),
+)
+LEG_TIERS = (
+    Tier(0, Metric.LATE_MS, 0, 100 * COIN),
+    Tier(0, Metric.SILENCE_MS, 24 * HOUR_MS, 2_000 * COIN),
+)
+
+
+@dataclass
+class Chainside:
+    """Contracts deployed, gateways enrolled, bonds put up; `now_s` is the demo's clock."""
+
+    seed: bytes
+    now_s: Callable[[], int]
+    tenant: str
+    gateways: list[PublicKey]
+    agreements: dict[bytes, Agreement] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.accounts = {
+            name: Account.from_seed(self.seed + name.encode())
+            for name in ("deployer", "anchorer", "settler", "carrier", "shipper")
+        }
+        self.node = EvmNode(
+            {account.address: 100 * ETHER for account in self.accounts.values()},
+            self.now_s,
+            safe_depth=SAFE_DEPTH,
+            finalized_depth=FINALIZED_DEPTH,
+        )
+        self.chain = Chain(self.node)
+        deployer = self.accounts["deployer"]
+        self.deployment: Deployment = deploy(
+            self.chain, deployer, self.accounts["anchorer"].address, WINDOW_S
+        )
+        enrol_tenant(self.chain, self.deployment, deployer, self.tenant, deployer.address)
+        keys = [GatewayKey(key) for key in self.gateways]
+        register_gateways(self.chain, self.deployment, deployer, self.tenant, keys)
+        self.domain = Domain(self.chain.chain_id, self.deployment.escrow)
+
+    def sender(self, name: str, folder: Path) -> Sender:
+        """The transaction outbox of one account."""
+        return Sender(self.chain, self.accounts[name], folder / f"{name}-outbox.sqlite", Fees())
+
+    def agree(self, leg: Assignment) -> Agreement:
+        """Carrier and shipper sign terms for a leg, and the carrier puts up its bond."""
+        assert leg.limits is not None
+        carrier, shipper = self.accounts["carrier"], self.accounts["shipper"]
+        mint(self.chain, self.deployment, carrier, BOND)
+        deposit(self.chain, self.deployment, carrier, BOND)
+        terms = Terms(
+            carrier.address,
+            shipper.address,
+            self.deployment.token,
+            leg.tenant,
+            leg.gateway,
+            leg.leg_id,
+            leg.limits.hash,
+            leg.begin_ms,
+            leg.due_ms,
+            leg.due_ms // 1000 + DEADLINE_S,
+            WINDOW_S,
+            BOND,
+            len(self.agreements),
+            tuple(sorted(TIERS + LEG_TIERS, key=lambda tier: (tier.channel, tier.metric, tier.threshold))),
+        )
+        agreement = Agreement.sign(terms, self.domain, carrier, shipper)
+        self.agreements[agreement_id(terms, self.domain)] = agreement
+        return agreement
+
+    def withdraw_all(self) -> dict[str, int]:
+        """Both parties take out what they are owed; how much, by party."""
+        return {
+            name: withdraw(self.chain, self.deployment, self.accounts[name])
+            for name in ("carrier", "shipper")
+        }
+
+    def credits(self) -> dict[str, int]:
+        """What the vault owes carrier and shipper."""
+        return {
+            name: credit_of(self.chain, self.deployment, self.accounts[name].address)
+            for name in ("carrier", "shipper")
+        }
