@@ -174,7 +174,7 @@ def _value_grid(axis: ValueAxis) -> Html:
                 tag("line", cls="grid", x1="0", x2="100%", y1=axis.px(value), y2=axis.px(value)),
                 tag("text", words.decimal(value, 3), cls="y", x="0", dx="-7", y=axis.px(value) + 4),
             )
-            for value in axis.ticks(max(2, axis.height_px // 36))
+            for value in axis.ticks(axis.height_px // 30)
         ),
     )
 

@@ -21,10 +21,11 @@ def timeline(report: Report) -> Html:
     time = TimeAxis(report.first_ms, report.last_ms)
     gateways = list(dict.fromkeys(leg.gateway_name for leg in report.legs))
     gateways += sorted({off.gateway_name for off in report.offline} - set(gateways))
-    height = _ROW_PX * (len(gateways) + 2)
     rows = [_gateway(report, time, name, _ROW_PX * i) for i, name in enumerate(gateways)]
-    rows.append(_batches(report.anchors, time, _ROW_PX * len(gateways)))
-    rows.append(_anchors(report.anchors, time, _ROW_PX * (len(gateways) + 1)))
+    if report.anchors:
+        rows.append(_batches(report.anchors, time, _ROW_PX * len(rows)))
+        rows.append(_anchors(report.anchors, time, _ROW_PX * len(rows)))
+    height = _ROW_PX * len(rows)
     svg = tag(
         "svg",
         tag("title", "Legs by gateway, stretches without a link, batches and anchors along the run"),
