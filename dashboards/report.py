@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from dashboards import plot, tables, timeline, words
+from dashboards import checks, plot, refusals, tables, timeline, words
 from dashboards.axes import TimeAxis
+from dashboards.cells import hash_text
 from dashboards.markup import Html, join, tag
 from dashboards.model import ChannelSeries, LegReport, Report
 from dashboards.plot import Drawing
@@ -99,10 +100,10 @@ def _sections(report: Report) -> list[tuple[str, str, Html]]:
         (
             "refused",
             "Messages refused",
-            tables.dead_letters(report.dead_letters) if report.dead_letters else Html(""),
+            refusals.dead_letters(report.dead_letters) if report.dead_letters else Html(""),
         ),
         ("lines", "Lines not taken", _skipped(report)),
-        ("evidence", "Evidence", tables.evidence(report) if report.evidence else Html("")),
+        ("evidence", "Evidence", checks.evidence(report) if report.evidence else Html("")),
         ("verify", "Check it yourself", _commands(report)),
     ]
 
@@ -173,10 +174,10 @@ def _leg(index: int, leg: LegReport, drawings: Sequence[Drawing], unfolded: bool
         tag(
             "dl",
             *(join(tag("dt", term), tag("dd", shown)) for term, shown in (
-                ("leg id", tables.hash_text(verdict.leg_id)),
-                ("gateway id", tables.hash_text(verdict.gateway_id)),
-                ("limits hash", tables.hash_text(verdict.limits_hash)),
-                ("verdict id", tables.hash_text(verdict.id)),
+                ("leg id", hash_text(verdict.leg_id)),
+                ("gateway id", hash_text(verdict.gateway_id)),
+                ("limits hash", hash_text(verdict.limits_hash)),
+                ("verdict id", hash_text(verdict.id)),
             )),
             cls="ids",
         ),
@@ -254,7 +255,7 @@ def _skipped(report: Report) -> Html:
     count = len(report.skipped)
     lines = "1 line" if count == 1 else f"{count:,} lines"
     intro = f"{lines} of the recordings could not be taken as readings. Each is listed here."
-    return join(tag("p", intro, cls="dim"), tables.skipped(report.skipped))
+    return join(tag("p", intro, cls="dim"), refusals.skipped(report.skipped))
 
 
 def _commands(report: Report) -> Html:

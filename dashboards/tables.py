@@ -1,65 +1,24 @@
-"""The report's tables: legs, totals, anchors, settlements, refusals, evidence."""
+"""The report's tables: legs, totals, anchors, settlements."""
 
-import itertools
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
 
 from dashboards import words
+from dashboards.cells import figure_cell, hash_text, row_head, table
 from dashboards.markup import Html, join, number, tag
-from dashboards.model import (
-    AnchorRow,
-    DeadLetterRow,
-    EvidenceResult,
-    LegReport,
-    Report,
-    SettlementRow,
-    SkippedLine,
-)
+from dashboards.model import AnchorRow, LegReport, Report, SettlementRow
 from lading.mkt import mean_kinetic_celsius
 from lading.quantities import Quantity
 from lading.rules.words import describe, duration
 from lading.totals import Totals
 from lading.verdict import Finding
 
-_GLYPHS = {"PASS": "✓", "WARN": "!", "FAIL": "✕", "LEFT": "–"}
-_LINES_SHOWN_MAX = 200
 _ANCHORS_SHOWN_MAX = 5_000
-
-
-def table(heads: Sequence[str], rows: Iterable[Iterable[object]], cls: str = "") -> Html:
-    """A table in a box that scrolls sideways; `th` elements among the cells are kept as they are."""
-    head = tag("tr", *(tag("th", head, scope="col") for head in heads))
-    body = (tag("tr", *(_cell(cell) for cell in row)) for row in rows)
-    inner = tag("table", tag("thead", head), tag("tbody", *body), cls=cls or None)
-    return tag("div", inner, cls="scroll", tabindex="0", role="region", aria_label="table")
-
-
-def _cell(cell: object) -> Html:
-    if isinstance(cell, Html) and cell.startswith(("<th", "<td")):
-        return cell
-    return tag("td", cell)
-
-
-def figure_cell(shown: object, cls: str = "") -> Html:
-    """A right-aligned number."""
-    return tag("td", shown, cls=f"n {cls}".strip())
-
-
-def row_head(*shown: object) -> Html:
-    """The cell that names its row."""
-    return tag("th", *shown, scope="row")
-
-
-def hash_text(value: bytes) -> Html:
-    """All of a hash: short to the eye, whole to the pointer, to paper and to copy and paste."""
-    full = "0x" + value.hex()
-    return tag("code", full, cls="hash", title=full)
 
 
 def badge(leg: LegReport) -> Html:
     """`✓ clean` or `✕ breach`, never by colour alone."""
     result = leg.verdict.result
-    return tag("span", f"{_GLYPHS['PASS' if result == 'clean' else 'FAIL']} {result}", cls=f"badge {result}")
+    return tag("span", f"{'✓' if result == 'clean' else '✕'} {result}", cls=f"badge {result}")
 
 
 def finality(leg: LegReport) -> Html:
@@ -222,136 +181,3 @@ def _payouts(row: SettlementRow) -> Html:
         for i, payout in enumerate(row.payouts)
     )  # fmt: skip
     return join(tag("div", *bars, cls="shares", aria_hidden="true"), tag("ul", *items, cls="payouts"))
-
-
-def dead_letters(rows: Sequence[DeadLetterRow]) -> Html:
-    """Refused messages by code, with what the code means and samples."""
-    return table(
-        ("code", "messages", "meaning", "samples"),
-        (
-            (
-                row_head(tag("code", row.code)),
-                figure_cell(f"{row.count:,}"),
-                words.REFUSALS.get(row.code, ""),
-                _samples(row),
-            )
-            for row in rows
-        ),
-        "dead",
-    )
-
-
-def _samples(row: DeadLetterRow) -> Html:
-    items = (
-        tag(
-            "li",
-            tag("time", words.clock(letter.received_ms)),
-            f" {letter.reason} ",
-            tag("span", f"{letter.origin}, {len(letter.data):,} bytes", cls="dim"),
-        )
-        for letter in row.samples
-    )
-    return tag("ul", *items, cls="plain") if row.samples else Html("–")
-
-
-def skipped(lines: Sequence[SkippedLine]) -> Html:
-    """Every line not taken: by file and reason as ranges, and the first ones in full."""
-    ordered = sorted(lines, key=lambda line: (line.file, line.reason, line.line))
-    groups = [
-        (file, reason, [line.line for line in group])
-        for (file, reason), group in itertools.groupby(ordered, key=lambda line: (line.file, line.reason))
-    ]
-    summary = table(
-        ("file", "why", "lines", "which"),
-        (
-            (row_head(tag("code", file)), reason, figure_cell(f"{len(numbers):,}"), _which(numbers))
-            for file, reason, numbers in groups
-        ),
-    )
-    return join(summary, _lines_in_full(lines))
-
-
-def line_ranges(numbers: Sequence[int]) -> list[str]:
-    """Ascending line numbers as `3`, `7–12`."""
-    found = []
-    for _, run in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-        members = [number for _, number in run]
-        found.append(f"{members[0]}–{members[-1]}" if len(members) > 1 else str(members[0]))
-    return found
-
-
-def _which(numbers: Sequence[int]) -> Html:
-    ranges = line_ranges(numbers)
-    shown = ", ".join(ranges)
-    if len(ranges) <= 12:
-        return tag("span", shown, cls="lines")
-    head = tag("summary", f"{', '.join(ranges[:8])} and {len(ranges) - 8:,} more")
-    return tag("details", head, tag("span", shown, cls="lines"))
-
-
-def _lines_in_full(lines: Sequence[SkippedLine]) -> Html:
-    first = lines[:_LINES_SHOWN_MAX]
-    rows = (
-        (row_head(tag("code", f"{line.file}:{line.line}")), line.reason, tag("code", line.text, cls="raw"))
-        for line in first
-    )
-    whole = "all of them" if len(first) == len(lines) else f"the first {len(first)} of {len(lines):,}"
-    return tag(
-        "details", tag("summary", f"the lines themselves, {whole}"), table(("where", "why", "line"), rows)
-    )
-
-
-def evidence(report: Report) -> Html:
-    """Files by checks, then what each check found."""
-    references = {leg.verdict.leg_id: leg.reference for leg in report.legs}
-    names = list(dict.fromkeys(check.name for result in report.evidence for check in result.checks))
-    matrix = table(
-        ("evidence file", *names),
-        (_evidence_row(result, names, references) for result in report.evidence),
-        "matrix",
-    )
-    details = (_evidence_details(result) for result in report.evidence)
-    return join(matrix, _legend(), *details)
-
-
-def _evidence_row(result: EvidenceResult, names: list[str], references: dict[bytes, str]) -> Iterable[object]:
-    checks = {check.name: check for check in result.checks}
-    yield row_head(
-        tag("a", result.path, href=f"./{quote(result.path)}"),
-        tag("span", f"{references.get(result.leg_id, '')} · {result.size_bytes:,} bytes", cls="dim"),
-    )
-    for name in names:
-        check = checks.get(name)
-        if check is None:
-            yield tag("td", cls="check")
-            continue
-        glyph = tag("b", _GLYPHS.get(check.status, "?"), aria_hidden="true")
-        yield tag("td", glyph, tag("span", check.status), cls=f"check {check.status}",
-                  data_tip=f"{name}: {check.text}")  # fmt: skip
-
-
-def _legend() -> Html:
-    meaning = {
-        "PASS": "holds",
-        "WARN": "holds, with a remark",
-        "FAIL": "does not hold",
-        "LEFT": "needs a chain to ask",
-    }
-    keys = (
-        tag("span", tag("b", _GLYPHS[status]), f" {status} {text}", cls=f"check {status}")
-        for status, text in meaning.items()
-    )
-    return tag("p", *keys, cls="legend")
-
-
-def _evidence_details(result: EvidenceResult) -> Html:
-    rows = (
-        (
-            row_head(check.name),
-            tag("td", f"{_GLYPHS.get(check.status, '?')} {check.status}", cls=f"check {check.status}"),
-            check.text,
-        )
-        for check in result.checks
-    )
-    return tag("details", tag("summary", f"what each check of {result.path} found"),
-               table(("check", "result", "found"), rows))  # fmt: skip

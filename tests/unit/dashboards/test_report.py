@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from report_sample import BEGIN_MS, HOUR_MS, leg, sample
 
-from dashboards import tables, words
+from dashboards import refusals, words
 from dashboards.model import ChannelSeries, DeadLetterRow, EventMark, Report, SkippedLine
 from dashboards.report import render, write_report
 from dashboards.timeline import delay_range
@@ -207,7 +207,7 @@ def test_an_empty_report_is_a_page() -> None:
 def test_every_skipped_line_is_named() -> None:
     """The ranges of lines not taken hold each of them and no other."""
     numbers = [1, 2, 3, 7, 9, 10, 400]
-    ranges = tables.line_ranges(numbers)
+    ranges = refusals.line_ranges(numbers)
     assert ranges == ["1–3", "7", "9–10", "400"]
     skipped = tuple(SkippedLine("a.csv", number, "no time", "x") for number in numbers)
     assert ", ".join(ranges) in render(replace(sample(), skipped=skipped))
