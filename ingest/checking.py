@@ -5,13 +5,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ingest.admission import Peeked, check_follows, check_limits
-from lading.cose import PublicKey
 from lading.errors import LadingError, RejectedError
 from lading.fast import Head, check_frames
 from lading.frame import decode_frame
 from lading.limits import Limits
+from lading.signatures import Claim, Signatures
 
-SIGNATURES_A_TASK = 32
+SIGNATURES_A_TASK = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +56,13 @@ def _why_not(data: bytes) -> LadingError:
 
 
 def check_signatures(
-    claims: Sequence[tuple[PublicKey, bytes, bytes]], pool: Executor
+    claims: Sequence[Claim], signatures: Signatures, pool: Executor
 ) -> list[RejectedError | None]:
-    """(key, digest, signature) each: None, or why not. Spread over the pool's threads."""
+    """Each claim's answer: None, or why not. Many are spread over the pool's threads."""
+    if len(claims) <= SIGNATURES_A_TASK:
+        return signatures.check(claims)
     slices = [claims[at : at + SIGNATURES_A_TASK] for at in range(0, len(claims), SIGNATURES_A_TASK)]
-    return [result for found in pool.map(_check_signatures, slices) for result in found]
-
-
-def _check_signatures(claims: Sequence[tuple[PublicKey, bytes, bytes]]) -> list[RejectedError | None]:
-    found: list[RejectedError | None] = []
-    for key, digest, signature in claims:
-        try:
-            key.verify_digest(digest, signature)
-            found.append(None)
-        except RejectedError as exc:
-            found.append(exc)
-    return found
+    return [result for found in pool.map(signatures.check, slices) for result in found]
 
 
 def why_not_following(

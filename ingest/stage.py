@@ -38,6 +38,7 @@ from lading.gateways import GatewayEntry, Gateways
 from lading.limits import Limits
 from lading.log import Log, wall_ms
 from lading.names import tenant_id
+from lading.signatures import Signatures
 from lading.tree import sha256
 
 MESSAGES_MAX = 100_000
@@ -125,6 +126,7 @@ class Ingest:
         self._waiting_max = waiting_max
         self._waiting_ms = waiting_ms
         self._known = Known(log, self.state, heads_cached_bytes)
+        self._signatures = Signatures()
         self._pool = ThreadPoolExecutor(verify_threads, "verify")
         with self._turn():
             pass
@@ -245,7 +247,9 @@ class Ingest:
     def _check_signed(self, turn: _Turn, found: list[tuple[_Ready, GatewayEntry]]) -> list[_Ready]:
         claims = [(entry.public, item.sound.digest, item.sound.signature) for item, entry in found]
         ready: list[_Ready] = []
-        for (item, _), error in zip(found, check_signatures(claims, self._pool), strict=True):
+        for (item, _), error in zip(
+            found, check_signatures(claims, self._signatures, self._pool), strict=True
+        ):
             if error is None:
                 ready.append(item)
             else:

@@ -63,9 +63,10 @@ class Truck:
         """Its line in the registry's view."""
         return GatewayEntry(self.signer.public, TENANT, valid_from_ms, valid_until_ms, self.name)
 
-    def order(self, reference: str = "leg-1", signer: KeySigner = OPERATOR) -> bytes:
+    def order(self, reference: str = "", signer: KeySigner = OPERATOR) -> bytes:
         """The operator's signed begin, which the truck obeys at once."""
         self.order_seq += 1
+        reference = reference or f"{self.name} leg {self.order_seq}"
         order = Assignment(
             BEGIN, tenant_id(TENANT), self.id, self.order_seq, bytes(16), reference, self.now_ms, self.now_ms, 0,
             self.limits,
