@@ -129,6 +129,16 @@ class Index:
         )
         return [row[0] for row in rows]
 
+    def counts(self) -> dict[str, int]:
+        """Intervals by state; `cut` ones have no anchor record yet."""
+        found: dict[str, int] = {}
+        for (record,) in self._db.execute(
+            "SELECT anchors.record FROM (SELECT DISTINCT interval FROM batches) b LEFT JOIN anchors USING (interval)"
+        ):
+            state = "cut" if record is None else AnchorRecord.decode(record).state
+            found[state] = found.get(state, 0) + 1
+        return found
+
     def newest_finalized(self) -> AnchorRecord | None:
         """The newest finalized anchor."""
         row = self._db.execute("SELECT MAX(interval) FROM anchors WHERE finalized = 1").fetchone()

@@ -43,7 +43,7 @@ def _codec() -> ABICodec:
 
 codec = _codec()
 
-_BUILT_IN = {
+_BUILT_IN: dict[bytes, tuple[str, tuple[str, ...]]] = {
     keccak(b"Error(string)")[:4]: ("Error", ("string",)),
     keccak(b"Panic(uint256)")[:4]: ("Panic", ("uint256",)),
 }

@@ -1,0 +1,275 @@
+"""`lading anchoring …`: run the stage, a local chain, deploy the contracts, show anchors and proofs."""
+
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
+from anchoring.index import Index
+from anchoring.keys import ensure_keys
+from anchoring.proofs import FrameProof, Prover, ReadingProof
+from anchoring.registry import Registry
+from anchoring.settings import AnchoringSettings
+from anchoring.stage import Anchoring
+from lading import logs, settings, topics
+from lading.account import Account
+from lading.batch import ANCHOR_STATES
+from lading.chain import Chain, connect
+from lading.deployment import Deployment
+from lading.errors import LadingError, ServiceError
+from lading.gateways import GatewayFile
+from lading.log import SqliteLog, wall_ms
+from lading.sending import Fees, Sender
+from lading.settings import Shared
+
+app = typer.Typer(help="Stage 4: batches, roots, the chain, proofs.", no_args_is_help=True)
+
+RETRIES_MAX = 30
+RETRY_S_MAX = 30.0
+ETHER = 10**18
+GENESIS_ETHER = 1_000
+Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+CONFIG = Path("lading.toml")
+
+
+@app.command()
+def run(config: Config = CONFIG) -> None:
+    """Cut, anchor and follow intervals, until SIGTERM or an interrupt."""
+    logs.configure("anchoring")
+    shared, own = _load(config)
+    stop = _stop_on_signal()
+    chain = connect(shared.chain.rpc)
+    deployment = _deployment(shared, chain)
+    sender = Sender(
+        chain, Account.load(shared.lading.below(own.key)), shared.lading.below(own.outbox), _fees(own)
+    )
+    announcer = _announcer(shared) if own.announce else None
+    stage = Anchoring(
+        _open_log(shared),
+        Registry(chain, deployment.anchors),
+        sender,
+        Index(shared.lading.below(own.index)),
+        _gateways(shared).tenant_of,
+        int(own.interval_s * 1000),
+        own.frames_max,
+        announcer,
+    )
+    try:
+        _loop(stage, stop, own.poll_s)
+    finally:
+        sender.close()
+        if announcer is not None:
+            announcer.close()
+
+
+def _loop(stage: Anchoring, stop: threading.Event, poll_s: float) -> None:
+    """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
+    log = structlog.get_logger()
+    failures = 0
+    while not stop.is_set():
+        try:
+            changed = stage.step(wall_ms())
+            failures = 0
+        except LadingError as exc:
+            failures += 1
+            log.warning("step_failed", code=exc.code, reason=exc.text, failures=failures)
+            if failures > RETRIES_MAX:
+                raise
+            stop.wait(min(poll_s * 2**failures, RETRY_S_MAX))
+            continue
+        for anchor in changed:
+            log.info(
+                "anchor",
+                interval=anchor.interval,
+                state=anchor.state,
+                block=anchor.block_number,
+                gas_used=anchor.gas_used,
+                tx="0x" + anchor.tx_hash.hex(),
+            )
+        stop.wait(poll_s)
+
+
+def _announcer(shared: Shared) -> Any:
+    from anchoring.announcing import Announcer  # paho only where anchors are announced
+
+    return Announcer(shared.mqtt.host, shared.mqtt.port, f"lading-anchoring-{shared.lading.tenant}")
+
+
+@app.command()
+def chain(
+    config: Config = CONFIG,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8545,
+    store: Annotated[Path, typer.Option(help="Blocks, below `data` unless absolute.")] = Path("chain.sqlite"),
+) -> None:
+    """Serve one local chain (py-evm) to several processes. It is for trials: anyone on this machine may write to it."""
+    from anchoring.server import make_server
+    from lading.evm import EvmNode
+
+    logs.configure("chain")
+    shared, _ = _load(config)
+    accounts = ensure_keys(shared.lading.data)
+    funded = {account.address: GENESIS_ETHER * ETHER for account in accounts.values()}
+    node = EvmNode(funded, lambda: int(time.time()), store=shared.lading.below(store))
+    server = make_server(node, port)
+    stop = _stop_on_signal()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    head = Chain(node).head()
+    structlog.get_logger().info(
+        "chain_serves", url=f"http://127.0.0.1:{server.server_port}", block=head.number
+    )
+    stop.wait()
+    server.shutdown()
+
+
+@app.command("deploy")
+def deploy_all(
+    config: Config = CONFIG,
+    window_s: Annotated[
+        int, typer.Option(help="Seconds from an anchor to its finality in the registry.")
+    ] = 60,
+    deployer_key: Annotated[Path, typer.Option(help="Key file, below `data` unless absolute.")] = Path(
+        "deployer.key"
+    ),
+    token: Annotated[str | None, typer.Option(help="Token's address; without one, a test token.")] = None,
+) -> None:
+    """Put the contracts on the chain, once; register what is new in gateways.json, every time."""
+    shared, own = _load(config)
+    lading, path = shared.lading, shared.lading.below(shared.chain.deployment)
+    to = connect(shared.chain.rpc)
+    deployer = Account.load(lading.below(deployer_key))
+    if path.exists():
+        deployment = _deployment(shared, to)
+    else:
+        anchorer = Account.load(lading.below(own.key)).address
+        deployment = deploy(
+            to, deployer, anchorer, window_s, None if token is None else bytes.fromhex(token[2:])
+        )
+        deployment.save(path)
+    enrol_tenant(to, deployment, deployer, lading.tenant, deployer.address)
+    entries = [entry for entry in _gateways(shared).all() if entry.tenant == lading.tenant]
+    keys = [GatewayKey(entry.public, entry.valid_from_ms, entry.valid_until_ms) for entry in entries]
+    count = register_gateways(to, deployment, deployer, lading.tenant, keys)
+    typer.echo(
+        f"{path}: escrow 0x{deployment.escrow.hex()}, {count} of {len(keys)} gateways newly registered"
+    )
+
+
+@app.command()
+def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """Intervals by state, frames that wait, and the newest anchor."""
+    shared, own = _load(config)
+    log, index = _open_log(shared), Index(shared.lading.below(own.index))
+    taken = index.positions(topics.FRAMES)
+    waiting = sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
+    counts = index.counts()
+    newest = index.newest_finalized()
+    document = {
+        "frames_waiting": waiting,
+        "intervals": {state: counts.get(state, 0) for state in ("cut", *ANCHOR_STATES)},
+        "newest_finalized": None if newest is None else newest.interval,
+    }
+    if as_json:
+        typer.echo(json.dumps(document))
+        return
+    typer.echo(f"frames waiting: {waiting}")
+    for state, count in counts.items():
+        typer.echo(f"{state}: {count} intervals")
+    if newest is not None:
+        typer.echo(f"newest finalized: interval {newest.interval} in block {newest.block_number}")
+
+
+@app.command()
+def proof(
+    gateway: Annotated[str, typer.Argument(help="Gateway id, hex.")],
+    frame_seq: Annotated[int, typer.Argument(help="The frame's number.")],
+    channel: Annotated[int | None, typer.Option(help="With --seq: prove one reading.")] = None,
+    seq: Annotated[int | None, typer.Option(help="The reading's sequence number.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """A frame's or reading's way up to its anchored root, as JSON; checked before it is printed."""
+    shared, own = _load(config)
+    prover = Prover(_open_log(shared), Index(shared.lading.below(own.index)), _gateways(shared).tenant_of)
+    try:
+        gateway_id = bytes.fromhex(gateway)
+    except ValueError as exc:
+        raise ServiceError("gateway", f"{gateway!r}, wanted 64 hex digits") from exc
+    if channel is None or seq is None:
+        document = _frame_document(prover.proof_of_frame(gateway_id, frame_seq))
+    else:
+        document = _reading_document(prover.proof_of_reading(gateway_id, frame_seq, channel, seq))
+    typer.echo(json.dumps(document, indent=1))
+
+
+def _frame_document(found: FrameProof) -> dict[str, Any]:
+    anchor = found.anchor
+    return {
+        "frame": found.frame.hex(),
+        "leaf_index": found.leaf_index,
+        "leaf_count": found.batch.leaf.frame_count,
+        "siblings": [sibling.hex() for sibling in found.siblings],
+        "batch_leaf": found.batch.leaf.encoded.hex(),
+        "batch_index": found.batch.batch_index,
+        "batch_count": found.batch.batch_count,
+        "batch_siblings": [sibling.hex() for sibling in found.batch.siblings],
+        "interval": found.batch.interval,
+        "anchor": None if anchor is None else anchor.encode().hex(),
+        "anchor_state": None if anchor is None else anchor.state,
+    }
+
+
+def _reading_document(found: ReadingProof) -> dict[str, Any]:
+    return {
+        "reading_leaf": found.leaf.hex(),
+        "reading_index": found.reading_index,
+        "reading_siblings": [sibling.hex() for sibling in found.reading_siblings],
+        "run_record": found.run_record.hex(),
+        "run_index": found.run_index,
+        "run_siblings": [sibling.hex() for sibling in found.run_siblings],
+        **_frame_document(found.frame_proof),
+    }
+
+
+def _load(config: Path) -> tuple[Shared, AnchoringSettings]:
+    return settings.load_shared(config), settings.load(config, "anchoring", AnchoringSettings)
+
+
+def _open_log(shared: Shared) -> SqliteLog:
+    return SqliteLog(shared.lading.below(shared.log.path))
+
+
+def _gateways(shared: Shared) -> GatewayFile:
+    return GatewayFile(shared.lading.below(shared.lading.gateways))
+
+
+def _deployment(shared: Shared, to: Chain) -> Deployment:
+    """ServiceError when the file is of another chain, or of one that has begun anew."""
+    path = shared.lading.below(shared.chain.deployment)
+    deployment = Deployment.load(path)
+    if deployment.chain_id != to.chain_id or not to.code(deployment.anchors):
+        raise ServiceError(
+            "deployment", f"{path} is not of the chain at {shared.chain.rpc}: remove it and deploy again"
+        )
+    return deployment
+
+
+def _fees(own: AnchoringSettings) -> Fees:
+    return Fees(own.priority_wei, own.budget_wei, own.bump_blocks, int(own.resend_s * 1000))
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    return stop
