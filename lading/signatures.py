@@ -19,12 +19,16 @@ Claim = tuple[PublicKey, bytes, bytes]  # key, digest, signature
 TABLES_MAX = 8_192  # 5 kB each, taken as they are needed
 COUNTED_KEYS_MAX = 100_000
 USES_BEFORE_TABLE = 64
+CLAIMS_BEFORE_TABLES = 5_000  # fewer are not worth compiling the lanes for
 
 
 class Signatures:
-    """Checks claims, from any thread. A key gets its table at its 64th claim, as long as there is room."""
+    """Checks claims, from any thread. After the first thousands, a key with 64 gets its table while there is room."""
 
-    def __init__(self, *, tables_max: int = TABLES_MAX) -> None:
+    def __init__(
+        self, *, tables_max: int = TABLES_MAX, claims_before_tables: int = CLAIMS_BEFORE_TABLES
+    ) -> None:
+        self._claims_left = claims_before_tables
         self._lock = Lock()
         self._tables = np.zeros((tables_max, KEY_TABLE_POINTS, AFFINE_WORDS), np.int32)
         self._places: dict[PublicKey, int] = {}
@@ -53,7 +57,9 @@ class Signatures:
             return place
         with self._lock:
             self._uses[key] += 1
-            if key not in self._places and self._uses[key] > USES_BEFORE_TABLE:
+            self._claims_left -= 1
+            is_busy = self._uses[key] > USES_BEFORE_TABLE and self._claims_left < 0
+            if is_busy and key not in self._places:
                 del self._uses[key]
                 self._tables[len(self._places)] = key_table(key)
                 self._places[key] = len(self._places)

@@ -249,7 +249,7 @@ def test_a_nonsense_start_is_no_signature() -> None:
 def test_signatures_give_the_same_answers_before_and_after_the_tables() -> None:
     """`Signatures` answers as `cryptography` does while keys are new, once they have tables, and without room."""
     for tables_max in (1, 10):
-        signatures = Signatures(tables_max=tables_max)
+        signatures = Signatures(tables_max=tables_max, claims_before_tables=100)
         for turn in range(4):
             claims = list(zip(*claims_of(USES_BEFORE_TABLE * 2, seed=turn), strict=True))
             found = signatures.check(claims)
