@@ -124,6 +124,16 @@ class Gateway:
         return self._position.anchor.interval
 
     @property
+    def taken(self) -> dict[int, int]:
+        """Readings taken over the gateway's life, by channel."""
+        return {channel: position.next_seq for channel, position in self._channels.items()}
+
+    @property
+    def newest_ms(self) -> int:
+        """Time of the newest reading of any channel; -1 before the first."""
+        return max((position.last_ms for position in self._channels.values()), default=-1)
+
+    @property
     def pending_count(self) -> int:
         """Readings that no frame has yet."""
         return self._pending_count

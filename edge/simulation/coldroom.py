@@ -12,6 +12,14 @@ from edge.simulation.weather import DAY_MS, Weather
 
 HOUR_MS = 3_600_000
 NO_STORIES = Stories()
+ROOM_CHANNELS = (
+    Channel.AIR,
+    Channel.PRODUCT,
+    Channel.HUMIDITY,
+    Channel.DOOR,
+    Channel.LIGHT,
+    Channel.BATTERY,
+)
 
 
 def coldroom_design(set_c: float = 3.5) -> Design:

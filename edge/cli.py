@@ -1,0 +1,279 @@
+"""`lading edge …`: run gateways, make a key, show outboxes."""
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from edge.gateway import Gateway, salt
+from edge.link import Broker
+from edge.mapping import Mapping, load_mapping
+from edge.outbox import Outbox, read_summary
+from edge.publisher import Publisher
+from edge.replay import LineRefused, Replay, detect, find_files
+from edge.settings import EdgeSettings, GatewaySettings, milliseconds
+from edge.simulation import ColdRoom, Reefer, Stories
+from edge.simulation.coldroom import coldroom_design
+from edge.simulation.reefer import reefer_design
+from edge.sources import ReplaySource, SenmlListener, SimulatedSource, Source
+from edge.stage import Edge, EventClock, Runner, SeededSalts
+from edge.units import UNITS
+from lading import logs, settings
+from lading.cose import KeySigner, PublicKey
+from lading.errors import LadingError, ServiceError
+from lading.settings import Shared
+from lading.topics import gateway_topic
+
+app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True)
+
+CONFIG = Path("lading.toml")
+IDLE_S = 0.1
+FINISH_S = 600.0
+MINUTE_MS = 60_000
+Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
+
+
+@app.command()
+def run(
+    config: Config = CONFIG,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when every source has ended and the broker has every frame.")
+    ] = False,
+) -> None:
+    """Run the gateways of the settings until SIGTERM or an interrupt."""
+    logs.configure("edge")
+    stop = _stop_on_signals()
+    shared, own = _load(config)
+    edge = build(shared, own)
+    edge.start()
+    try:
+        while not stop.is_set() and not (once and edge.is_done()):
+            if not edge.step():
+                edge.wait(IDLE_S)
+        if once and not stop.is_set() and not edge.finish(FINISH_S):
+            raise ServiceError("broker", f"frames were left without PUBACK after {FINISH_S:.0f} s")
+    finally:
+        edge.stop()
+        structlog.get_logger().info("edge_stopped")
+
+
+@app.command()
+def keygen(path: Annotated[Path, typer.Argument(help="New key file; it must not exist.")]) -> None:
+    """Make a P-256 key, mode 0600, and print the gateway's id and public key as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    signer = KeySigner.generate()
+    signer.save(path)
+    typer.echo(json.dumps({"gateway": signer.public.gateway_id.hex(), "key": signer.public.encode().hex()}))
+
+
+@app.command()
+def status(
+    config: Config = CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """What each gateway's outbox holds; also while the gateways run."""
+    shared, own = _load(config)
+    found = {}
+    for gateway in _gateways(own, _mapping(own)):
+        path = _outbox_path(shared, own, gateway.name)
+        found[gateway.name] = _summary(path, own.outbox_bytes_max) if path.exists() else None
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for name, summary in found.items():
+        facts = (
+            "no outbox yet"
+            if summary is None
+            else ", ".join(f"{key} {value}" for key, value in summary.items())
+        )
+        typer.echo(f"{name}: {facts}")
+
+
+def _summary(path: Path, bytes_max: int) -> dict[str, int | str | float | None]:
+    summary = read_summary(path)
+    used = summary["frames_waiting_bytes"]
+    assert isinstance(used, int)
+    return {**summary, "outbox_full_percent": round(100 * used / bytes_max, 1)}
+
+
+def build(shared: Shared, own: EdgeSettings) -> Edge:
+    """The stage from its settings. ServiceError says what is missing."""
+    mapping = _mapping(own)
+    gateways = _gateways(own, mapping)
+    if not gateways:
+        raise ServiceError("settings", "edge.gateways is empty: there is nothing to run")
+    operator = _operator(shared, own)
+    log = structlog.get_logger()
+
+    def note(event: str, gateway: str, exc: LadingError) -> None:
+        log.warning(event, gateway=gateway, code=exc.code, reason=exc.text)
+
+    runners: list[Runner] = []
+    for one in gateways:
+        gateway = _open(shared, own, one, operator, mapping)
+        source = _source(own, one, gateway, mapping, is_first=not runners)
+        publisher = _publisher(shared, own, gateway, one.name, note)
+        listener = _listener(shared, own, gateway, one, note) if one.source == "senml" else None
+        is_patient = one.source == "replay" or own.speed != 1
+        runners.append(
+            Runner(one.name, gateway, publisher, source, listener, round(own.flush_s * 1000), is_patient)
+        )
+        log.info("gateway_opened", gateway=one.name, id=gateway.gateway_id.hex(), frame_seq=gateway.frame_seq)
+    due = [ms for runner in runners if runner.source and (ms := runner.source.next_ms()) is not None]
+    return Edge(runners, EventClock(min(due, default=_wall_ms()), own.speed), note)
+
+
+def _load(config: Path) -> tuple[Shared, EdgeSettings]:
+    """Settings; the recording's paths are seen from the file's folder."""
+    shared, own = settings.load_shared(config), settings.load(config, "edge", EdgeSettings)
+    paths = tuple(config.parent / path for path in own.replay.paths)
+    mapping = config.parent / own.replay.map if own.replay.map else None
+    return shared, own.model_copy(
+        update={"replay": own.replay.model_copy(update={"paths": paths, "map": mapping})}
+    )
+
+
+def _open(
+    shared: Shared, own: EdgeSettings, one: GatewaySettings, operator: PublicKey, mapping: Mapping | None
+) -> Gateway:
+    signer = KeySigner.load(shared.lading.below(one.key or Path("keys") / f"{one.name}.pem"))
+    channels = one.channels() if one.source != "replay" else _recorded(one.name, mapping)
+    seeded = SeededSalts(f"{own.seed} {one.name}".encode())
+    gateway = Gateway(
+        Outbox(_outbox_path(shared, own, one.name), signer.public.gateway_id),
+        signer,
+        operator,
+        shared.lading.tenant,
+        channels,
+        salts=seeded if own.drill_salts else salt,
+        clock_floor_ms=0 if one.source == "replay" else milliseconds(own.clock_floor),
+        bytes_max=own.outbox_bytes_max,
+    )
+    seeded.gateway = gateway
+    return gateway
+
+
+def _recorded(name: str, mapping: Mapping | None) -> dict[int, int]:
+    for gateway in mapping.gateway if mapping else ():
+        if gateway.name == name:
+            return gateway.channels
+    raise ServiceError("settings", f"gateway {name} replays, but the mapping has none of that name")
+
+
+def _source(
+    own: EdgeSettings, one: GatewaySettings, gateway: Gateway, mapping: Mapping | None, *, is_first: bool
+) -> Source | None:
+    """`is_first`: of several gateways in one recording, one tells of the lines that were not taken."""
+    if one.source == "senml":
+        return None
+    if one.source == "replay":
+        assert mapping is not None
+        items = Replay(find_files(own.replay.paths), mapping)
+        return ReplaySource(items, one.name, gateway.taken, _report if is_first else _keep_quiet)
+    begin_ms = milliseconds(own.begin) if own.begin else _wall_ms() // MINUTE_MS * MINUTE_MS
+    end_ms = milliseconds(own.end) if own.end else None
+    count = max(gateway.taken.values(), default=0) if own.begin else 0
+    machine = _machine(own, one, begin_ms)
+    return SimulatedSource(machine, begin_ms, round(one.sample_s * 1000), end_ms, count, gateway.newest_ms)
+
+
+def _machine(own: EdgeSettings, one: GatewaySettings, begin_ms: int) -> Reefer | ColdRoom:
+    rng = random.Random(f"{own.seed} {one.name}")
+    stories = Stories(story.story() for story in one.story)
+    if one.source == "cold-room":
+        return ColdRoom(rng, begin_ms, coldroom_design(3.5 if one.set_c is None else one.set_c), stories)
+    return Reefer(rng, begin_ms, reefer_design(5.0 if one.set_c is None else one.set_c, one.load_t), stories)
+
+
+def _publisher(
+    shared: Shared,
+    own: EdgeSettings,
+    gateway: Gateway,
+    name: str,
+    note: Callable[[str, str, LadingError], None],
+) -> Publisher:
+    return Publisher(
+        gateway,
+        shared.lading.tenant,
+        _broker(own, shared.mqtt.host, shared.mqtt.port),
+        in_flight_max=own.link.in_flight_max,
+        note=lambda event, exc: note(event, name, exc),
+    )
+
+
+def _listener(
+    shared: Shared,
+    own: EdgeSettings,
+    gateway: Gateway,
+    one: GatewaySettings,
+    note: Callable[[str, str, LadingError], None],
+) -> SenmlListener:
+    local = own.link.senml_host
+    broker = Broker(local, own.link.senml_port) if local else _broker(own, shared.mqtt.host, shared.mqtt.port)
+    return SenmlListener(
+        gateway,
+        broker,
+        gateway_topic(shared.lading.tenant, gateway.gateway_id, "senml"),
+        {(sensor.name, int(UNITS[sensor.unit].quantity)): sensor.channel for sensor in one.sensor},
+        lambda event, exc: note(event, one.name, exc),
+    )
+
+
+def _broker(own: EdgeSettings, host: str, port: int) -> Broker:
+    link = own.link
+    password = link.password.get_secret_value() if link.password else None
+    return Broker(host, port, link.protocol, link.ca, link.certificate, link.key, link.user, password)
+
+
+def _operator(shared: Shared, own: EdgeSettings) -> PublicKey:
+    if own.operator is not None:
+        return PublicKey.decode(bytes.fromhex(own.operator))
+    return KeySigner.load(shared.lading.below(shared.lading.operator_key)).public
+
+
+def _mapping(own: EdgeSettings) -> Mapping | None:
+    if not own.replay.paths:
+        return None
+    return load_mapping(own.replay.map) if own.replay.map else detect(find_files(own.replay.paths))
+
+
+def _gateways(own: EdgeSettings, mapping: Mapping | None) -> tuple[GatewaySettings, ...]:
+    """Those of the settings; if there are none, all that the recording has."""
+    if own.gateways or mapping is None:
+        return own.gateways
+    return tuple(GatewaySettings(name=gateway.name, source="replay") for gateway in mapping.gateway)
+
+
+def _outbox_path(shared: Shared, own: EdgeSettings, name: str) -> Path:
+    return shared.lading.below(own.folder) / name / "outbox.sqlite"
+
+
+def _report(line: LineRefused) -> None:
+    structlog.get_logger().warning("line_not_taken", code=line.code, reason=line.reason, origin=line.origin)
+
+
+def _keep_quiet(line: LineRefused) -> None:
+    """Another gateway of the recording has told of it."""
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop

@@ -1,0 +1,188 @@
+"""Where a gateway's readings come from: a simulation, a recording, or sensors that send SenML."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from edge.gateway import Gateway, NewReading
+from edge.link import Broker, Came, Down, Link
+from edge.replay import Item, LineRefused, ReplayReading
+from edge.senml import PACK_BYTES_MAX, decode, readings
+from edge.simulation import ColdRoom, Reefer
+from lading.errors import LadingError, MalformedError, RejectedError
+
+BATCH_READINGS_MAX = 4_096
+
+
+class Batch(NamedTuple):
+    """Readings to take together. `true_ms` is when they were made, `clock_ms` what the gateway's clock showed then."""
+
+    true_ms: int
+    clock_ms: int
+    readings: list[NewReading]
+
+
+class Source(Protocol):
+    """Batches in order of time."""
+
+    def next_ms(self) -> int | None:
+        """True time of the next batch; None when there will be none."""
+
+    def take(self) -> Batch:
+        """The next batch; only when `next_ms` gave a time."""
+
+    def is_online(self, true_ms: int) -> bool:
+        """Whether the story has a link to the broker then."""
+
+
+class SimulatedSource:
+    """Samples at begin + k · interval. What was taken before a restart is sampled again and left out.
+
+    So a run that was killed and restarted, with the same seed and begin, takes the same readings as one that was not.
+    """
+
+    def __init__(
+        self,
+        machine: Reefer | ColdRoom,
+        begin_ms: int,
+        sample_ms: int,
+        end_ms: int | None,
+        taken_count: int,
+        taken_ms: int,
+    ) -> None:
+        self._machine = machine
+        self._sample_ms = sample_ms
+        self._end_ms = end_ms
+        self._time_ms = begin_ms
+        while self._was_taken(taken_count, taken_ms):
+            machine.sample(self._time_ms)
+            self._time_ms += sample_ms
+            taken_count -= 1
+
+    def _was_taken(self, taken_count: int, taken_ms: int) -> bool:
+        """By number, and by time as well where the clock is right: readings that were refused have no number."""
+        is_right = self._machine.stories.clock_ms(self._time_ms) == self._time_ms
+        return taken_count > 0 or (is_right and self._time_ms <= taken_ms)
+
+    def next_ms(self) -> int | None:
+        """See Source."""
+        return None if self._end_ms is not None and self._time_ms > self._end_ms else self._time_ms
+
+    def take(self) -> Batch:
+        """See Source."""
+        time_ms = self._time_ms
+        clock_ms = self._machine.stories.clock_ms(time_ms)
+        found = [
+            NewReading(channel, clock_ms, value, flags)
+            for channel, value, flags in self._machine.sample(time_ms)
+        ]
+        self._time_ms += self._sample_ms
+        return Batch(time_ms, clock_ms, found)
+
+    def is_online(self, true_ms: int) -> bool:
+        """See Source."""
+        return self._machine.stories.online(true_ms)
+
+
+class ReplaySource:
+    """One gateway's part of a recording. After a restart it goes on behind what each channel already has."""
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        gateway: str,
+        taken: Mapping[int, int],
+        refuse: Callable[[LineRefused], None],
+    ) -> None:
+        self._items = iter(items)
+        self._gateway = gateway
+        self._refuse = refuse
+        self._left_out = dict(taken)
+        self._newest_ms = 0
+        self._next: ReplayReading | None = None
+        self._advance()
+
+    def _advance(self) -> None:
+        for item in self._items:
+            if isinstance(item, LineRefused):
+                self._refuse(item)
+            elif item.gateway == self._gateway and self._left_out.get(item.channel, 0):
+                self._left_out[item.channel] -= 1
+            elif item.gateway == self._gateway:
+                self._next = item
+                return
+        self._next = None
+
+    def next_ms(self) -> int | None:
+        """See Source. A time that runs back is due with the newest one before it."""
+        return None if self._next is None else max(self._next.time_ms, self._newest_ms)
+
+    def take(self) -> Batch:
+        """Readings of one time."""
+        assert self._next is not None
+        time_ms = self._next.time_ms
+        found: list[NewReading] = []
+        while self._next is not None and self._next.time_ms == time_ms and len(found) < BATCH_READINGS_MAX:
+            found.append(NewReading(self._next.channel, time_ms, self._next.value_milli, self._next.flags))
+            self._advance()
+        self._newest_ms = max(self._newest_ms, time_ms)
+        return Batch(self._newest_ms, time_ms, found)
+
+    def is_online(self, true_ms: int) -> bool:
+        """See Source."""
+        return True
+
+
+class SenmlListener:
+    """Third-party sensors that publish SenML-JSON to a local broker. A pack is acknowledged once it is durable."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        broker: Broker,
+        topic: str,
+        sensors: Mapping[tuple[str, int], int],
+        note: Callable[[str, LadingError], None],
+    ) -> None:
+        self._gateway = gateway
+        self._sensors = sensors
+        self._note = note
+        self._link = Link(broker, f"lading-senml-{gateway.gateway_id.hex()[:16]}", (topic,))
+
+    def start(self) -> None:
+        """Connect in the background."""
+        self._link.start()
+
+    def stop(self) -> None:
+        """Disconnect; what is not acknowledged comes again."""
+        self._link.stop()
+
+    def step(self, now_ms: int) -> int:
+        """Take the packs that came; how many readings."""
+        count = 0
+        for event in self._link.events():
+            if isinstance(event, Came):
+                count += self._take(event, now_ms)
+            elif isinstance(event, Down):
+                self._note("senml_link_down", MalformedError("broker", event.reason))
+        return count
+
+    def _take(self, came: Came, now_ms: int) -> int:
+        try:
+            if len(came.payload) > PACK_BYTES_MAX:
+                raise MalformedError(
+                    "senml_size", f"{len(came.payload)} bytes, wanted at most {PACK_BYTES_MAX}"
+                )
+            found, problems = readings(decode(came.payload, now_ms), self._sensors)
+        except MalformedError as exc:
+            self._note("senml_refused", exc)
+            self._link.ack(came)
+            return 0
+        for problem in problems:
+            self._note("senml_refused", problem)
+        refused = self._gateway.take_all(sorted(found, key=lambda reading: reading.time_ms))
+        if any(refusal.error.code == "disk_full" for refusal in refused):
+            return 0
+        for refusal in refused:
+            self._note("reading_refused", RejectedError(refusal.error.code, refusal.error.text))
+        self._link.ack(came)
+        return len(found) - len(refused)

@@ -1,0 +1,213 @@
+"""The stage's driver: each gateway's source, outbox and link, stepped together by event time."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.gateway import Gateway
+from edge.publisher import Publisher
+from edge.sources import Batch, SenmlListener, Source
+from lading.errors import LadingError, ServiceError
+from lading.frame import SALT_BYTES
+from lading.tree import sha256
+
+BATCHES_MAX = 64  # batches of one gateway in a step, so that others and signals have their turn
+FRAMES_AHEAD_MAX = 64  # at full speed: frames that may wait for the broker before sampling goes on
+BACKOFF_S = 1.0
+
+Note = Callable[[str, str, LadingError], None]  # event, gateway's name, error
+
+
+class EventClock:
+    """Event time: begin + speed · elapsed. At speed 0 it goes wherever the next reading is."""
+
+    def __init__(
+        self, begin_ms: int, speed: float, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._begin_ms = begin_ms
+        self._speed = speed
+        self._monotonic_s = monotonic_s
+        self._start_s = monotonic_s()
+
+    @property
+    def is_free(self) -> bool:
+        """True at speed 0."""
+        return self._speed == 0
+
+    def now_ms(self) -> int:
+        """Event time now."""
+        return self._begin_ms + int((self._monotonic_s() - self._start_s) * 1000 * self._speed)
+
+    def wait_s(self, time_ms: int) -> float:
+        """Seconds until then."""
+        return 0.0 if self.is_free else max(0.0, (time_ms - self.now_ms()) / 1000 / self._speed)
+
+
+class SeededSalts:
+    """Salts that follow from seed, frame number and place: two runs of a drill then make the same frames."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._at: tuple[int, int] = (-1, 0)
+        self.gateway: Gateway | None = None
+
+    def __call__(self) -> bytes:
+        assert self.gateway is not None
+        frame_seq, count = self.gateway.frame_seq, self._at[1]
+        self._at = (frame_seq, count + 1 if frame_seq == self._at[0] else 0)
+        return random.Random(sha256(self._seed + b"%d:%d" % self._at)).randbytes(SALT_BYTES)
+
+
+@dataclass
+class Runner:
+    """One gateway with what feeds and empties it. A patient source waits while the outbox is full."""
+
+    name: str
+    gateway: Gateway
+    publisher: Publisher
+    source: Source | None
+    listener: SenmlListener | None
+    flush_ms: int
+    is_patient: bool
+    is_linked: bool = False
+    clock_ms: int = 0
+    due_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        self.clock_ms = max(0, self.gateway.newest_ms)
+        if self.gateway.pending_count:
+            self.due_ms = (self.clock_ms // self.flush_ms + 1) * self.flush_ms
+
+    def start(self) -> None:
+        """Connect."""
+        self.publisher.start()
+        self.is_linked = True
+        if self.listener is not None:
+            self.listener.start()
+
+    def stop(self) -> None:
+        """Say goodbye; all that is not yet at the broker stays in the outbox."""
+        if self.listener is not None:
+            self.listener.stop()
+        if self.is_linked:
+            self.publisher.stop(self.clock_ms)
+        self.gateway.outbox.close()
+
+    def is_done(self) -> bool:
+        """True when a recording or a bounded simulation has ended."""
+        return self.source is not None and self.source.next_ms() is None
+
+    def follow_story(self, true_ms: int) -> None:
+        """Be linked or not, as the story says."""
+        if self.source is None or self.source.is_online(true_ms) == self.is_linked:
+            return
+        if self.is_linked:
+            self.publisher.stop()
+        else:
+            self.publisher.start()
+        self.is_linked = not self.is_linked
+
+    def take(self, batch: Batch, note: Note) -> None:
+        """Cut what is due before the batch, then take it."""
+        self.flush(batch.true_ms)
+        self.clock_ms = batch.clock_ms
+        for refused in self.gateway.take_all(batch.readings):
+            note("reading_refused", self.name, refused.error)
+
+    def flush(self, true_ms: int) -> None:
+        """Cut when `true_ms` lies past the flush time: multiples of flush_ms, so that a restart cuts as before."""
+        if self.due_ms is not None and true_ms >= self.due_ms:
+            self.gateway.cut(max(self.clock_ms, 0))
+        if self.due_ms is None or true_ms >= self.due_ms:
+            self.due_ms = (true_ms // self.flush_ms + 1) * self.flush_ms
+
+
+class Edge:
+    """All gateways of one process. `step` does what is due and says how much that was."""
+
+    def __init__(self, runners: list[Runner], clock: EventClock, note: Note) -> None:
+        self._runners = runners
+        self._clock = clock
+        self._note = note
+
+    def start(self) -> None:
+        """Connect all gateways."""
+        for runner in self._runners:
+            runner.start()
+
+    def stop(self) -> None:
+        """Disconnect all and close their outboxes."""
+        for runner in self._runners:
+            runner.stop()
+
+    def step(self) -> int:
+        """Readings taken and frames acknowledged; 0 when there was nothing to do."""
+        return sum(self._step(runner) for runner in self._runners)
+
+    def finish(self, limit_s: float) -> bool:
+        """Cut and publish what is left; True when the broker has everything."""
+        for runner in self._runners:
+            runner.gateway.cut(max(runner.clock_ms, 0))
+        return all(runner.publisher.wait_acked(limit_s, runner.clock_ms) for runner in self._runners)
+
+    def is_done(self) -> bool:
+        """True when no source has anything left."""
+        return all(runner.is_done() for runner in self._runners)
+
+    def wait(self, limit_s: float) -> None:
+        """Until the next reading is due, but no longer than the limit."""
+        due = [
+            ms for runner in self._runners if runner.source and (ms := runner.source.next_ms()) is not None
+        ]
+        wait_s = min([limit_s, *(self._clock.wait_s(ms) for ms in due)])
+        if wait_s > 0:
+            self._runners[0].publisher.wait(wait_s)
+
+    def _step(self, runner: Runner) -> int:
+        try:
+            count = self._feed(runner)
+            count += runner.publisher.step(runner.clock_ms) if runner.is_linked else 0
+        except ServiceError as exc:
+            self._note("outbox_failed", runner.name, exc)
+            time.sleep(BACKOFF_S)
+            return 0
+        return count
+
+    def _feed(self, runner: Runner) -> int:
+        if runner.source is None:
+            return self._listen(runner)
+        count = 0
+        for _ in range(BATCHES_MAX):
+            due_ms = runner.source.next_ms()
+            if due_ms is None or self._must_wait(runner, due_ms):
+                break
+            runner.follow_story(due_ms)
+            batch = runner.source.take()
+            runner.take(batch, self._note)
+            count += len(batch.readings)
+        return count
+
+    def _must_wait(self, runner: Runner, due_ms: int) -> bool:
+        """Until then; and at full speed, until the broker has taken what was made and the others are as far."""
+        if runner.is_patient and runner.gateway.is_full():
+            return True
+        if not self._clock.is_free:
+            return due_ms > self._clock.now_ms()
+        behind = [
+            ms for other in self._runners if other.source and (ms := other.source.next_ms()) is not None
+        ]
+        if due_ms > min(behind) + runner.flush_ms:
+            return True
+        return runner.source is not None and runner.source.is_online(due_ms) and self._is_ahead(runner)
+
+    @staticmethod
+    def _is_ahead(runner: Runner) -> bool:
+        return runner.is_linked and runner.gateway.outbox.waiting.count > FRAMES_AHEAD_MAX
+
+    def _listen(self, runner: Runner) -> int:
+        now_ms = self._clock.now_ms()
+        runner.clock_ms = now_ms
+        count = runner.listener.step(now_ms) if runner.listener else 0
+        runner.flush(now_ms)
+        return count
