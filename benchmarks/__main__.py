@@ -5,10 +5,15 @@ import json
 import sys
 from dataclasses import asdict
 
-from benchmarks import checking, decoding, trees
+from benchmarks import checking, decoding, end_to_end, trees
 from benchmarks.measure import Result, machine
 
-BENCHMARKS = {"trees": trees.run, "decoding": decoding.run, "checking": checking.run}
+BENCHMARKS = {
+    "trees": trees.run,
+    "decoding": decoding.run,
+    "checking": checking.run,
+    "end_to_end": end_to_end.run,
+}
 
 
 def main() -> None:

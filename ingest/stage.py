@@ -117,6 +117,7 @@ class Ingest:
         waiting_ms: int = WAITING_MS,
         heads_cached_bytes: int = HEADS_CACHED_BYTES,
         verify_threads: int = VERIFY_THREADS,
+        signatures: Signatures | None = None,
     ) -> None:
         self.state = State(state)
         self._gateways = gateways
@@ -126,7 +127,7 @@ class Ingest:
         self._waiting_max = waiting_max
         self._waiting_ms = waiting_ms
         self._known = Known(log, self.state, heads_cached_bytes)
-        self._signatures = Signatures()
+        self._signatures = signatures or Signatures()
         self._pool = ThreadPoolExecutor(verify_threads, "verify")
         with self._turn():
             pass
