@@ -20,6 +20,7 @@ from lading.profiles import load
 from lading.quantities import Quantity
 
 OUTBOX = "outbox.sqlite"
+SAMPLE_MS = 2 * MINUTE_MS
 PUBLISH_LIMIT_S = 60.0
 DOOR_OPEN_MAX_MS = 45 * MINUTE_MS
 _ROLES = {Channel.AIR: "air", Channel.DOOR: "door", Channel.SHOCK: "shock"}
@@ -78,10 +79,10 @@ class Member:
         return self.signer.public.gateway_id
 
     def sample_until(self, time_ms: int) -> int:
-        """Take a sample of every channel each minute up to `time_ms`; how many readings."""
+        """Take a sample of every channel every two minutes up to `time_ms`; how many readings."""
         readings = [
             NewReading(channel, minute, value, flags)
-            for minute in range(self.sampled_ms + MINUTE_MS, time_ms + 1, MINUTE_MS)
+            for minute in range(self.sampled_ms + SAMPLE_MS, time_ms + 1, SAMPLE_MS)
             for channel, value, flags in self.simulation.sample(minute)
         ]
         for refused in self.gateway.take_all(readings):  # one transaction

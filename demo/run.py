@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from dashboards.live import LiveView
-from demo.chainside import Chainside
+from demo.chainside import COIN, CURRENCY, Chainside
 from demo.fleet import Member, limits_of
 from demo.operator import Operator
 from demo.stages import Stages
@@ -30,6 +30,7 @@ from lading.topics import anchors_topic, gateway_topic
 TENANT = "demo"
 HOST = "127.0.0.1"
 TICK_MS = HOUR_MS
+SETTLE_EVERY_MS = 6 * HOUR_MS
 INTERVAL_MS = 6 * HOUR_MS
 SETTLE_MS = 4 * DAY_MS  # after the story: the anchors' windows end, agreements settle
 WAIT_LIMIT_S = 60.0
@@ -45,15 +46,6 @@ class Clock:
     def __call__(self) -> int:
         """Milliseconds since 1970."""
         return self.now_ms
-
-
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    """Poll until `condition` holds; ServiceError `demo` when it does not in time."""
-    deadline_s = time.monotonic() + WAIT_LIMIT_S
-    while not condition():
-        if time.monotonic() > deadline_s:
-            raise ServiceError("demo", f"{what} did not happen within {WAIT_LIMIT_S:.0f} s")
-        time.sleep(POLL_S)
 
 
 class Run:
@@ -108,13 +100,13 @@ class Run:
             if now_ms <= END_MS:
                 for member in self.members:
                     self._tick(member)
-            self._judge_and_pay()
+            self._judge_and_pay((now_ms - BEGIN_MS) % SETTLE_EVERY_MS == 0)
 
     def finish(self) -> None:
         """Let the chain finalise what was sent last."""
         for _ in range(4):
             self.chainside.node.mine()
-            self._judge_and_pay()
+            self._judge_and_pay(True)
 
     def close(self) -> None:
         """Stop everything; what is on disk stays."""
@@ -124,6 +116,14 @@ class Run:
             member.close()
         self.stages.close()
         self._broker.stop()
+
+    def _wait_for(self, what: str, condition: Callable[[], bool]) -> None:
+        """Let ingest take what comes until `condition` holds; ServiceError `demo` when it does not in time."""
+        deadline_s = time.monotonic() + WAIT_LIMIT_S
+        while not condition():
+            if time.monotonic() > deadline_s:
+                raise ServiceError("demo", f"{what} did not happen within {WAIT_LIMIT_S:.0f} s")
+            self._receiver.step(POLL_S)
 
     # One gateway's tick
 
@@ -164,8 +164,8 @@ class Run:
             member.publisher.step(self.clock())
             return member.gateway.order_seq >= order.order_seq
 
-        wait_for(f"{member.plan.name}: order {order.order_seq}", obeyed)
-        wait_for(
+        self._wait_for(f"{member.plan.name}: order {order.order_seq}", obeyed)
+        self._wait_for(
             "ingest: order",
             lambda: self._end_of(topics.ASSIGNMENTS) >= sum(self.operator.order_seqs.values()),
         )
@@ -185,14 +185,14 @@ class Run:
         refused = self._end_of(topics.DEAD)
         for _, frame in clone.outbox.frames_after(-1, 1):
             self.operator.publish(gateway_topic(TENANT, clone.gateway_id, "frames"), frame)
-        wait_for("ingest: the clone's frame", lambda: self._end_of(topics.DEAD) > refused)
+        self._wait_for("ingest: the clone's frame", lambda: self._end_of(topics.DEAD) > refused)
         clone.close()
         self._clone = None
         self._view.event("ingest", f"{clone.plan.name}: two frames with one number, the key is cloned")
 
     # Behind the log
 
-    def _judge_and_pay(self) -> None:
+    def _judge_and_pay(self, is_due: bool) -> None:
         self.stages.judge()
         anchors = self.stages.anchor()
         self._see_anchors()
@@ -204,6 +204,13 @@ class Run:
             if anchor.state == "mined":
                 self._view.event("anchors", f"interval {anchor.interval} in block {anchor.block_number}")
         self._view.progress(self.clock() - BEGIN_MS, self.clock(), self._counts())
+
+    def _pay(self) -> None:
+        for settlement in self.stages.settle():
+            kind, leg = settlement.kind, settlement.leg_id.hex()[:8]
+            self._view.event(
+                "settlement", f"{kind} of {settlement.amount / COIN:,.2f} {CURRENCY} for leg {leg}"
+            )
 
     def _announce(self, anchor: AnchorRecord, tenants: list[str]) -> None:
         for tenant in tenants:
@@ -221,7 +228,7 @@ class Run:
             return member.gateway.anchor_interval >= self._announced
 
         if member.is_linked:
-            wait_for(f"{member.plan.name}: anchor {self._announced}", seen)
+            self._wait_for(f"{member.plan.name}: anchor {self._announced}", seen)
 
     def _counts(self) -> dict[str, int]:
         """What the view shows, by stage."""
@@ -237,7 +244,7 @@ class Run:
     def _wait_taken(self) -> None:
         """Until the log has every frame that linked gateways have published."""
         published = sum(self._published.values())
-        wait_for(f"ingest: {published} frames", lambda: self._end_of(topics.FRAMES) >= published)
+        self._wait_for(f"ingest: {published} frames", lambda: self._end_of(topics.FRAMES) >= published)
 
     def _end_of(self, topic: str) -> int:
         return sum(self.stages.log.end(topic).values())
