@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from anchoring.batches import INTERVAL_FRAMES_MAX, BatchedFrame, batched_frame, roll, super_root
+from anchoring.batches import INTERVAL_FRAMES_MAX, BatchedFrame, batched_frames, roll, super_root
 from anchoring.index import Index
 from anchoring.registry import Registry
 from lading import topics
@@ -98,7 +98,7 @@ class Anchoring:
 
     def _frames(self, ranges: Mapping[int, tuple[int, int]]) -> list[BatchedFrame]:
         found = records_between(self._log, topics.FRAMES, ranges)
-        return [batched_frame(self._tenant_of(record.key), record.value) for record in found]
+        return batched_frames([(self._tenant_of(record.key), record.value) for record in found])
 
     def _catch_up(self) -> None:
         """Take in what the log has and the index has not: after a crash, or with a new index."""

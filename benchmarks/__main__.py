@@ -46,10 +46,13 @@ def main() -> None:
 
 def show(result: Result) -> None:
     """A result as lines of text."""
-    print(f"{result.claim}: {result.data}; median of {result.rounds} rounds, best in brackets")
+    print(
+        f"{result.claim}: {result.data}; median of {result.rounds} rounds, in brackets best, and by cpu time"
+    )
     for name, rate in result.rates.items():
         ratio = f"   {result.ratios[name]:.1f} times slower" if name in result.ratios else ""
-        print(f"  {name:<34}{number(rate):>9} ({number(result.best[name])}) {result.unit}{ratio}")
+        figures = f"{number(rate):>9} ({number(result.best[name])}; cpu {number(result.cpu[name])})"
+        print(f"  {name:<34}{figures} {result.unit}{ratio}")
     for name, value in result.notes.items():
         print(f"  {name:<34}{value:>9.1f}")
     print(flush=True)

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anchoring.batches import BatchedFrame, batched_frame, roll
+from anchoring.batches import batched_frames, roll
 from anomaly.stage import Anomaly
 from benchmarks.data import OPERATOR, TENANT, Chain, in_turns, make_chain
 from benchmarks.measure import Result, Work, compare
@@ -102,7 +102,7 @@ class Pipeline:
 
     def _cut(self) -> None:
         records = self.log.read(topics.FRAMES, {}, 1_000_000)
-        frames: list[BatchedFrame] = [batched_frame(TENANT, record.value) for record in records]
+        frames = batched_frames([(TENANT, record.value) for record in records])
         batches = roll(1, ((0, 0, len(records) - 1),), frames, {})
         self.log.append(topics.BATCHES, [(batch.leaf.tenant, batch.encode()) for batch in batches])
 

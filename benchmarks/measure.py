@@ -24,7 +24,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Result:
-    """Rates in units a second, median of the rounds; `best` the greatest. Ratios are medians of each round's ratio."""
+    """Rates in units a second, median of the rounds; `best` the greatest. Ratios are medians of each round's ratio.
+
+    `cpu` is per second of the process's own time, which tells what the machine does for others from what we do.
+    """
 
     claim: str
     unit: str
@@ -32,6 +35,7 @@ class Result:
     rounds: int
     rates: Mapping[str, float]
     best: Mapping[str, float]
+    cpu: Mapping[str, float]
     ratios: Mapping[str, float]
     notes: Mapping[str, float] = field(default_factory=dict)
 
@@ -42,9 +46,12 @@ def compare(claim: str, unit: str, data: str, works: Mapping[str, Work], *, quic
     for work in works.values():
         work.run()
     rates: dict[str, list[float]] = {name: [] for name in works}
+    cpu: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            rates[name].append(work.units / seconds(work.run))
+            wall_s, cpu_s = seconds(work.run)
+            rates[name].append(work.units / wall_s)
+            cpu[name].append(work.units / cpu_s)
     subject = next(iter(works))
     return Result(
         claim,
@@ -53,6 +60,7 @@ def compare(claim: str, unit: str, data: str, works: Mapping[str, Work], *, quic
         rounds,
         {name: statistics.median(found) for name, found in rates.items()},
         {name: max(found) for name, found in rates.items()},
+        {name: statistics.median(found) for name, found in cpu.items()},
         {
             peer: statistics.median(a / b for a, b in zip(rates[subject], rates[peer], strict=True))
             for peer in works
@@ -61,11 +69,11 @@ def compare(claim: str, unit: str, data: str, works: Mapping[str, Work], *, quic
     )
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    """How long one run takes."""
-    begin = time.perf_counter()
+def seconds(run: Callable[[], Any]) -> tuple[float, float]:
+    """How long one run takes, and how much processor time of this process."""
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     run()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, time.process_time() - begin_cpu
 
 
 def machine() -> dict[str, str]:

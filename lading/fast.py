@@ -141,6 +141,29 @@ def walk_frames(frames: Sequence[bytes]) -> Walked:
     )
 
 
+def frame_hashes(walked: Walked) -> Bytes:
+    """(n, 32)"""
+    return lanes.leaf_hashes(_signed(walked.headers))
+
+
+def event_times(walked: Walked) -> tuple[Offsets, Offsets]:
+    """Least and greatest time in ms of each frame's readings; when it was signed, if it holds none."""
+    headers = walked.headers.reshape(-1, HEADER_BYTES)
+    records = walked.records.reshape(-1, RECORD_BYTES)
+    sent_ms = _big_endian(headers[:, 139:147], ">u8")
+    filled = _big_endian(records[:, 13:17], ">u4") > 0
+    frames = np.repeat(np.arange(len(headers)), np.diff(walked.run_starts))[filled]
+    first_ms = np.full(len(headers), np.iinfo(np.int64).max)
+    last_ms = np.full(len(headers), -1)
+    np.minimum.at(first_ms, frames, _big_endian(records[filled, 17:25], ">u8"))
+    np.maximum.at(last_ms, frames, _big_endian(records[filled, 25:33], ">u8"))
+    return np.where(last_ms < 0, sent_ms, first_ms), np.where(last_ms < 0, sent_ms, last_ms)
+
+
+def _big_endian(columns: Bytes, kind: str) -> Offsets:
+    return np.ascontiguousarray(columns).view(kind).reshape(-1).astype(np.int64)
+
+
 def _signed(headers: Bytes) -> Bytes:
     """The Sig_structure of each header, (rows, 240)."""
     signed = np.empty((len(headers) // HEADER_BYTES, SIGNED_BYTES), np.uint8)

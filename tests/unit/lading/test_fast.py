@@ -304,3 +304,16 @@ def test_what_does_not_follow() -> None:
     stolen = Frame(after, truck.frames[2].signature, truck.frames[2].runs)
     head = fast.Head(other.encoded, head_of(truck.frames[1]).records)
     assert not fast.check_frames([stolen.encode()], [head], truck.limits).follows[0]
+
+
+def test_hashes_and_times_without_the_check() -> None:
+    """What batches need of frames is what the decoded frames say: hash, and the span of their readings."""
+    frames = [frame for seed in range(4) for frame in a_truck(seed).frames]
+    walked = fast.walk_frames([frame.encode() for frame in frames])
+    assert [row.tobytes() for row in fast.frame_hashes(walked)] == [frame.header.hash for frame in frames]
+    times = [
+        [r.time_ms for run in frame.runs for r in run.readings] or [frame.header.sent_ms] for frame in frames
+    ]
+    first_ms, last_ms = fast.event_times(walked)
+    assert first_ms.tolist() == [min(found) for found in times]
+    assert last_ms.tolist() == [max(found) for found in times]
