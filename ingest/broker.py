@@ -268,7 +268,9 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
             self.mailbox(self._sessions[stored.client][0]).put(letter)
 
     async def shutdown(self) -> None:
-        """Stop. Sessions stay in the store."""
+        """Stop: no new connections, then no old ones. Sessions stay in the store."""
+        for server in self._servers.values():
+            server.instance.close()
         if self._store:
             self._store.write()
             self._store = None
@@ -348,11 +350,22 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
         """A new connection; its packets are bounded."""
-        await self._client_connected(listener_name, BoundedReader(reader), StreamWriterAdapter(writer))
+        await self._client_connected(
+            listener_name, BoundedReader(reader, writer), StreamWriterAdapter(writer)
+        )
 
 
 class BoundedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt has no types
     """Refuses a packet that is too long before it allocates."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader)
+        self._transport = writer.transport
+
+    def end(self) -> None:
+        """Read no more: whoever waits for bytes sees the end."""
+        self._transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has it
+        self.feed_eof()
 
     async def read(self, n: int = -1) -> bytes:
         """See ReaderAdapter."""
@@ -385,6 +398,8 @@ class KeepingHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt has 
         self.is_up = False
         if self._pump_task is not None:
             self._pump_task.cancel()
+        if isinstance(self.reader, BoundedReader):
+            self.reader.end()  # amqtt cancels its reading task instead, which asyncio.wait_for can swallow
         await super().stop()
         if self.session is not None and self._broker.is_current(self):
             self._broker.redistribute(self.session)
