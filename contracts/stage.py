@@ -19,6 +19,7 @@ from lading.frame import CLOSED
 from lading.log import Log
 from lading.sending import Sender
 from lading.settlement import KINDS, Settlement
+from lading.terms import Terms
 from lading.verdict import Verdict
 
 NONE, OPEN, SHOWN, SETTLED = range(4)
@@ -67,7 +68,7 @@ class Settling:
         """Take the agreement's next step, if there is one."""
         state, shown_seq, *_ = self._escrow.call("agreementOf", key)
         if state == NONE:
-            terms = terms_argument(agreement)
+            terms = terms_argument(agreement.terms)
             self._try(key, "open", terms, agreement.carrier_signature, agreement.shipper_signature)
         elif state in (OPEN, SHOWN):
             self._conclude(key, agreement, shown_seq if state == SHOWN else -1, now_ms // 1000)
@@ -77,7 +78,7 @@ class Settling:
         terms = agreement.terms
         end_s = terms.deadline_s + terms.window_s
         if now_s >= end_s:
-            self._try(key, "finish", terms_argument(agreement))
+            self._try(key, "finish", terms_argument(agreement.terms))
             return
         verdict = self.ledger.verdict(terms.leg_id)
         if verdict is None or not (verdict.final or now_s >= terms.deadline_s):
@@ -87,7 +88,7 @@ class Settling:
         if found is None or not self._is_final(found[1].interval, anchor_argument(found[1])):
             return
         proof = self._evidence.frame_proof(terms, verdict.horizon.last_frame_hash, *found)
-        self._try(key, step, terms_argument(agreement), proof)
+        self._try(key, step, terms_argument(agreement.terms), proof)
 
     def _step_for(self, verdict: Verdict, shown_seq: int) -> str:
         """A closing frame settles; an open one is shown if it is newer than what was; else nothing."""
@@ -154,7 +155,7 @@ def escrow_state(chain: Chain, deployment: Deployment, key: bytes) -> str:
     return STATES[abi.at(chain, "PenaltyEscrow", deployment.escrow).call("agreementOf", key)[0]]
 
 
-def terms_argument(agreement: Agreement) -> tuple[Any, ...]:
+def terms_argument(terms: Terms) -> tuple[Any, ...]:
     """struct Terms."""
-    *values, tiers = astuple(agreement.terms)
+    *values, tiers = astuple(terms)
     return (*values, list(tiers))

@@ -11,7 +11,7 @@ from lading.chain import Chain, Receipt, RevertedError
 from lading.errors import ServiceError
 
 GAS_MARGIN_PERCENT = 20
-POLL_S = 0.2
+POLL_S = 0.05
 
 
 class Wallet:

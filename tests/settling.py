@@ -15,7 +15,7 @@ from lading import topics
 from lading.account import Account
 from lading.chain import Chain, Rpc
 from lading.evm import EvmNode
-from lading.frame import CLOSED, Frame
+from lading.frame import CLOSED, Frame, Header
 from lading.limits import ChannelLimits, Limits
 from lading.log import SqliteLog
 from lading.names import tenant_id
@@ -33,6 +33,7 @@ BOND = 1_000_000
 DEPLOYER, ANCHORER, SETTLER, CARRIER, SHIPPER = (
     Account.from_seed(name) for name in (b"deployer", b"anchorer", b"settler", b"carrier", b"shipper")
 )
+ACCOUNTS = (DEPLOYER, ANCHORER, SETTLER, CARRIER, SHIPPER)
 WEI = 10**24
 LIMITS = Limits((ChannelLimits(1, 1, lower=2000, upper=8000, hold_ms=10 * MINUTE_MS),))
 ABOVE_MS, LATE_MS, SILENCE_MS = 1, 8, 9
@@ -44,9 +45,12 @@ class World:
     def __init__(self, folder: Path, rpc: Rpc | None = None) -> None:
         self.folder = folder
         self.now_ms = START_MS
-        accounts = (DEPLOYER, ANCHORER, SETTLER, CARRIER, SHIPPER)
-        self.node = EvmNode({one.address: WEI for one in accounts}, lambda: self.now_ms // 1000)
+        self.node = EvmNode({one.address: WEI for one in ACCOUNTS}, lambda: self.now_ms // 1000)
+        self.is_real = rpc is not None
         self.chain = Chain(rpc or self.node)
+        if self.is_real:
+            for one in ACCOUNTS:
+                self.chain.rpc.request("anvil_setBalance", ["0x" + one.address.hex(), hex(WEI)])
         self.deployment = deploy(self.chain, DEPLOYER, ANCHORER.address, WINDOW_S)
         enrol_tenant(self.chain, self.deployment, DEPLOYER, TENANT, DEPLOYER.address)
         register_gateways(self.chain, self.deployment, DEPLOYER, TENANT, [GatewayKey(GATEWAY.public)])
@@ -114,17 +118,26 @@ class World:
         self.log.append(topics.VERDICTS, [(last.leg_id, VerdictRecord(verdict, None).encode())])
 
     def step(self, passed_ms: int = INTERVAL_MS) -> None:
-        """Time passes; both stages step."""
+        """Time passes, on a real chain by a block; both stages step."""
         self.now_ms += passed_ms
+        if self.is_real:
+            self.mine()
         self.anchoring.step(self.now_ms)
         self.settling.step(self.now_ms)
 
-    def until(self, done: Callable[[], bool], steps_max: int = 20) -> None:
+    def mine(self) -> None:
+        """A block of a real chain, at this world's time."""
+        rpc = self.chain.rpc
+        self.now_ms = max(self.now_ms, (self.chain.head().time_s + 1) * 1000)
+        rpc.request("evm_setNextBlockTimestamp", [self.now_ms // 1000])
+        rpc.request("evm_mine", [])
+
+    def until(self, done: Callable[[], bool], passed_ms: int = INTERVAL_MS, steps_max: int = 20) -> None:
         """Step until something holds."""
         for _ in range(steps_max):
             if done():
                 return
-            self.step()
+            self.step(passed_ms)
         raise AssertionError("it did not come")
 
 
@@ -147,6 +160,11 @@ def warm_leg(warm_ms: int, closed: bool = True, hours: int = 2) -> Leg:
 
 def make_terms(world: World, leg: Leg, tiers: Sequence[Tier], **changed: int) -> Terms:
     """Terms over the leg: due after 3 h, deadline after 6 h, an hour's window."""
+    return make_terms_of(world, leg.frames[-1].header, tiers, **changed)
+
+
+def make_terms_of(world: World, header: Header, tiers: Sequence[Tier], **changed: int) -> Terms:
+    """The same over the leg of a frame."""
     fields = {
         "begin_ms": START_MS,
         "due_ms": START_MS + 3 * HOUR_MS,
@@ -155,7 +173,6 @@ def make_terms(world: World, leg: Leg, tiers: Sequence[Tier], **changed: int) ->
         "bond": BOND,
         "salt": 7,
     } | changed
-    header = leg.frames[-1].header
     return Terms(
         CARRIER.address,
         SHIPPER.address,
