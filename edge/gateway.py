@@ -140,7 +140,7 @@ class Gateway:
 
     def is_full(self) -> bool:
         """True when not one more reading fits."""
-        return not self._fits(1)
+        return self._spare() < 1
 
     # Readings
 
@@ -149,28 +149,31 @@ class Gateway:
         for refused in self.take_all([NewReading(channel, time_ms, value_milli, flags)]):
             raise refused.error
 
-    def take_all(self, readings: Sequence[NewReading]) -> list[Refused]:
-        """Keep readings in one transaction; what is not in the answer is durable.
+    def take_all(self, readings: Sequence[NewReading], cut_ms: int | None = None) -> list[Refused]:
+        """Keep readings in one transaction; what is not in the answer is durable. With `cut_ms`, cut in it as well.
 
         A clock behind the channel's past, or below the floor, gives the reading the flag CLOCK and a time of
         its own right after the past. When a frame has no more room, one is cut.
         """
         refused: list[Refused] = []
         taken: list[tuple[int, int, Reading]] = []
+        spare = self._spare()
         for index, new in enumerate(readings):
             try:
                 reading = self._stamp(new)
                 if not self._frame_holds(new.channel, reading):
                     self._flush(taken, refused)
                     self._cut(OPEN, new.time_ms)
-                    reading = self._stamp(new)
-                self._require_room()
+                    reading, spare = self._stamp(new), self._spare()
+                if spare <= 0:
+                    raise self._full()
             except LadingError as exc:
                 refused.append(Refused(index, exc))
                 continue
             self._append(new.channel, reading)
             taken.append((index, new.channel, reading))
-        self._flush(taken, refused)
+            spare -= 1
+        self._flush(taken, refused, cut_ms)
         self.refused_count += len(refused)
         return sorted(refused, key=lambda refusal: refusal.index)
 
@@ -189,7 +192,7 @@ class Gateway:
             raise RejectedError("reading_value", f"{value_milli}, wanted {I32_MIN}..{I32_MAX}")
         if flags & ~FLAGS_KNOWN:
             raise RejectedError("reading_flags", f"flags {flags:#x}, wanted within {FLAGS_KNOWN:#x}")
-        position = self._channels.get(channel, ChannelPosition())
+        position = self._channels[channel]
         if time_ms < self._clock_floor_ms or time_ms <= position.last_ms:
             time_ms = self._placeholder_ms(position.last_ms, time_ms)
             flags |= CLOCK
@@ -210,17 +213,20 @@ class Gateway:
         )
 
     def _append(self, channel: int, reading: Reading) -> None:
-        totals = self._channels.get(channel, ChannelPosition()).totals
-        self._channels[channel] = ChannelPosition(reading.seq + 1, reading.time_ms, totals)
+        position = self._channels[channel]
+        position.next_seq, position.last_ms = reading.seq + 1, reading.time_ms
         self._pending.setdefault(channel, []).append(reading)
         self._pending_count += 1
 
-    def _flush(self, taken: list[tuple[int, int, Reading]], refused: list[Refused]) -> None:
-        """Make what was taken durable; if the store cannot, all of it is refused and forgotten."""
-        if not taken:
-            return
+    def _flush(
+        self, taken: list[tuple[int, int, Reading]], refused: list[Refused], cut_ms: int | None = None
+    ) -> None:
+        """Make what was taken durable, as it is or in a frame; if the store cannot, it is refused and forgotten."""
         try:
-            self.outbox.add((channel, reading) for _, channel, reading in taken)
+            if cut_ms is not None:
+                self.cut(cut_ms)
+            elif taken:
+                self.outbox.add((channel, reading) for _, channel, reading in taken)
         except ServiceError as exc:
             refused.extend(Refused(index, exc) for index, _, _ in taken)
             self._load()
@@ -366,27 +372,32 @@ class Gateway:
 
     # Room
 
-    def _require_room(self) -> None:
-        if not self._fits(1):
-            raise RejectedError(
-                "outbox_full",
-                f"{self.outbox.waiting.count} frames of {self.outbox.waiting.bytes} bytes wait, wanted at most "
-                f"{self._bytes_max} with the readings and the closing frame",
-            )
+    def _full(self) -> RejectedError:
+        waiting = self.outbox.waiting
+        return RejectedError(
+            "outbox_full",
+            f"{waiting.count} frames of {waiting.bytes} bytes wait, wanted at most {self._bytes_max} with the readings "
+            "and the closing frame",
+        )
 
-    def _fits(self, readings: int) -> bool:
-        """Room for the frame of what waits and `readings` more, and for an empty closing frame after it."""
-        return self._fits_frames(2, readings=self._pending_count + readings)
+    def _spare(self) -> int:
+        """How many more readings fit, with the frame of what waits and an empty closing frame after it."""
+        left = self._bytes_max - self.outbox.waiting.bytes - 2 * self._frame_bytes(0)
+        return left // READING_BYTES - self._pending_count
 
     def _fits_frames(self, count: int, *, readings: int = 0, runs: int = 0) -> bool:
-        if self._leg:
-            runs = max(runs, len(self._leg.limits.channels))
-        frame_bytes = FRAME_HEAD_BYTES + RUN_BYTES * max(runs, len(self._quantities))
-        return self.outbox.waiting.bytes + count * frame_bytes + READING_BYTES * readings <= self._bytes_max
+        wanted = count * self._frame_bytes(runs) + READING_BYTES * readings
+        return self.outbox.waiting.bytes + wanted <= self._bytes_max
+
+    def _frame_bytes(self, runs: int) -> int:
+        """Upper bound of a frame without readings, with at least so many runs."""
+        in_leg = len(self._leg.limits.channels) if self._leg else 0
+        return FRAME_HEAD_BYTES + RUN_BYTES * max(runs, in_leg, len(self._quantities))
 
     def _load(self) -> None:
         snapshot = self.outbox.load()
-        self._position, self._channels, self._pending = snapshot.position, snapshot.channels, snapshot.pending
+        self._position, self._pending = snapshot.position, snapshot.pending
+        self._channels = {channel: ChannelPosition() for channel in self._quantities} | snapshot.channels
         self._pending_count = sum(len(readings) for readings in self._pending.values())
         self._leg = _leg(self._position.leg)
 

@@ -49,7 +49,7 @@ class Position:
     anchor_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChannelPosition:
     """Next sequence number, time of the last reading (-1: none yet), totals of the leg as framed so far."""
 
@@ -121,7 +121,8 @@ class Outbox:
 
     def add(self, readings: Iterable[tuple[int, Reading]]) -> None:
         """Keep readings, by channel, that are not framed yet."""
-        blob = b"".join(_PENDING.pack(channel, *reading) for channel, reading in readings)
+        pack = _PENDING.pack
+        blob = b"".join([pack(channel, *reading) for channel, reading in readings])
         self._write(
             lambda: self._db.execute("INSERT INTO pending (readings) VALUES (?)", (blob,)),
             may_use_reserve=False,
@@ -161,9 +162,16 @@ class Outbox:
         return self._db.execute(query, (frame_seq, count_max)).fetchall()
 
     def remove(self, frame_seqs: Sequence[int]) -> None:
-        """Forget frames that the broker has acknowledged. Works on a full disk too."""
-        for at in range(0, len(frame_seqs), FRAMES_REMOVED_MAX):
-            self._remove(frame_seqs[at : at + FRAMES_REMOVED_MAX])
+        """Forget frames that the broker has acknowledged. Works on a full disk too.
+
+        The one change that need not be durable at once: after a crash such a frame is sent again, and dropped there.
+        """
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            for at in range(0, len(frame_seqs), FRAMES_REMOVED_MAX):
+                self._remove(frame_seqs[at : at + FRAMES_REMOVED_MAX])
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
         if not self._reserve.exists():
             self._keep_reserve()
 

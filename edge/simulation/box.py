@@ -15,6 +15,7 @@ def _share(time_constant_s: float) -> float:
 
 DRY_SHARE = _share(600.0)  # coil takes the air's vapour in about ten minutes
 DOOR_SHARE = _share(150.0)  # an open door changes the air in a few minutes
+MOIST_STEPS = 6  # the load's temperature hardly moves in a minute
 MOIST_SHARE = _share(2700.0)  # packaging and product give vapour back
 
 
@@ -60,11 +61,25 @@ class Box:
         opened = Masses(masses.air_j_k, masses.load_j_k, open_wall, masses.coupling_w_k)
         self._shut = (masses.wall_w_k, masses.propagator(STEP_S))
         self._open = (open_wall, opened.propagator(STEP_S))
+        self._steps = 0
+        self._load_pa = 0.95 * saturation_pa(design.set_c)
         self._coil_pa = saturation_pa(design.set_c - design.coil_below_k)
 
     def step(self, outside: Outside) -> None:
+        """Ten seconds on."""
         self._control(outside.compressor_able)
-        self._warm(outside)
+        design = self.design
+        heat_w = design.base_w
+        if self.cooling:
+            heat_w -= design.cooling_w
+        if self.defrosting:
+            heat_w += design.defrost_w
+        wall_w_k, (aa, al, la, ll) = self._open if outside.door_open else self._shut
+        rest_c = outside.celsius + heat_w / wall_w_k
+        air_k = self.air_c - rest_c
+        load_k = self.load_c - rest_c
+        self.air_c = rest_c + aa * air_k + al * load_k
+        self.load_c = rest_c + la * air_k + ll * load_k
         self._moisten(outside)
 
     def relative_humidity(self) -> float:
@@ -90,25 +105,15 @@ class Box:
         elif self.air_c <= design.set_c - design.band_k:
             self.cooling = False
 
-    def _warm(self, outside: Outside) -> None:
-        design = self.design
-        heat_w = design.base_w
-        if self.cooling:
-            heat_w -= design.cooling_w
-        if self.defrosting:
-            heat_w += design.defrost_w
-        wall_w_k, (aa, al, la, ll) = self._open if outside.door_open else self._shut
-        rest_c = outside.celsius + heat_w / wall_w_k
-        air_k = self.air_c - rest_c
-        load_k = self.load_c - rest_c
-        self.air_c = rest_c + aa * air_k + al * load_k
-        self.load_c = rest_c + la * air_k + ll * load_k
-
     def _moisten(self, outside: Outside) -> None:
+        self._steps += 1
+        if self._steps % MOIST_STEPS == 0:
+            self._load_pa = 0.95 * saturation_pa(self.load_c)
+            self.vapour_pa = min(self.vapour_pa, saturation_pa(self.air_c))
         vapour_pa = self.vapour_pa
-        vapour_pa += MOIST_SHARE * (0.95 * saturation_pa(self.load_c) - vapour_pa)
+        vapour_pa += MOIST_SHARE * (self._load_pa - vapour_pa)
         if self.cooling and vapour_pa > self._coil_pa:
             vapour_pa += DRY_SHARE * (self._coil_pa - vapour_pa)
         if outside.door_open:
             vapour_pa += DOOR_SHARE * (outside.vapour_pa - vapour_pa)
-        self.vapour_pa = min(vapour_pa, saturation_pa(self.air_c))
+        self.vapour_pa = vapour_pa

@@ -4,11 +4,11 @@ import random
 from collections import deque
 from datetime import UTC, datetime
 
-from edge.simulation.box import STEP_MS, Box, Design, Outside
+from edge.simulation.box import STEP_MS, Box, Design
 from edge.simulation.sensors import Channel, Sample, Sensors
 from edge.simulation.stories import Stories
-from edge.simulation.thermal import Masses, saturation_pa
-from edge.simulation.weather import DAY_MS, Weather
+from edge.simulation.thermal import Masses
+from edge.simulation.weather import DAY_MS, MINUTE_MS, Weather, surroundings
 
 HOUR_MS = 3_600_000
 NO_STORIES = Stories()
@@ -62,6 +62,7 @@ class ColdRoom:
         self._now_ms = begin_ms
         self._sampled_ms = begin_ms
         self._open = False
+        self._outside = surroundings(self._weather, begin_ms, False, True)
 
     def sample(self, time_ms: int) -> list[Sample]:
         """Every channel at this time, ascending."""
@@ -81,10 +82,12 @@ class ColdRoom:
             self._goods_ms = None
         while self._doors and self._doors[0][1] <= now_ms:
             self._doors.popleft()
-        celsius = self._weather.celsius(now_ms)
         self._open = bool(self._doors and self._doors[0][0] <= now_ms) or self.stories.door_open(now_ms)
-        vapour_pa = self._weather.relative(celsius) * saturation_pa(celsius) if self._open else 0.0
-        self.box.step(Outside(celsius, vapour_pa, self._open, not self.stories.fails(now_ms)))
+        able = not self.stories.fails(now_ms)
+        outside = self._outside
+        if now_ms % MINUTE_MS < STEP_MS or outside.door_open != self._open or outside.compressor_able != able:
+            outside = self._outside = surroundings(self._weather, now_ms, self._open, able)
+        self.box.step(outside)
         self._now_ms = now_ms + STEP_MS
 
     def _plan_day(self, day: int) -> None:

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Sequence
 
-from edge.simulation.box import STEP_MS, Box, Design, Outside
+from edge.simulation.box import STEP_MS, Box, Design
 from edge.simulation.route import ROTTERDAM_MILAN, Place, Segment, itinerary
 from edge.simulation.sensors import Channel, Sample, Sensors
 from edge.simulation.stories import Stories
-from edge.simulation.thermal import Masses, saturation_pa
-from edge.simulation.weather import Weather
+from edge.simulation.thermal import Masses
+from edge.simulation.weather import MINUTE_MS, Weather, surroundings
 
 NO_STORIES = Stories()
 
@@ -51,6 +51,7 @@ class Reefer:
         self._now_ms = begin_ms
         self._sampled_ms = begin_ms
         self._charge = 0.8
+        self._outside = surroundings(self._weather, begin_ms, False, True)
 
     def sample(self, time_ms: int) -> list[Sample]:
         """Every channel at this time, ascending."""
@@ -72,10 +73,11 @@ class Reefer:
         now_ms = self._now_ms
         while self._segment.end_ms <= now_ms:
             self._segment = next(self._route)
-        celsius = self._weather.celsius(now_ms)
-        door_open = self.door_open()
-        vapour_pa = self._weather.relative(celsius) * saturation_pa(celsius) if door_open else 0.0
-        self.box.step(Outside(celsius, vapour_pa, door_open, not self.stories.fails(now_ms)))
+        door_open, able = self.door_open(), not self.stories.fails(now_ms)
+        outside = self._outside
+        if now_ms % MINUTE_MS < STEP_MS or outside.door_open != door_open or outside.compressor_able != able:
+            outside = self._outside = surroundings(self._weather, now_ms, door_open, able)
+        self.box.step(outside)
         self._charge += 4e-5 if self.driving() and self._charge < 1 else -2e-6
         self._now_ms = now_ms + STEP_MS
 

@@ -65,39 +65,43 @@ class Stories:
     """All stories of one gateway."""
 
     def __init__(self, stories: Iterable[Story] = ()) -> None:
-        self._stories = tuple(stories)
+        given = tuple(stories)
+        self._failures = tuple(story for story in given if isinstance(story, CompressorFailure))
+        self._doors = tuple(story for story in given if isinstance(story, DoorLeftOpen))
+        self._silences = tuple(story for story in given if isinstance(story, Offline))
+        self._clocks = tuple(story for story in given if isinstance(story, ClockUnset | ClockStep))
+        self._faults = tuple(story for story in given if isinstance(story, SensorFault))
+        self._bumps = tuple(story for story in given if isinstance(story, Bump))
 
     def fails(self, time_ms: int) -> bool:
-        return self._any(CompressorFailure, time_ms)
+        return _any(self._failures, time_ms)
 
     def door_open(self, time_ms: int) -> bool:
-        return self._any(DoorLeftOpen, time_ms)
+        return _any(self._doors, time_ms)
 
     def online(self, time_ms: int) -> bool:
-        return not self._any(Offline, time_ms)
+        return not _any(self._silences, time_ms)
 
     def clock_ms(self, time_ms: int) -> int:
         """What the gateway's clock shows at this true time."""
-        for story in self._stories:
-            if isinstance(story, ClockUnset) and story.covers(time_ms):
-                return CLOCK_UNSET_MS + time_ms - story.begin_ms
-            if isinstance(story, ClockStep) and story.covers(time_ms):
+        for story in self._clocks:
+            if story.covers(time_ms):
+                if isinstance(story, ClockUnset):
+                    return CLOCK_UNSET_MS + time_ms - story.begin_ms
                 return time_ms + story.shift_ms
         return time_ms
 
     def fault_milli(self, channel: int, time_ms: int) -> int | None:
         """The error code that the channel's sensor reports, if it fails now."""
-        for story in self._stories:
-            if isinstance(story, SensorFault) and story.channel == channel and story.covers(time_ms):
+        for story in self._faults:
+            if story.channel == channel and story.covers(time_ms):
                 return story.code_milli
         return None
 
     def bump_g(self, after_ms: int, time_ms: int) -> float:
         """The strongest bump that began after `after_ms` and not after `time_ms`; 0 if none."""
-        return max(
-            (s.peak_g for s in self._stories if isinstance(s, Bump) and after_ms < s.begin_ms <= time_ms),
-            default=0.0,
-        )
+        return max((bump.peak_g for bump in self._bumps if after_ms < bump.begin_ms <= time_ms), default=0.0)
 
-    def _any(self, kind: type[Span], time_ms: int) -> bool:
-        return any(isinstance(story, kind) and story.covers(time_ms) for story in self._stories)
+
+def _any(spans: tuple[Span, ...], time_ms: int) -> bool:
+    return bool(spans) and any(span.covers(time_ms) for span in spans)

@@ -3,7 +3,11 @@
 import math
 import random
 
+from edge.simulation.box import Outside
+from edge.simulation.thermal import saturation_pa
+
 DAY_MS = 86_400_000
+MINUTE_MS = 60_000
 WARMEST_MS = 15 * 3_600_000
 
 
@@ -39,3 +43,9 @@ class Weather:
                 self._offsets.clear()
             self._offsets[day] = random.Random(f"{self._seed}:{day}").gauss(0, self._wander_k)
         return self._offsets[day]
+
+
+def surroundings(weather: Weather, time_ms: int, door_open: bool, able: bool) -> Outside:
+    """The weather of a minute around a box."""
+    celsius = weather.celsius(time_ms)
+    return Outside(celsius, weather.relative(celsius) * saturation_pa(celsius), door_open, able)

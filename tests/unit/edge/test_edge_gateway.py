@@ -61,6 +61,21 @@ def test_begin_while_a_leg_is_open_closes_that_leg_first(tmp_path: Path) -> None
     check_chain([first, second])
 
 
+def test_readings_and_their_frame_in_one_transaction(tmp_path: Path) -> None:
+    """Taken and cut at once: the frame holds them, what is refused is named, and a reopened gateway goes on."""
+    gateway = open_gateway(tmp_path)
+    gateway.obey(order(1), T0_MS)
+    gateway.take(1, T0_MS, 4_000)
+    refused = gateway.take_all([NewReading(1, T0_MS + 1, 1), NewReading(9, T0_MS, 1)], cut_ms=T0_MS + 2)
+    assert [r.error.code for r in refused] == ["channel_unknown"]
+    assert (gateway.pending_count, gateway.frame_seq) == (0, 1)
+    gateway.outbox.close()
+    again = open_gateway(tmp_path)
+    again.take_all([NewReading(1, T0_MS + 3, 1)], cut_ms=T0_MS + 4)
+    assert [frame.reading_count for frame in waiting_frames(again)] == [2, 1]
+    check_chain(waiting_frames(again))
+
+
 def test_a_leg_may_be_silent(tmp_path: Path) -> None:
     """Begin, a frame without a reading, end: empty runs with empty totals, all decodable."""
     gateway = open_gateway(tmp_path)

@@ -246,6 +246,8 @@ def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
     batch = [NewReading(1, T0_MS + 1 + k, 4_000) for k in range(5_000)]
     assert {r.error.code for r in gateway.take_all(batch)} == {"disk_full"}
     assert (gateway.pending_count, gateway.refused_count) == (1, 5_000)
+    assert {r.error.code for r in gateway.take_all(batch, cut_ms=T0_MS + 9_000)} == {"disk_full"}
+    assert (gateway.pending_count, gateway.frame_seq) == (1, 0)
     database.execute("PRAGMA max_page_count = 1000000")
     gateway.take(1, T0_MS + 10_000, 4_000)
     with pytest.raises(RejectedError):
