@@ -17,7 +17,7 @@ class AnomalySettings(Settings):
     )
     records_max: int = Field(1_000, ge=1, le=100_000, description="records of each topic in a step")
     channels_cached_max: int = Field(
-        20_000, ge=1, le=10_000_000, description="channels whose rule state stays in memory"
+        10_000, ge=1, le=10_000_000, description="channels whose rule state stays in memory"
     )
     provisional_s: float = Field(
         600.0,

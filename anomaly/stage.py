@@ -1,11 +1,13 @@
 """The stage: frames, orders, clone proofs and anchors in, verdicts out, one durable step at a time."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from anomaly.frames import read_frames
 from anomaly.saying import Said, is_news, said
 from anomaly.state import Leg, LegKey, Spot, State
 from lading import topics
@@ -14,14 +16,16 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.errors import MalformedError, RejectedError
-from lading.frame import CLOSED, IDLE, Frame, Header, decode_frame
+from lading.frame import CLOSED, IDLE, Header
 from lading.log import Log, Record
-from lading.rules import Fork, LegTrack, SignedAs, find_fork, is_missing, load, save
+from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, load, save
 from lading.verdict import Verdict, VerdictRecord
 
 GROUP = "anomaly"
 RECORDS_MAX = 1_000
-CHANNELS_CACHED_MAX = 20_000
+STEP_BYTES_MAX = 4 * 1024 * 1024
+CHANNELS_CACHED_MAX = 10_000
+CHANNELS_KEPT_AT_ONCE = 4_096
 PROVISIONAL_MS = 600_000
 _NOT_READ = 2**62  # a next offset past every record
 
@@ -53,7 +57,7 @@ class Anomaly:
         self._state = State(state)
         self._legs: OrderedDict[int, Leg] = OrderedDict()  # by number, least recently used first
         self._numbers: dict[LegKey, int] = {}
-        self._fresh: dict[tuple[int, int], Frame] = {}  # this step's frames by leg number and frame_seq
+        self._fresh: dict[tuple[int, int], FrameView] = {}  # this step's frames by leg number and frame_seq
         self._recover()
 
     def close(self) -> None:
@@ -65,9 +69,7 @@ class Anomaly:
         try:
             with self._state.transaction():
                 handled, touched = self._take()
-                legs = [self._by_no(no) for no in sorted(touched)]
-                self._write([said_now for leg in legs if (said_now := self._judge(leg))])
-                self._save(legs)
+                self._judge_all(sorted(touched))
         except BaseException:
             self._forget()  # they may be ahead of what was committed
             raise
@@ -75,7 +77,7 @@ class Anomaly:
             self._fresh.clear()
         if handled:
             self._log.commit(GROUP, topics.FRAMES, self._state.positions(topics.FRAMES))  # for others to see
-        self._evict()
+        self._evict(list(self._legs.values()))
         return handled
 
     # What is new
@@ -89,20 +91,19 @@ class Anomaly:
             (topics.CLONES, self._take_clone),
             (topics.BATCHES, self._take_batch),
             (topics.ANCHORS, self._take_anchor),
-            (topics.FRAMES, self._take_frame),
         ):
             for record in self._read(topic):
                 handled += 1
-                try:
-                    touched.update(take(record))
-                except (MalformedError, RejectedError) as exc:
-                    place = f"{topic}:{record.partition}:{record.offset}"
-                    _log.error("record_refused", place=place, code=exc.code, reason=exc.text)
-        return handled, touched
+                touched.update(_take_or_tell(topic, record, partial(take, record)))
+        records = self._read(topics.FRAMES)
+        for record, read in zip(records, read_frames([record.value for record in records]), strict=True):
+            take_frame = partial(self._take_frame, record, read)
+            touched.update(_take_or_tell(topics.FRAMES, record, take_frame))
+        return handled + len(records), touched
 
     def _read(self, topic: str) -> list[Record]:
         positions = self._state.positions(topic)
-        records = self._log.read(topic, positions, self._records_max)
+        records = _within_bytes(self._log.read(topic, positions, self._records_max))
         for record in records:
             positions[record.partition] = record.offset + 1
         if records:
@@ -148,8 +149,8 @@ class Anomaly:
     def _waiting(self, tenants: Iterable[bytes]) -> list[int]:
         return [no for tenant in tenants for no in self._state.legs_waiting(tenant)]
 
-    def _take_frame(self, record: Record) -> Iterable[int]:
-        frame = decode_frame(record.value)
+    def _take_frame(self, record: Record, read: Callable[[], FrameView]) -> Iterable[int]:
+        frame = read()
         header = frame.header
         if header.leg_state == IDLE:
             return ()
@@ -167,13 +168,29 @@ class Anomaly:
             return self._add_signed(header.gateway_id, (header, self._frame_at(known).header))
         return (leg.no,)
 
-    def _frame_at(self, spot: Spot) -> Frame:
+    def _frame_at(self, spot: Spot) -> FrameView:
         elsewhere = dict.fromkeys(self._log.end(topics.FRAMES), _NOT_READ)
         records = self._log.read(topics.FRAMES, {**elsewhere, spot.partition: spot.at}, 1)
         assert records[0].offset == spot.at, f"log has {records[0].offset}, wanted {spot}"
-        return decode_frame(records[0].value)
+        return read_frames([records[0].value])[0]()
 
     # Judging
+
+    def _judge_all(self, numbers: Iterable[int]) -> None:
+        """Judge and keep legs, a bounded number of channels at a time: an anchor may touch every leg there is."""
+        legs: list[Leg] = []
+        items: list[tuple[bytes, bytes]] = []
+        channels = 0
+        for no in numbers:
+            leg = self._by_no(no)
+            item = self._judge(leg)
+            legs.append(leg)
+            items += [item] if item else []
+            channels += leg.channel_count
+            if channels >= CHANNELS_KEPT_AT_ONCE:
+                self._keep(legs, items)
+                legs, items, channels = [], [], 0
+        self._keep(legs, items)
 
     def _judge(self, leg: Leg) -> tuple[bytes, bytes] | None:
         """Join what can be joined; the log's key and record when the verdict is news."""
@@ -252,11 +269,17 @@ class Anomaly:
 
     # Keeping
 
-    def _write(self, items: list[tuple[bytes, bytes]]) -> None:
-        """Append verdicts. What is in the log past the committed position is found again by `_recover`."""
+    def _keep(self, legs: list[Leg], items: list[tuple[bytes, bytes]]) -> None:
+        """Append verdicts, then keep their legs. What the log has past the kept position `_recover` finds again."""
         if items:
             self._log.append(topics.VERDICTS, items)
             self._state.set_positions(topics.VERDICTS, self._log.end(topics.VERDICTS))
+        for leg in legs:
+            leg.snapshot = save(leg.track) if leg.track else None
+        self._state.save_legs(legs)
+        for leg in legs:
+            leg.snapshot = None
+        self._evict(legs)
 
     def _recover(self) -> None:
         """Learn of verdicts that were appended without the state being committed."""
@@ -267,19 +290,13 @@ class Anomaly:
                     key = LegKey(verdict.leg_id, verdict.gateway_id, verdict.limits_hash)
                     self._state.add_emitted(key, verdict.id)
 
-    def _save(self, legs: list[Leg]) -> None:
-        for leg in legs:
-            leg.snapshot = save(leg.track) if leg.track else None
-        self._state.save_legs(legs)
-        for leg in legs:
-            leg.snapshot = None
-
-    def _evict(self) -> None:
-        """Forget the legs that were not needed for longest; their state is in the file."""
+    def _evict(self, legs: list[Leg]) -> None:
+        """Forget legs that were kept, first those not needed for longest, while there are too many."""
         channels = sum(leg.channel_count for leg in self._legs.values())
-        while channels > self._channels_cached_max:
-            _, leg = self._legs.popitem(last=False)
-            del self._numbers[leg.key]
+        for leg in legs:
+            if channels <= self._channels_cached_max:
+                return
+            del self._legs[leg.no], self._numbers[leg.key]
             channels -= leg.channel_count
 
     def _forget(self) -> None:
@@ -312,6 +329,26 @@ def lag(log: Log) -> int:
     """Frames in the log that the stage has not taken yet."""
     taken = log.committed(GROUP, topics.FRAMES)
     return sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
+
+
+def _take_or_tell(topic: str, record: Record, take: Callable[[], Iterable[int]]) -> Iterable[int]:
+    """Legs that a record touches. One that cannot be used is passed over, and said so."""
+    try:
+        return take()
+    except (MalformedError, RejectedError) as exc:
+        place = f"{topic}:{record.partition}:{record.offset}"
+        _log.error("record_refused", place=place, code=exc.code, reason=exc.text)
+        return ()
+
+
+def _within_bytes(records: list[Record]) -> list[Record]:
+    """The first records, as many as a step may hold; the others are read again by the next."""
+    left = STEP_BYTES_MAX
+    for count, record in enumerate(records):
+        left -= len(record.value)
+        if left < 0:
+            return records[: max(count, 1)]
+    return records
 
 
 def _start(leg: Leg, order: Assignment) -> None:

@@ -7,12 +7,17 @@ as a detector does. Both give the same bytes.
 from lading.rules.judge import SignedAs, find_fork, is_missing, judge
 from lading.rules.leg import Fork, LegTrack
 from lading.rules.snapshot import load, save
+from lading.rules.track import Summary
+from lading.rules.view import FrameView, RunView, summarize, view
 from lading.rules.words import amount, describe, duration
 
 __all__ = [
     "Fork",
+    "FrameView",
     "LegTrack",
+    "RunView",
     "SignedAs",
+    "Summary",
     "amount",
     "describe",
     "duration",
@@ -21,4 +26,6 @@ __all__ = [
     "judge",
     "load",
     "save",
+    "summarize",
+    "view",
 ]

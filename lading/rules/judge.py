@@ -7,6 +7,7 @@ from lading.assignment import Assignment
 from lading.clone import Clone
 from lading.frame import CLOSED, Frame, Header
 from lading.rules.leg import Fork, LegTrack
+from lading.rules.view import FrameView, view
 from lading.verdict import Verdict
 
 
@@ -30,7 +31,7 @@ def judge(begin: Assignment, frames: Iterable[Frame], clones: Iterable[Clone], *
     `final`: every frame is in a finalized anchor.
     """
     track = LegTrack(begin)
-    of_leg = _of_leg(track, frames)
+    of_leg = _of_leg(track, map(view, frames))
     if not of_leg:
         return track.verdict(None, missing=False, final=False)
     first_seq, last_seq = of_leg[0].header.frame_seq, of_leg[-1].header.frame_seq
@@ -44,7 +45,7 @@ def judge(begin: Assignment, frames: Iterable[Frame], clones: Iterable[Clone], *
     return track.verdict(fork, is_missing(track, first_seq, last_seq, fork), final)
 
 
-def _of_leg(track: LegTrack, frames: Iterable[Frame]) -> list[Frame]:
+def _of_leg(track: LegTrack, frames: Iterable[FrameView]) -> list[FrameView]:
     """The leg's distinct frames by frame_seq, up to its first closing one."""
     by_hash = {frame.header.hash: frame for frame in frames if track.is_of_leg(frame)}
     ordered = sorted(by_hash.values(), key=lambda frame: (frame.header.frame_seq, frame.header.hash))

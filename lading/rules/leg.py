@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lading.assignment import Assignment
-from lading.frame import CLOSED, Frame, Run
+from lading.frame import CLOSED
 from lading.quantities import CLOCK
 from lading.rules.findings import Channel, Span, channel_findings
 from lading.rules.track import NONE, ChannelTrack, Place
+from lading.rules.view import FrameView, RunView
 from lading.totals import EMPTY, Totals
 from lading.tree import ZERO_HASH
 from lading.verdict import Finding, Horizon, LegState, Verdict
@@ -40,10 +41,12 @@ class LegTrack:
     def __init__(self, begin: Assignment) -> None:
         assert begin.limits is not None, "a leg begins with limits"
         self.begin = begin
+        self._leg_id = begin.leg_id
         self.limits = begin.limits
         count = len(self.limits.channels)
         self.tracks = {limits.channel: ChannelTrack(limits, count) for limits in self.limits.channels}
-        self.totals: dict[int, Totals] = dict.fromkeys(self.tracks, EMPTY)
+        self._totals: dict[int, Totals | bytes] = dict.fromkeys(self.tracks, EMPTY)
+        self._shape = [(limits.channel, limits.quantity) for limits in self.limits.channels]
         self.first_seqs: dict[int, int] = dict.fromkeys(self.tracks, 0)
         self.first_frame_seq = 0
         self.first_sent_ms = 0
@@ -58,47 +61,71 @@ class LegTrack:
         """True once the closing frame is joined."""
         return self.last is not None and self.last.leg_state == CLOSED
 
-    def is_of_leg(self, frame: Frame) -> bool:
+    def is_of_leg(self, frame: FrameView) -> bool:
         """True for a frame of this leg, from its gateway, under its limits."""
         header = frame.header
         named = (header.leg_id, header.gateway_id, header.limits_hash)
-        if named != (self.begin.leg_id, self.begin.gateway, self.limits.hash):
+        if named != (self._leg_id, self.begin.gateway, self.limits.hash):
             return False
-        runs = [(run.record.channel, run.record.quantity) for run in frame.runs]
-        return runs == [(limits.channel, limits.quantity) for limits in self.limits.channels]
+        return [(run.channel, run.quantity) for run in frame.runs] == self._shape
 
-    def follows(self, frame: Frame) -> bool:
+    def follows(self, frame: FrameView) -> bool:
         """True for the frame that comes next; the first must be a beginning: its totals count its own readings."""
         header = frame.header
         if self.last is None:
-            return all(run.record.totals.count == run.record.count for run in frame.runs)
+            return all(run.totals_count == run.reading_count for run in frame.runs)
         wanted = (self.last.frame_seq + 1, self.last.hash)
         return not self.closed and (header.frame_seq, header.previous_hash) == wanted
 
-    def join(self, frame: Frame) -> None:
+    def join(self, frame: FrameView) -> None:
         """Take the next frame, which `is_of_leg` and `follows`."""
         header = frame.header
         if self.last is None:
             self.first_frame_seq, self.first_sent_ms = header.frame_seq, header.sent_ms
-            self.first_seqs = {run.record.channel: run.record.first_seq for run in frame.runs}
+            self.first_seqs = {run.channel: run.first_seq for run in frame.runs}
         number = header.frame_seq - self.first_frame_seq
         self.hashes[number] = header.hash
         for run in frame.runs:
-            self._take_run(run, number)
+            self._totals[run.channel] = run.totals
+            if run.reading_count:
+                self._take_run(run, number)
         self.last = LastFrame(header.frame_seq, header.hash, header.leg_state, header.sent_ms)
         if len(self.hashes) > self._hashes_max:
             self.drop_hashes()
 
-    def _take_run(self, run: Run, number: int) -> None:
-        channel = run.record.channel
-        track, first_seq = self.tracks[channel], self.first_seqs[channel]
-        self.totals[channel] = run.record.totals
-        for reading in run.readings:
-            track.take(reading, reading.seq - first_seq, number)
+    def _take_run(self, run: RunView, number: int) -> None:
+        track = self.tracks[run.channel]
+        first = run.first_seq - self.first_seqs[run.channel]
+        summary = run.summary
+        if summary and track.pass_over(summary, run.reading_count, first, number):
+            self._reach(summary.first_ms)
+            self._reach(summary.last_ms)
+            return
+        for nth, reading in enumerate(run.readings(), first):
+            track.take(reading, nth, number)
             if not reading.flags & CLOCK:
-                self.end_ms = max(self.end_ms, reading.time_ms)
-                if not 0 <= self.begin_ms <= reading.time_ms:
-                    self.begin_ms = reading.time_ms
+                self._reach(reading.time_ms)
+
+    def _reach(self, time_ms: int) -> None:
+        """A reading without CLOCK at this time."""
+        if time_ms > self.end_ms:
+            self.end_ms = time_ms
+        if not 0 <= self.begin_ms <= time_ms:
+            self.begin_ms = time_ms
+
+    def totals(self, channel: int) -> Totals:
+        """The channel's totals in the newest frame."""
+        totals = self._totals[channel]
+        return Totals.decode(totals) if isinstance(totals, bytes) else totals
+
+    def totals_bytes(self, channel: int) -> bytes:
+        """The same, encoded."""
+        totals = self._totals[channel]
+        return totals if isinstance(totals, bytes) else totals.encode()
+
+    def set_totals(self, channel: int, totals: bytes) -> None:
+        """Totals that a checkpoint kept."""
+        self._totals[channel] = totals
 
     def drop_hashes(self) -> None:
         """Forget the hashes that no place needs: what keeps a leg's state bounded."""
@@ -120,14 +147,14 @@ class LegTrack:
         state = self.state(fork, missing)
         found = [*self._channel_findings(), *self._late(), *_clone(fork)]
         return Verdict(
-            leg_id=self.begin.leg_id,
+            leg_id=self._leg_id,
             gateway_id=self.begin.gateway,
             limits_hash=self.limits.hash,
             state=state,
             final=final and state in ("closed", "forked"),
             horizon=self._horizon(),
             findings=tuple(sorted(found, key=lambda finding: finding.order)),
-            totals=tuple((c.channel, c.quantity, self.totals[c.channel]) for c in self.limits.channels),
+            totals=tuple((c.channel, c.quantity, self.totals(c.channel)) for c in self.limits.channels),
         )
 
     def state(self, fork: Fork | None, missing: bool) -> LegState:
@@ -148,7 +175,7 @@ class LegTrack:
             return
         span = self._span(self.last)
         for channel, track in self.tracks.items():
-            scene = Channel(track, self.totals[channel], self.first_seqs[channel])
+            scene = Channel(track, self.totals(channel), self.first_seqs[channel])
             yield from channel_findings(scene, span, self.hashes.__getitem__)
 
     def _span(self, last: LastFrame) -> Span:

@@ -10,7 +10,7 @@ from lading.assignment import Assignment
 from lading.errors import MalformedError
 from lading.rules.leg import LastFrame, LegTrack
 from lading.rules.track import FIGURES, NOWHERE, PLACES, STRETCH_RULES, ChannelTrack, Place, Stretch
-from lading.totals import TOTALS_BYTES, Totals
+from lading.totals import TOTALS_BYTES
 
 VERSION = 1
 
@@ -42,14 +42,14 @@ def save(leg: LegTrack) -> bytes:
     ]
     parts += [_HASH.pack(number, value) for number, value in leg.hashes.items()]
     for channel, track in leg.tracks.items():
-        parts += _channel_parts(track, leg.first_seqs[channel], leg.totals[channel])
+        parts += _channel_parts(track, leg.first_seqs[channel], leg.totals_bytes(channel))
     return b"".join(parts)
 
 
-def _channel_parts(track: ChannelTrack, first_seq: int, totals: Totals) -> list[bytes]:
+def _channel_parts(track: ChannelTrack, first_seq: int, totals: bytes) -> list[bytes]:
     figures = [number for name in PLACES for number in getattr(track, name)]
     figures += [getattr(track, name) for name in FIGURES]
-    head = _CHANNEL.pack(first_seq, len(track.listed), len(track.more), totals.encode(), *figures)
+    head = _CHANNEL.pack(first_seq, len(track.listed), len(track.more), totals, *figures)
     return [head, *(_pack_stretch(stretch) for stretch in (*track.listed, *track.more.values()))]
 
 
@@ -91,7 +91,8 @@ def _load_leg(leg: LegTrack, data: bytes) -> int:
 def _load_channel(leg: LegTrack, channel: int, track: ChannelTrack, data: bytes, at: int) -> int:
     head: tuple[int, int, int, bytes, *tuple[int, ...]] = _CHANNEL.unpack_from(data, at)
     first_seq, listed, more, totals, *numbers = head
-    leg.first_seqs[channel], leg.totals[channel] = first_seq, Totals.decode(totals)
+    leg.first_seqs[channel] = first_seq
+    leg.set_totals(channel, totals)
     for i, name in enumerate(PLACES):
         setattr(track, name, _place(numbers[3 * i : 3 * i + 3]))
     for name, number in zip(FIGURES, numbers[3 * len(PLACES) :], strict=True):

@@ -46,6 +46,25 @@ class Stretch(NamedTuple):
     measured: int
 
 
+class Summary(NamedTuple):
+    """What a run of readings is like, whatever the limits: enough to pass over one in which nothing happens."""
+
+    flags: int  # of all readings together
+    last_flags: int
+    least: int
+    greatest: int
+    first_value: int
+    last_value: int
+    first_ms: int
+    last_ms: int
+    step_ms: int  # longest time between neighbours
+    rate: int  # greatest change between neighbours, scaled to a minute
+    same_ms: int  # longest time at one value
+    head_ms: int  # time of the last of the equal values that the run begins with
+    tail: int  # position of the first of the equal values that the run ends with
+    tail_ms: int  # and its time
+
+
 def findings_max(channel_count: int) -> int:
     """How many findings of one rule and channel are listed one by one."""
     return min(FINDINGS_MAX, FINDINGS_ALL_CHANNELS_MAX // channel_count)
@@ -127,6 +146,44 @@ class ChannelTrack:
             self._flagged_clock(bool(flags & CLOCK), here)
         self.last = here
         self.last_flags = flags
+
+    def pass_over(self, run: Summary, count: int, nth: int, frame: int) -> bool:
+        """Take a run of `count` readings from `nth` on at once, if nothing happens in it; else change nothing."""
+        if not self._is_calm(run):
+            return False
+        goes_on = self.valid is not NOWHERE and run.first_value == self.value
+        if self.valid is NOWHERE:
+            self.first_valid = Place(run.first_ms, nth, frame)
+        if run.tail or not goes_on:
+            self.stuck = Place(run.tail_ms, nth + run.tail, frame)
+        self.valid = self.last = Place(run.last_ms, nth + count - 1, frame)
+        self.value, self.last_flags = run.last_value, run.last_flags
+        return True
+
+    def _is_calm(self, run: Summary) -> bool:
+        """True when every reading is valid and inside, near the one before, and no rule of stretches sees anything."""
+        limits = self.limits
+        inside = max(limits.lower, self.peak_below_value) <= run.least and run.greatest <= min(
+            limits.upper, self.peak_above_value
+        )
+        if not inside or run.flags & INVALID or self.fault_count or self.clock_count:
+            return False
+        if self.above is not NOWHERE or self.below is not NOWHERE or self.rate is not NOWHERE:
+            return False
+        step_ms, rate, same_ms = run.step_ms, run.rate, run.same_ms
+        if self.valid is not NOWHERE:
+            dt_ms = run.first_ms - self.valid.time_ms
+            if dt_ms <= 0:
+                return False
+            step_ms = max(step_ms, dt_ms)
+            rate = max(rate, abs(run.first_value - self.value) * MINUTE_MS // dt_ms)
+            until_ms = run.head_ms if run.first_value == self.value else self.valid.time_ms
+            same_ms = max(same_ms, until_ms - self.stuck.time_ms)
+        return (
+            step_ms <= min(limits.hold_ms, limits.gap_max_ms)
+            and not is_over(rate, limits.rate_max)
+            and not is_over(same_ms, limits.stuck_max_ms)
+        )
 
     def _hold(self, dt_ms: int) -> None:
         """The last reading was valid: its value held, and lengthens the stretch it is in."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lading.limits import OFF_HIGH, OFF_LOW, OFF_U32, ChannelLimits, Limits
 from lading.quantities import Quantity
-from lading.rules import LegTrack, judge, load, save
+from lading.rules import LegTrack, judge, load, save, view
 from lading.totals import Reading
 from lading.verdict import Verdict
 from tests import naive
@@ -149,7 +149,7 @@ def test_frame_by_frame_with_restarts_gives_the_same_bytes(
     """Saved and loaded after every frame, the state goes on as if it had never stopped."""
     leg = story.cut(cuts_ms, closed)
     track = LegTrack(leg.begin)
-    for i, frame in enumerate(leg.frames):
+    for i, frame in enumerate(map(view, leg.frames)):
         assert track.is_of_leg(frame)
         assert track.follows(frame)
         track.join(frame)

@@ -1,0 +1,62 @@
+"""Many frames from the log at once, as the rules read them. They were checked before they came there."""
+
+import struct
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from anomaly.kernels import FIELDS, summarize_runs
+from lading.fast import walk_frames
+from lading.frame import HEADER_BYTES, RECORD_BYTES, Header, decode_frame
+from lading.rules import FrameView, RunView, Summary, view
+from lading.totals import TOTALS_BYTES, Reading
+from lading.walk import Columns
+
+_RECORD = struct.Struct(f">xHHQI8x8x32x{TOTALS_BYTES}s")
+_TOTALS_COUNT_AT = 8
+
+
+def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
+    """A view of each frame's bytes, made when it is called; MalformedError then, where they are no frame."""
+    walked = walk_frames(values)
+    runs = len(walked.reading_starts) - 1
+    rows = np.zeros((runs, FIELDS), np.int64)
+    columns = walked.columns
+    summarize_runs(walked.reading_starts, columns.time_ms, columns.value, columns.flags, rows)
+    whole, run_starts, reading_starts = (
+        walked.whole.tolist(),
+        walked.run_starts.tolist(),
+        walked.reading_starts.tolist(),
+    )
+    headers, records = walked.headers.tobytes(), walked.records.tobytes()
+
+    def make(i: int) -> FrameView:
+        if not whole[i]:
+            return view(decode_frame(values[i]))
+        header = Header.decode(headers[i * HEADER_BYTES : (i + 1) * HEADER_BYTES])
+        return FrameView(header, [make_run(run) for run in range(run_starts[i], run_starts[i + 1])])
+
+    def make_run(run: int) -> RunView:
+        channel, quantity, first_seq, count, totals = _RECORD.unpack_from(records, run * RECORD_BYTES)
+        totals_count = int.from_bytes(totals[_TOTALS_COUNT_AT : _TOTALS_COUNT_AT + 4], "big")
+        summary = Summary._make(rows[run].tolist()) if count else None
+        readings = partial(_readings, columns, reading_starts[run], reading_starts[run + 1], first_seq)
+        return RunView(channel, quantity, first_seq, count, totals, totals_count, summary, readings)
+
+    return [partial(make, i) for i in range(len(values))]
+
+
+def _readings(columns: Columns, first: int, last: int, first_seq: int) -> list[Reading]:
+    times, values, flags = (
+        columns.time_ms[first:last].tolist(),
+        columns.value[first:last].tolist(),
+        columns.flags[first:last].tolist(),
+    )
+    return [
+        Reading(seq, *reading)
+        for seq, reading in enumerate(zip(times, values, flags, strict=True), first_seq)
+    ]
+
+
+assert _RECORD.size == RECORD_BYTES

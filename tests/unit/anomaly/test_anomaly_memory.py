@@ -1,0 +1,76 @@
+"""The stage stays below 300 MB for 100,000 channels, whatever it has seen of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lading import topics
+from lading.frame import NO_ANCHOR, OPEN, LegRef, Run, seal
+from lading.limits import ChannelLimits, Limits
+from lading.quantities import Quantity
+from lading.totals import Reading
+from tests.legs import GATEWAY, Leg, make_leg, make_order
+from tests.unit.anomaly.harness import Bench
+
+T0 = 1_700_000_000_000
+LEGS, CHANNELS, FRAMES = 6_250, 16, 2
+MEGABYTES_MAX = 300
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from anomaly import cli
+from anomaly.stage import Anomaly
+from lading.log import SqliteLog
+from tests.unit.anomaly.harness import OPERATORS
+folder = Path(sys.argv[1])
+stage = Anomaly(SqliteLog(folder / "log.sqlite"), folder / "state.sqlite", OPERATORS)
+while stage.step():
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def template(limits: Limits) -> list[tuple[Run, ...]]:
+    """The runs of each frame: ten readings in every channel."""
+    readings = {
+        channel: [Reading(i, T0 + 60_000 * i, 5000 + 7 * i % 50) for i in range(10 * FRAMES)]
+        for channel in limits.by_channel
+    }
+    leg = make_leg(make_order(limits), readings, [T0 + 60_000 * 9], T0 + 60_000 * 19, closed=False)
+    return [frame.runs for frame in leg.frames]
+
+
+def fill(bench: Bench) -> None:
+    """Orders and frames of all legs, frame by frame over the legs, so that none stays in a cache."""
+    limits = Limits(
+        tuple(
+            ChannelLimits(n, Quantity.TEMPERATURE, 2000, 8000, gap_max_ms=900_000, rate_max=5000)
+            for n in range(1, CHANNELS + 1)
+        )
+    )
+    runs = template(limits)
+    orders = [make_order(limits, reference=f"leg-{n}") for n in range(LEGS)]
+    previous = [bytes([1]) * 32] * LEGS
+    bench.log.append(topics.ASSIGNMENTS, [(order.gateway, Leg(order, ()).order) for order in orders])
+    for number in range(FRAMES):
+        items = []
+        for n, order in enumerate(orders):
+            leg = LegRef(OPEN, order.leg_id, limits.hash)
+            frame_seq = 1 + FRAMES * n + number
+            frame = seal(GATEWAY, leg, frame_seq, previous[n], T0, NO_ANCHOR, runs[number])
+            previous[n] = frame.header.hash
+            items.append((order.gateway, frame.encode()))
+        bench.log.append(topics.FRAMES, items)
+
+
+@pytest.mark.slow
+def test_memory_for_100_000_channels(tmp_path: Path) -> None:
+    """Two frames of each of 6,250 legs with 16 channels, more than its cache holds."""
+    bench = Bench(tmp_path)
+    fill(bench)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    assert len(bench.said()) == LEGS
+    assert int(done.stdout) / 1024 < MEGABYTES_MAX
