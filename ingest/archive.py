@@ -16,12 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.admission import peek
 from lading import lanes, topics
 from lading.batch import BatchRecord
 from lading.batchlog import TenantOf, frames_of
 from lading.errors import ServiceError
-from lading.fast import walk_frames
+from lading.fast import frame_hashes, walk_frames
 from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES, SALT_BYTES
 from lading.log import Log, Record
 from lading.walk import Bytes, Walked
@@ -104,13 +103,13 @@ class Archive:
         hashes: list[lanes.Rows] = []
         try:
             with (
-                _writer(readings_new, READINGS_SCHEMA, batch, _DICTIONARY, _ENCODINGS) as readings_file,
-                _writer(frames_new, FRAMES_SCHEMA, batch, ["gateway"], _FRAMES_ENCODINGS) as frames_file,
+                _writer(readings_new, READINGS_SCHEMA, batch, _DICTIONARY, _ENCODINGS, 3) as readings_file,
+                _writer(frames_new, FRAMES_SCHEMA, batch, ["gateway"], _FRAMES_ENCODINGS, 1) as frames_file,
             ):
                 for records in _chunks(frames_of(self._log, batch, self._tenant_of)):
                     walked = walk_frames([record.value for record in records])
                     _require_whole(walked, records)
-                    hashes.append(_hashes(records))
+                    hashes.append(frame_hashes(walked))
                     readings_file.write_table(_readings_table(walked))
                     frames_file.write_table(_frames_table(walked.headers, records, hashes[-1]))
                     frames += len(records)
@@ -131,7 +130,12 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _writer(
-    path: Path, schema: pa.Schema, batch: BatchRecord, dictionary: list[str], encodings: dict[str, str]
+    path: Path,
+    schema: pa.Schema,
+    batch: BatchRecord,
+    dictionary: list[str],
+    encodings: dict[str, str],
+    level: int,
 ) -> pq.ParquetWriter:
     metadata = {
         b"lading:batch_leaf": batch.leaf.encoded.hex().encode(),
@@ -143,7 +147,7 @@ def _writer(
         path,
         schema.with_metadata(metadata),
         compression="zstd",
-        compression_level=3,
+        compression_level=level,
         use_dictionary=dictionary,
         column_encoding=encodings,
         version="2.6",
@@ -163,11 +167,6 @@ def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def _hashes(records: list[Record]) -> lanes.Rows:
-    frames = [peek(record.value) for record in records]
-    return lanes.as_rows([frame.hash for frame in frames if frame])
 
 
 def _require_whole(walked: Walked, records: list[Record]) -> None:

@@ -4,6 +4,7 @@ Integers of up to 64 bits, byte strings, text, arrays, false, true, null. Shorte
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from lading.errors import MalformedError
@@ -17,6 +18,7 @@ _CONSTANTS: dict[int, bool | None] = {20: False, 21: True, 22: None}
 _WIDTHS = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
+@lru_cache(maxsize=1024)
 def head(major: int, argument: int) -> bytes:
     """Shortest head of a major type with its argument, 0 ≤ argument < 2^64."""
     if argument < 24:
