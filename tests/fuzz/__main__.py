@@ -1,6 +1,6 @@
 """`python -m tests.fuzz --seconds N [--target T]`: every decoder under coverage-guided fuzzing, a process each.
 
-An input that crashes one is kept in --keep, to be replayed by `python -m tests.fuzz --target T --replay FILE`.
+An input that crashes one is kept below --keep, to be replayed by `python -m tests.fuzz --target T --replay FILE`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="for each target")
     parser.add_argument("--target", choices=TARGETS, action="append", help="only this one; may be said again")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-crashes"), help="where crashing inputs go")
+    parser.add_argument("--keep", type=Path, default=Path("build/fuzz-crashes"), help="where crashing inputs go")
     parser.add_argument("--replay", type=Path, help="run one input through --target and stop")
     given = parser.parse_args()
     if given.replay:

@@ -8,7 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tests.vectors import cases_batch, cases_documents, cases_frame, cases_totals, cases_tree
+from tests.vectors import (
+    cases_batch,
+    cases_documents,
+    cases_frame,
+    cases_settlement,
+    cases_totals,
+    cases_tree,
+)
 
 FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "SHA256SUMS"
@@ -22,6 +29,7 @@ FILES = {
     "cbor": cases_documents.cbor_file,
     "assignment": cases_documents.assignment_file,
     "documents": cases_documents.documents_file,
+    "settlement": cases_settlement.settlement,
 }
 
 
