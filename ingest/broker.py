@@ -4,7 +4,8 @@ amqtt 0.12 answers PUBACK before it routes a message, forgets what is under way 
 more than five seconds, keeps nothing for anonymous sessions, and knows no shared subscriptions. Here a message is
 in every subscriber's mailbox (and, with a store, on disk) before the publisher gets its PUBACK, leaves it on the
 subscriber's PUBACK alone, and goes out again with the DUP flag when the subscriber comes back. A full mailbox of a
-persistent session withholds the PUBACK, so the publisher keeps its message.
+persistent session withholds the PUBACK, and so does a topic that nobody subscribes to (but a retained message is
+always acknowledged): the publisher keeps its message.
 """
 
 import asyncio
@@ -137,6 +138,7 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
         self._limits = limits
         self._store = store
         self._tasks: set[asyncio.Future[Any]] = set()
+        self._subscribed = asyncio.Event()
 
     def mailbox(self, session: Session) -> Mailbox:
         """The session's mailbox; it lives as long as the session does."""
@@ -151,11 +153,17 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
         box: Mailbox = session.attributes[_MAILBOX]
         return box
 
-    async def route(self, topic: str, data: bytes, *, retain: bool, source: Session | None) -> None:
+    async def route(
+        self, topic: str, data: bytes, *, retain: bool, source: Session | None, must_arrive: bool = False
+    ) -> None:
         """Put a message of QoS 1 into the mailbox of every subscriber; on return it may be acknowledged."""
         if retain:
             await self.retain_message(source, topic, data, QOS_1)
-        for session, qos, share in self._targets(topic):
+        targets = self._targets(topic)
+        while not targets and must_arrive and not retain:
+            await self._subscribed.wait()
+            targets = self._targets(topic)
+        for session, qos, share in targets:
             if qos == QOS_0:
                 self._send_qos_0(session, topic, data)
                 continue
@@ -291,6 +299,8 @@ class KeepingBroker(AmqttBroker):  # type: ignore[misc]  # amqtt has no types
     async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
         """See amqtt."""
         code: int = await super().add_subscription(subscription, session)
+        self._subscribed.set()
+        self._subscribed = asyncio.Event()
         if self._store and code != _REFUSED and not session.clean_session:
             self._store.add_session(str(session.client_id))
             self._store.subscribe(str(session.client_id), subscription[0], code)
@@ -428,7 +438,7 @@ class KeepingHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt has 
             await self.handle_disconnect(None)
             return
         await self._broker.route(
-            topic, bytes(app_message.data), retain=app_message.retain, source=self.session
+            topic, bytes(app_message.data), retain=app_message.retain, source=self.session, must_arrive=True
         )
         assert app_message.packet_id is not None
         await self._send_packet(PubackPacket.build(app_message.packet_id))

@@ -225,6 +225,17 @@ def test_the_longest_frame_passes_and_longer_ones_do_not(broker: Broker) -> None
     until(lambda: len(subscriber.got) == 2)
 
 
+def test_what_nobody_wants_yet_is_not_acknowledged(broker: Broker) -> None:
+    """Frames published before the first ingest ever came wait with their gateway."""
+    publisher = Client(broker.port, "truck")
+    publisher.send(FRAMES, *numbered(5), wait=False)
+    publisher.send("lading/v1/demo/00/status", b"online", retain=True)
+    assert len(publisher.acked) == 1
+    subscriber = Client(broker.port, "ingest", ALL_FRAMES)
+    until(lambda: len(publisher.acked) == 6)
+    until(lambda: subscriber.payloads == numbered(5))
+
+
 def test_a_full_mailbox_pushes_back() -> None:
     """The publisher gets no PUBACK for what does not fit, and gets it once there is room."""
     broker = Broker(limits=BrokerLimits(mailbox_count_max=10))
@@ -233,7 +244,7 @@ def test_a_full_mailbox_pushes_back() -> None:
     publisher = Client(broker.port, "truck")
     publisher.send(FRAMES, *numbered(30), wait=False)
     until(lambda: len(publisher.acked) == 10)
-    publisher.send("lading/v1/demo/00/status", b"others pass")
+    publisher.send("lading/v1/demo/00/status", b"others pass", retain=True)
     assert len(publisher.acked) == 11
     again = Client(broker.port, "ingest", FRAMES)
     until(lambda: len(publisher.acked) == 31)
