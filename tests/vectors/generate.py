@@ -11,6 +11,7 @@ from typing import Any
 from tests.vectors import (
     cases_batch,
     cases_documents,
+    cases_evidence,
     cases_frame,
     cases_settlement,
     cases_totals,
@@ -30,6 +31,7 @@ FILES = {
     "assignment": cases_documents.assignment_file,
     "documents": cases_documents.documents_file,
     "settlement": cases_settlement.settlement,
+    "evidence": cases_evidence.evidence,
 }
 
 
