@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from demo.story import MINUTE_MS, PlannedGateway
-from edge.gateway import Gateway, NewReading
+from edge.gateway import Gateway
 from edge.link import Broker
 from edge.outbox import Outbox
 from edge.publisher import Publisher
+from edge.readings import NewReading
 from edge.simulation import CHANNELS, Channel
 from lading.cose import KeySigner, PublicKey
 from lading.errors import ServiceError

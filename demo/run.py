@@ -196,10 +196,8 @@ class Run:
         self.stages.judge()
         anchors = self.stages.anchor()
         self._see_anchors()
-        for settlement in self.stages.settle():
-            self._view.event(
-                "settlement", f"{settlement.kind} {settlement.amount} for leg {settlement.leg_id.hex()[:8]}"
-            )
+        if is_due:
+            self._pay()
         for anchor in anchors:
             if anchor.state == "mined":
                 self._view.event("anchors", f"interval {anchor.interval} in block {anchor.block_number}")

@@ -11,7 +11,7 @@ from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.evidence import BatchProof, Evidence, FrameProof
-from lading.frame import CLOSED, Frame, decode_frame, decode_records
+from lading.frame import CLOSED, Frame, decode_frame, decode_header
 from lading.gateways import Gateways
 from lading.log import Log, Record
 from lading.rules import judge
@@ -145,11 +145,11 @@ def _batches(
             at: decode_frame(record.value) for at, record in enumerate(frames) if _is_of_leg(record, begin)
         }
         if mine:
-            yield _Batch(batch, mine, levels([decode_records(record.value)[0].hash for record in frames]))
+            yield _Batch(batch, mine, levels([decode_header(record.value).hash for record in frames]))
 
 
 def _is_of_leg(record: Record, begin: Assignment) -> bool:
-    return record.key == begin.gateway and decode_records(record.value)[0].leg_id == begin.leg_id
+    return record.key == begin.gateway and decode_header(record.value).leg_id == begin.leg_id
 
 
 def _frame_proofs(batches: list[_Batch]) -> tuple[FrameProof, ...]:

@@ -348,6 +348,13 @@ def decode_frame(data: bytes) -> Frame:
     return Frame(header, signature, runs)
 
 
+def decode_header(data: bytes) -> Header:
+    """The header of a frame's bytes; what follows its envelope is not looked at."""
+    wire = _Wire(data)
+    wire.expect(b"\x82")
+    return _decode_head(wire.take(_ENVELOPE_BYTES))[0]
+
+
 def decode_records(data: bytes) -> tuple[Header, tuple[RunRecord, ...]]:
     """Header and run records of bytes that `decode_frame` has taken before: readings are stepped over, not checked."""
     wire = _Wire(data)
