@@ -1,6 +1,7 @@
 """`lading demo`: the whole path in one process, on simulated or recorded sensors."""
 
 import json
+import logging
 import shutil
 import sys
 import time
@@ -19,6 +20,7 @@ from demo.outcome import read_outcome
 from demo.run import SETTLE_MS, Run
 from demo.story import BEGIN_MS, END_MS, FLEET, events
 from edge.simulation import Channel
+from lading import logs
 from lading.errors import ServiceError
 from lading.profiles import load
 
@@ -36,6 +38,7 @@ def demo(
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
 ) -> None:
     """Run the whole path, from sensors to settlements, and check what it leaves."""
+    logs.configure("demo", level=logging.ERROR)  # the live view says what happens
     started_s = time.monotonic()
     prepare(out)
     with LiveView(END_MS + SETTLE_MS - BEGIN_MS, force_plain=plain) as view:

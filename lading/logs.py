@@ -6,7 +6,7 @@ import sys
 import structlog
 
 
-def configure(stage: str, *, debug: bool = False) -> None:
+def configure(stage: str, *, level: int = logging.INFO) -> None:
     """Set logging up for a stage's process; every line carries the stage's name."""
     terminal = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
@@ -18,7 +18,7 @@ def configure(stage: str, *, debug: bool = False) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
