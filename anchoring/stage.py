@@ -61,8 +61,9 @@ class Anchoring:
         self._catch_up()
         while self._is_due(now_ms):
             self._cut(now_ms)
-        self._queue_next()
         self._sender.step(now_ms)
+        while self._queue_next():
+            self._sender.step(now_ms)
         written = self._report()
         self._tell()
         return written
@@ -139,18 +140,19 @@ class Anchoring:
 
     # The chain
 
-    def _queue_next(self) -> None:
+    def _queue_next(self) -> bool:
         """Queue the first interval whose transaction is not on its way, once the one before it is mined."""
         for interval in self.index.unfinished():
             intent = self._sender.newest(_purpose(interval))
             if intent is None or (intent.state == REVERTED and intent.closed):
-                if not self._queue(interval):
-                    return
+                if self._queue(interval):
+                    return True
             elif intent.state not in _STATES:
-                return
+                return False
+        return False
 
     def _queue(self, interval: int) -> bool:
-        """Whether the interval is on the chain already: sent from an outbox that was lost."""
+        """Queue an interval; False when it is on the chain already, sent from an outbox that was lost."""
         records = self.index.batches(interval)
         data = self._registry.anchor_call(interval, super_root(records), records)
         try:
@@ -160,8 +162,8 @@ class Anchoring:
                 raise ServiceError(
                     "anchor_refused", f"interval {interval}: {self._registry.named(exc)}"
                 ) from exc
-            return True
-        return False
+            return False
+        return True
 
     def _report(self) -> list[AnchorRecord]:
         """Write the anchor records that have changed."""

@@ -23,6 +23,7 @@ from lading.sending import Fees, Sender
 from lading.terms import Terms, Tier
 from lading.totals import Reading
 from lading.verdict import Horizon, Verdict, VerdictRecord
+from tests.dying import DyingLog, DyingRpc, Fuse
 from tests.legs import GATEWAY, TENANT, Leg, make_leg, make_order
 
 START_MS = 1_700_000_000_000
@@ -56,29 +57,30 @@ class World:
         register_gateways(self.chain, self.deployment, DEPLOYER, TENANT, [GatewayKey(GATEWAY.public)])
         self.log = SqliteLog(folder / "log.sqlite", now_ms=lambda: self.now_ms)
         self.agreements: dict[bytes, Agreement] = {}
-        self.start()
+        self.start(Fuse())
 
     @property
     def domain(self) -> Domain:
         """Where agreements count."""
         return Domain(self.chain.chain_id, self.deployment.escrow)
 
-    def start(self) -> None:
-        """Both stages, as after a start of their processes."""
-        self.anchor_sender = Sender(self.chain, ANCHORER, self.folder / "anchor.sqlite", Fees())
-        self.settle_sender = Sender(self.chain, SETTLER, self.folder / "settle.sqlite", Fees())
+    def start(self, fuse: Fuse) -> None:
+        """Both stages, as after a start of their processes; they die where the fuse says."""
+        chain, log = Chain(DyingRpc(self.chain.rpc, fuse)), DyingLog(self.log, fuse)
+        self.anchor_sender = Sender(chain, ANCHORER, self.folder / "anchor.sqlite", Fees())
+        self.settle_sender = Sender(chain, SETTLER, self.folder / "settle.sqlite", Fees())
         self.anchoring = Anchoring(
-            self.log,
-            Registry(self.chain, self.deployment.anchors),
+            log,
+            Registry(chain, self.deployment.anchors),
             self.anchor_sender,
             Index(self.folder / "index.sqlite"),
             tenant_of,
             INTERVAL_MS,
             10_000,
         )
-        ledger = Ledger(self.log, self.folder / "ledger.sqlite")
+        ledger = Ledger(log, self.folder / "ledger.sqlite")
         self.settling = Settling(
-            self.log, self.deployment, self.settle_sender, ledger, tenant_of, lambda: self.agreements
+            log, self.deployment, self.settle_sender, ledger, tenant_of, lambda: self.agreements
         )
 
     def stop(self) -> None:

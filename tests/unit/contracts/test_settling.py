@@ -6,9 +6,10 @@ import pytest
 
 from contracts.agreements import Agreement, agreement_id
 from contracts.parties import balance_of, credit_of, deposit, mint, withdraw
-from lading import topics
+from lading import abi, topics
 from lading.settlement import Settlement
 from lading.terms import Tier
+from tests.dying import Died, Fuse, places_to_die
 from tests.settling import (
     ABOVE_MS,
     BOND,
@@ -135,7 +136,7 @@ def test_restart_anywhere_pays_once(world: World) -> None:
     for _ in range(8):
         world.step()
         world.stop()
-        world.start()
+        world.start(Fuse())
     assert len(written(world)) == 1
     assert credits_of(world) == (BOND - 300_000, 300_000)
 
@@ -152,8 +153,51 @@ def test_lost_outbox_and_caches_change_nothing(world: World) -> None:
         for name in ("anchor", "settle", "index", "ledger"):
             for path in world.folder.glob(f"{name}.sqlite*"):
                 path.unlink()
-        world.start()
+        world.start(Fuse())
     world.step()
     assert len(written(world)) == 1
     assert credits_of(world) == (BOND - 300_000, 300_000)
     assert world.anchoring.index.interval_last() == 1
+
+
+@pytest.mark.slow
+def test_death_at_every_write(tmp_path: Path) -> None:
+    """Either stage killed before or after any write or request: one payment, of the same amount, written once."""
+    calm, fuse = World(_folder(tmp_path, "calm")), Fuse()
+    calm.stop()
+    calm.start(fuse)
+    _story(calm)
+    assert credits_of(calm) == (BOND - 300_000, 300_000)
+    for die_at in places_to_die(fuse):
+        world = World(_folder(tmp_path, str(die_at)))
+        world.stop()
+        world.start(Fuse(die_at))
+        _story(world)
+        assert credits_of(world) == (BOND - 300_000, 300_000), die_at
+        assert [one.amount for one in written(world)] == [300_000], die_at
+        escrow = abi.at(world.chain, "PenaltyEscrow", world.deployment.escrow)
+        assert len(escrow.events("Opened")) == len(escrow.events("Settled")) == 1, die_at
+        world.stop()
+
+
+def _story(world: World) -> None:
+    leg = warm_leg(40 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    steps = [
+        lambda: world.step(1000),
+        lambda: (world.take(leg.frames), world.judge(leg.frames)),
+        *[lambda: world.step(2 * MINUTE_MS)] * 5,
+    ]
+    for step in steps:
+        try:
+            step()
+        except Died:
+            world.stop()
+            world.start(Fuse())
+            step()
+
+
+def _folder(parent: Path, name: str) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    return folder
