@@ -224,6 +224,7 @@ def _listener(
         gateway_topic(shared.lading.tenant, gateway.gateway_id, "senml"),
         {(sensor.name, int(UNITS[sensor.unit].quantity)): sensor.channel for sensor in one.sensor},
         lambda event, exc: note(event, one.name, exc),
+        milliseconds(own.clock_floor),
     )
 
 

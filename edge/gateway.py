@@ -3,14 +3,13 @@
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from edge.outbox import ChannelPosition, Outbox, Position
+from edge.readings import NewReading, check, stamp
 from lading.assignment import BEGIN, Assignment, decode_payload, open_assignment
 from lading.batch import AnchorRecord
 from lading.cose import PublicKey, Signer, decode_sign1
 from lading.errors import LadingError, RejectedError, ServiceError
-from lading.fields import I32_MAX, I32_MIN, TIME_MS_MAX
 from lading.frame import (
     CLOSED,
     FRAME_READINGS_MAX,
@@ -27,7 +26,6 @@ from lading.frame import (
 )
 from lading.limits import Limits
 from lading.names import tenant_id
-from lading.quantities import CLOCK, FLAGS_KNOWN
 from lading.totals import EMPTY, Reading, fold
 from lading.tree import sha256
 
@@ -35,15 +33,6 @@ BYTES_MAX = 256 * 2**20
 INTERVAL_MAX = 2**63 - 1  # what SQLite stores
 
 FRAME_HEAD_BYTES, RUN_BYTES, READING_BYTES = 320, 256, 10  # upper bounds of what each adds to a frame
-
-
-class NewReading(NamedTuple):
-    """A value as the sensor gave it; the gateway numbers it and checks its time."""
-
-    channel: int
-    time_ms: int
-    value_milli: int
-    flags: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,31 +168,18 @@ class Gateway:
 
     def _stamp(self, new: NewReading) -> Reading:
         """The reading as it will be framed, or RejectedError."""
-        channel, time_ms, value_milli, flags = new
+        channel = new.channel
         if channel not in self._quantities:
             raise RejectedError(
                 "channel_unknown", f"channel {channel}, wanted one of {sorted(self._quantities)}"
             )
         if self._leg is not None and channel not in self._leg.limits.by_channel:
             raise RejectedError("channel_leg", f"channel {channel} is not in the leg's limits")
-        if not 0 <= time_ms <= TIME_MS_MAX:
-            raise RejectedError("reading_time", f"{time_ms} ms, wanted 0..{TIME_MS_MAX}")
-        if not I32_MIN <= value_milli <= I32_MAX:
-            raise RejectedError("reading_value", f"{value_milli}, wanted {I32_MIN}..{I32_MAX}")
-        if flags & ~FLAGS_KNOWN:
-            raise RejectedError("reading_flags", f"flags {flags:#x}, wanted within {FLAGS_KNOWN:#x}")
+        check(new)
         position = self._channels[channel]
-        if time_ms < self._clock_floor_ms or time_ms <= position.last_ms:
-            time_ms = self._placeholder_ms(position.last_ms, time_ms)
-            flags |= CLOCK
-        return Reading(position.next_seq, time_ms, value_milli, flags)
-
-    def _placeholder_ms(self, last_ms: int, time_ms: int) -> int:
-        """A time after the channel's past. An unset clock starts no earlier than the leg's order was issued."""
-        if time_ms >= self._clock_floor_ms:
-            return last_ms + 1
         issued_ms = self._leg.order.issued_ms if self._leg else 0
-        return max(last_ms + 1, self._clock_floor_ms, issued_ms)
+        time_ms, flags = stamp(new, position.last_ms, self._clock_floor_ms, issued_ms)
+        return Reading(position.next_seq, time_ms, new.value_milli, flags)
 
     def _frame_holds(self, channel: int, reading: Reading) -> bool:
         """Whether the readings that wait and this one go into one frame."""

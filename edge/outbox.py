@@ -259,14 +259,11 @@ class Outbox:
         if self._reserve.exists() or disk.f_bavail * disk.f_frsize < 4 * RESERVE_BYTES:
             return
         partial = self._reserve.with_suffix(".partial")
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            os.posix_fallocate(handle, 0, RESERVE_BYTES)
+            partial.write_bytes(os.urandom(RESERVE_BYTES))  # nothing that a file system could store in less
             partial.rename(self._reserve)
         except OSError:
-            partial.unlink()
-        finally:
-            os.close(handle)
+            partial.unlink(missing_ok=True)
 
 
 def read_summary(path: Path) -> dict[str, int | str | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from edge.gateway import NewReading
+from edge.readings import NewReading
 from edge.units import UNITS, to_milli
 from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import TIME_MS_MAX
@@ -63,19 +63,24 @@ def decode(data: bytes, now_ms: int) -> list[Record]:
 
 
 def readings(
-    records: Iterable[Record], sensors: Mapping[tuple[str, int], int]
+    records: Iterable[Record], sensors: Mapping[tuple[str, int], int], latest_ms: int
 ) -> tuple[list[NewReading], list[LadingError]]:
-    """Readings for the sensors that are known, by (name, quantity) to channel; and why each other record gave none."""
+    """Readings for the sensors that are known, by (name, quantity) to channel; and why each other record gave none.
+
+    A time after `latest_ms` is refused: it would put the channel's past ahead of every later reading.
+    """
     found, problems = [], []
     for record in records:
         try:
-            found.append(_reading(record, sensors))
+            found.append(_reading(record, sensors, latest_ms))
         except LadingError as exc:
             problems.append(exc)
     return found, problems
 
 
-def _reading(record: Record, sensors: Mapping[tuple[str, int], int]) -> NewReading:
+def _reading(record: Record, sensors: Mapping[tuple[str, int], int], latest_ms: int) -> NewReading:
+    if record.time_ms > latest_ms:
+        raise RejectedError("senml_time", f"{record.name}: {record.time_ms} ms, wanted at most {latest_ms}")
     if record.value is None:
         raise RejectedError("senml_value", f"{record.name}: neither a number nor true or false")
     if isinstance(record.value, bool):

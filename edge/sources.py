@@ -1,16 +1,20 @@
 """Where a gateway's readings come from: a simulation, a recording, or sensors that send SenML."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from edge.gateway import Gateway, NewReading
+from edge.gateway import Gateway
 from edge.link import Broker, Came, Down, Link
+from edge.readings import NewReading
 from edge.replay import Item, LineRefused, ReplayReading
 from edge.senml import PACK_BYTES_MAX, decode, readings
 from edge.simulation import ColdRoom, Reefer
 from lading.errors import LadingError, MalformedError, RejectedError
+from lading.fields import TIME_MS_MAX
 
 BATCH_READINGS_MAX = 4_096
+AHEAD_MS_MAX = 600_000  # how far a sensor's clock may be ahead of the gateway's
 
 
 class Batch(NamedTuple):
@@ -142,8 +146,10 @@ class SenmlListener:
         topic: str,
         sensors: Mapping[tuple[str, int], int],
         note: Callable[[str, LadingError], None],
+        clock_floor_ms: int,
     ) -> None:
         self._gateway = gateway
+        self._clock_floor_ms = clock_floor_ms
         self._sensors = sensors
         self._note = note
         self._link = Link(broker, f"lading-senml-{gateway.gateway_id.hex()[:16]}", (topic,))
@@ -172,17 +178,27 @@ class SenmlListener:
                 raise MalformedError(
                     "senml_size", f"{len(came.payload)} bytes, wanted at most {PACK_BYTES_MAX}"
                 )
-            found, problems = readings(decode(came.payload, now_ms), self._sensors)
+            latest_ms = now_ms + AHEAD_MS_MAX if now_ms >= self._clock_floor_ms else TIME_MS_MAX
+            found, problems = readings(decode(came.payload, now_ms), self._sensors, latest_ms)
         except MalformedError as exc:
             self._note("senml_refused", exc)
             self._link.ack(came)
             return 0
-        for problem in problems:
-            self._note("senml_refused", problem)
         refused = self._gateway.take_all(sorted(found, key=lambda reading: reading.time_ms))
         if any(refusal.error.code == "disk_full" for refusal in refused):
             return 0
-        for refusal in refused:
-            self._note("reading_refused", RejectedError(refusal.error.code, refusal.error.text))
+        for problem in by_code([*problems, *(refusal.error for refusal in refused)]):
+            self._note("senml_refused", problem)
         self._link.ack(came)
         return len(found) - len(refused)
+
+
+def by_code(errors: Iterable[LadingError]) -> list[LadingError]:
+    """The first error of each code, with how many more there were: one line a batch, not one a reading."""
+    first: dict[str, LadingError] = {}
+    counts: Counter[str] = Counter()
+    for error in errors:
+        first.setdefault(error.code, error)
+        counts[error.code] += 1
+    more = {code: f" (and {count - 1} more)" if count > 1 else "" for code, count in counts.items()}
+    return [RejectedError(code, error.text + more[code]) for code, error in first.items()]

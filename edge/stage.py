@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.gateway import Gateway
 from edge.publisher import Publisher
-from edge.sources import Batch, SenmlListener, Source
+from edge.sources import Batch, SenmlListener, Source, by_code
 from lading.errors import LadingError, ServiceError
 from lading.frame import SALT_BYTES
 from lading.tree import sha256
@@ -112,8 +112,8 @@ class Runner:
         """Cut what is due before the batch, then take it."""
         self.flush(batch.true_ms)
         self.clock_ms = batch.clock_ms
-        for refused in self.gateway.take_all(batch.readings):
-            note("reading_refused", self.name, refused.error)
+        for error in by_code(refused.error for refused in self.gateway.take_all(batch.readings)):
+            note("reading_refused", self.name, error)
 
     def flush(self, true_ms: int) -> None:
         """Cut when `true_ms` lies past the flush time: multiples of flush_ms, so that a restart cuts as before."""

@@ -2,13 +2,28 @@
 
 import asyncio
 import logging
+import random
 import socket
 import threading
+import time
 from typing import Any
 
 from amqtt.broker import Broker as Amqtt
+from amqtt.errors import BrokerError
 
 PLUGINS: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+
+
+START_LIMIT_S = 10.0
+
+
+def _free_port() -> int:
+    """Below the ports that the system gives to clients, one of which could else sit there at a second start."""
+    for port in random.sample(range(15_000, 30_000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise AssertionError("no free port among 100")
 
 
 class AmqttBroker:
@@ -17,9 +32,7 @@ class AmqttBroker:
     def __init__(self) -> None:
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
         logging.getLogger("transitions").setLevel(logging.CRITICAL)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = _free_port()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -40,8 +53,21 @@ class AmqttBroker:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}
-        broker = Amqtt({"listeners": {"default": listener}, "plugins": PLUGINS})
-        await broker.start()
+        broker = await self._started({"listeners": {"default": listener}, "plugins": PLUGINS})
         ready.set()
         await self._stopping.wait()
         await broker.shutdown()
+
+    async def _started(self, config: dict[str, Any]) -> Amqtt:
+        """The broker, once the port is free of its predecessor."""
+        end_s = time.monotonic() + START_LIMIT_S
+        while True:
+            broker = Amqtt(config)
+            try:
+                await broker.start()
+            except BrokerError:
+                if time.monotonic() > end_s:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return broker

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.gateway import NewReading
+from edge.readings import NewReading
 from lading.batch import AnchorRecord
 from lading.cose import KeySigner
 from lading.errors import LadingError, MalformedError, RejectedError

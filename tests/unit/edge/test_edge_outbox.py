@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.gateway import FRAME_HEAD_BYTES, READING_BYTES, RUN_BYTES, Gateway, NewReading
+from edge.gateway import FRAME_HEAD_BYTES, READING_BYTES, RUN_BYTES, Gateway
 from edge.outbox import RESERVE_BYTES, Outbox, read_summary
+from edge.readings import NewReading
 from lading.cose import KeySigner
 from lading.errors import RejectedError, ServiceError
 from lading.frame import CLOSED, FRAME_READINGS_MAX, FRAME_RUNS_MAX, NO_ANCHOR, NO_LEG, make_run, seal
@@ -186,7 +187,7 @@ def test_a_disk_that_is_full_recovers_by_itself(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from edge.gateway import NewReading
+from edge.readings import NewReading
 from tests.gateways import T0_MS, end_order, open_gateway, order
 gateway = open_gateway(Path(sys.argv[1]))
 start = int(sys.argv[2])

@@ -7,7 +7,7 @@ import pytest
 from edge.settings import EdgeSettings
 from edge.simulation import ClockStep, SensorFault
 from lading.errors import ServiceError
-from lading.settings import load
+from lading.settings import load, load_shared
 
 
 def edge(tmp_path: Path, text: str, **environment: str) -> EdgeSettings:
@@ -64,3 +64,13 @@ shift_s = -1.5
     assert (fault.begin_ms, fault.channel, fault.code_milli) == (1_000, 2, 327_670)
     assert isinstance(step, ClockStep)
     assert (step.end_ms, step.shift_ms) == (2_000, -1_500)
+
+
+def test_the_documented_settings_are_settings(tmp_path: Path) -> None:
+    """The example in docs/gateway.md loads, but for the placeholder of the operator's key."""
+    page = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text("utf-8")
+    text = page.split("```toml\n")[1].split("```")[0].replace("<128 hex digits", "ab" * 64 + '" #')
+    (tmp_path / "lading.toml").write_text(text)
+    found = load(tmp_path / "lading.toml", "edge", EdgeSettings, {})
+    assert [gateway.source for gateway in found.gateways] == ["reefer", "senml"]
+    assert load_shared(tmp_path / "lading.toml", {}).lading.tenant == "demo"

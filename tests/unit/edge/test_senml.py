@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.gateway import NewReading
+from edge.readings import NewReading
 from edge.senml import PACK_BYTES_MAX, RECORDS_MAX, decode, readings
 from edge.units import UNITS, to_milli
 from lading.errors import MalformedError
@@ -56,7 +56,7 @@ def test_rfc_8428_one_name_with_several_units() -> None:
     """Section 5.1.3: a moving sensor; name and quantity together say which channel; %EL is reported, not guessed."""
     name = "urn:dev:ow:10e2073a01080063"
     sensors = {(name, Quantity.HUMIDITY): 3, (name, Quantity.LONGITUDE): 8}
-    found, problems = readings(decode(MOVING.encode(), NOW_MS), sensors)
+    found, problems = readings(decode(MOVING.encode(), NOW_MS), sensors, NOW_MS)
     assert found == [
         NewReading(3, 1_320_067_464_000, 20_000, DERIVED),
         NewReading(8, 1_320_067_464_000, 24_306_210, DERIVED),
@@ -75,7 +75,7 @@ def test_rfc_8428_different_data_types() -> None:
         {"n":"nfc-reader","vd":"aGkgCg"}]"""
     base = "urn:dev:ow:10e2073a01080063:"
     sensors = {(base + "temp", Quantity.TEMPERATURE): 1, (base + "open", Quantity.DOOR): 4}
-    found, problems = readings(decode(pack, NOW_MS), sensors)
+    found, problems = readings(decode(pack, NOW_MS), sensors, NOW_MS)
     assert [(r.channel, r.value_milli) for r in found] == [(1, 23_100), (4, 1_000)]
     assert [problem.code for problem in problems] == ["senml_value", "senml_value"]
 
@@ -143,6 +143,14 @@ def test_packs_that_are_refused(pack: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_a_time_too_far_ahead_is_refused() -> None:
+    """One reading from the year 9999 would put every later one behind its channel's past."""
+    records = decode(b'[{"n":"a","u":"Cel","v":1,"t":60},{"n":"a","u":"Cel","v":1,"t":200000000}]', NOW_MS)
+    found, (problem,) = readings(records, {("a", 1): 1}, NOW_MS + 60_000)
+    assert [reading.time_ms for reading in found] == [NOW_MS + 60_000]
+    assert problem.code == "senml_time"
+
+
 def test_unknown_fields_are_ignored() -> None:
     """Section 4.4: extensions may be there."""
     assert len(decode(b'[{"n":"a","v":1,"foo":{"bar":[1]},"ut":5}]', NOW_MS)) == 1
@@ -151,7 +159,7 @@ def test_unknown_fields_are_ignored() -> None:
 def outcome(data: bytes) -> None:
     """Read, or refused by a name of ours; values fit."""
     try:
-        found, _ = readings(decode(data, NOW_MS), {("a", 1): 1, ("aa", 1): 1})
+        found, _ = readings(decode(data, NOW_MS), {("a", 1): 1, ("aa", 1): 1}, NOW_MS)
     except MalformedError as exc:
         code, found = exc.code, []
     else:
