@@ -1,5 +1,6 @@
 """From a message's bytes to the archive: the stages in one process, against a receiver of signed JSON readings."""
 
+import gc
 import shutil
 import sqlite3
 import statistics
@@ -193,6 +194,8 @@ def run(*, quick: bool) -> list[Result]:
         pipeline.close()
 
     naive = Naive(chains)
+    gc.collect()
+    gc.freeze()  # what the data was made of would otherwise be walked by the collector, in both
     data = (
         f"{len(messages)} frames of {READINGS} readings from {GATEWAYS} gateways, {MESSAGES_A_TAKE} messages at once, "
         f"durable in SQLite and Parquet; peer {len(naive.messages)} readings; one thread; opening the stages is in it"
