@@ -261,7 +261,7 @@ def retry_dead(
 def _chosen(log: Log, numbers: list[str]) -> list[Numbered]:
     chosen: list[Numbered] = []
     for number in numbers:
-        if ":" in number:
+        if ":" in number or number.isdigit():
             chosen.append(find_letter(log, number))
         else:
             chosen += [one for one in letters(log) if one.letter.code == number]

@@ -28,9 +28,9 @@ def letters(log: Log) -> Iterator[Numbered]:
 
 
 def find_letter(log: Log, number: str) -> Numbered:
-    """The dead letter of a number; ServiceError `dead_number`."""
+    """The dead letter of a number (OFFSET alone: of partition 0); ServiceError `dead_number`."""
     try:
-        partition, offset = (int(part) for part in number.split(":"))
+        partition, offset = (int(part) for part in (number if ":" in number else f"0:{number}").split(":"))
     except ValueError as exc:
         raise ServiceError(
             "dead_number", f"{number!r}, wanted PARTITION:OFFSET as `dead list` shows"

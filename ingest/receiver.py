@@ -24,6 +24,7 @@ from lading.frame import FRAME_BYTES_MAX
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 30
 QUEUED_MAX = 2_000
+QUEUE_WAIT_S = 0.5
 BATCH_MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 BATCH_WAIT_S = 0.01
@@ -68,11 +69,13 @@ class Receiver:
         self._note = note
         self._queue: queue.Queue[Came] = queue.Queue(QUEUED_MAX)
         self._connection = 0
+        self._is_stopping = False
         self.is_up = False
         self._client = self._make(client_id)
 
     def start(self) -> None:
         """Connect in the background, and again whenever the connection ends."""
+        self._is_stopping = False
         try:
             self._client.connect_async(self._host, self._port, KEEPALIVE_S)
         except ValueError as exc:
@@ -82,6 +85,7 @@ class Receiver:
     def stop(self) -> None:
         """Disconnect; what is not acknowledged comes again."""
         self.is_up = False
+        self._is_stopping = True
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -181,4 +185,13 @@ class Receiver:
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         """A full queue holds paho's thread, so the broker sends no more than its window."""
         data = bytes(message.payload[: FRAME_BYTES_MAX + 1])
-        self._queue.put(Came(message.topic, data, message.mid, message.qos, self._connection))
+        came = Came(message.topic, data, message.mid, message.qos, self._connection)
+        while not self._is_stopping and not self._is_queued(came):
+            pass
+
+    def _is_queued(self, came: Came) -> bool:
+        try:
+            self._queue.put(came, timeout=QUEUE_WAIT_S)
+        except queue.Full:
+            return False
+        return True
