@@ -8,6 +8,7 @@ from anomaly.frames import read_frames
 from anomaly.kernels import FIELDS, summarize_runs
 from lading.limits import OFF_HIGH, OFF_LOW, OFF_U32, ChannelLimits, Limits
 from lading.rules import LegTrack, Summary, save, summarize, view
+from lading.rules.track import FIGURES, NOWHERE, PLACES, ChannelTrack
 from lading.totals import Reading
 from tests.legs import make_leg, make_order
 from tests.unit.lading.test_rules_properties import T0, Story, channel_readings, cuts, stories
@@ -40,36 +41,73 @@ def test_kernel_holds_the_greatest_values() -> None:
     assert Summary._make(out[0].tolist()) == summarize(readings)
 
 
+LIMITS = st.builds(
+    ChannelLimits,
+    channel=st.just(1),
+    quantity=st.just(2),
+    lower=st.sampled_from([-2, OFF_LOW]),
+    upper=st.sampled_from([2, OFF_HIGH]),
+    hold_ms=st.sampled_from([20, 40]),
+    above_stretch_max_ms=st.just(0),
+    below_stretch_max_ms=st.just(0),
+    peak_lower=st.sampled_from([-3, OFF_LOW]),
+    peak_upper=st.sampled_from([2, OFF_HIGH]),
+    gap_max_ms=st.sampled_from([20, 40, OFF_U32]),
+    rate_max=st.sampled_from([3_000, 6_000, OFF_U32]),
+    stuck_max_ms=st.sampled_from([40, 100, OFF_U32]),
+)
+READINGS = {
+    "same": (st.just(20), st.just(1), st.just(0)),
+    "calm": (st.just(20), st.sampled_from([0, 1]), st.sampled_from([0, 0, 4])),
+    "wild": (
+        st.sampled_from([20, 40, 41]),
+        st.sampled_from([0, 1, 2, 3, -3, -4]),
+        st.sampled_from([0, 0, 1, 2]),
+    ),
+}
+"""By kind of run: step in ms, value, flags."""
+
+
 @st.composite
-def calm_stories(draw: st.DrawFn) -> Story:
-    """Readings that are often calm: few values, few flags, limits at the edge of what happens."""
-    limits = ChannelLimits(
-        1,
-        draw(st.sampled_from([1, 2])),
-        lower=draw(st.sampled_from([-2, OFF_LOW])),
-        upper=draw(st.sampled_from([2, OFF_HIGH])),
-        hold_ms=draw(st.sampled_from([40, 60])),
-        above_stretch_max_ms=0,
-        below_stretch_max_ms=0,
-        peak_upper=draw(st.sampled_from([2, OFF_HIGH])),
-        gap_max_ms=draw(st.sampled_from([40, OFF_U32])),
-        rate_max=draw(st.sampled_from([60_000, 3_000, OFF_U32])),
-        stuck_max_ms=draw(st.sampled_from([60, 150, OFF_U32])),
-    )
-    count = draw(st.integers(1, 30))
-    steps = draw(st.lists(st.sampled_from([20, 20, 20, 40, 41, 61]), min_size=count, max_size=count))
-    values = draw(st.lists(st.sampled_from([0, 0, 0, 1, 2, 3, -3]), min_size=count, max_size=count))
-    flags = draw(st.lists(st.sampled_from([0] * 12 + [1, 2, 4]), min_size=count, max_size=count))
-    times = np.cumsum([T0, *steps])[1:].tolist()
-    rows = zip(times, values, flags, strict=True)
-    return Story((limits,), {1: [Reading(i, *row) for i, row in enumerate(rows)]}, times[-1])
+def runs(draw: st.DrawFn) -> list[list[Reading]]:
+    """Runs of one to four readings, most of them calm."""
+    found: list[list[Reading]] = []
+    seq, at_ms = 0, T0
+    for kind in draw(st.lists(st.sampled_from(["same", "same", "calm", "calm", "wild"]), max_size=12)):
+        run = []
+        for step_ms, value, flags in draw(st.lists(st.tuples(*READINGS[kind]), min_size=1, max_size=4)):
+            at_ms += step_ms
+            run.append(Reading(seq, at_ms, value, flags))
+            seq += 1
+        found.append(run)
+    return found
 
 
-@given(st.one_of(calm_stories(), stories()), cuts, st.booleans())
-@settings(max_examples=200, deadline=None)
+def state(track: ChannelTrack) -> dict[str, object]:
+    """Everything a track holds, and which of its places are none."""
+    held = {name: getattr(track, name) for name in (*PLACES, *FIGURES, "listed", "more")}
+    return held | {f"{name} is none": held[name] is NOWHERE for name in PLACES}
+
+
+@given(LIMITS, runs())
+@settings(max_examples=300, deadline=None)
+def test_passing_over_is_taking_one_by_one(limits: ChannelLimits, runs: list[list[Reading]]) -> None:
+    """Whether runs are passed over or not, the state is that of the readings taken one by one."""
+    bulk, single = ChannelTrack(limits, 1), ChannelTrack(limits, 1)
+    for number, run in enumerate(runs):
+        passed = bulk.pass_over(summarize(run), len(run), run[0].seq, number)
+        for reading in run:
+            single.take(reading, reading.seq, number)
+            if not passed:
+                bulk.take(reading, reading.seq, number)
+        assert state(bulk) == state(single)
+
+
+@given(stories(), cuts, st.booleans())
+@settings(max_examples=60, deadline=None)
 def test_bulk_frames_leave_the_same_state(story: Story, cuts_ms: list[int], closed: bool) -> None:
-    """Frame by frame the saved state is byte for byte that of the readings taken one by one."""
-    leg = story.cut([min(cut, story.end_ms - (cut - T0) % 600) for cut in cuts_ms], closed)
+    """Frames read in bulk: the saved state is byte for byte that of decoded frames."""
+    leg = story.cut(cuts_ms, closed)
     bulk, single = LegTrack(leg.begin), LegTrack(leg.begin)
     for frame, make in zip(leg.frames, read_frames([frame.encode() for frame in leg.frames]), strict=True):
         found = make()
