@@ -14,10 +14,21 @@ EXIT_FAILED, EXIT_UNUSABLE = 1, 2
 
 # command: (module, attribute, extra that it needs, help)
 COMMANDS: dict[str, tuple[str, str, str, str]] = {
-    "demo": ("demo.cli", "app", "all", "Run the whole path, from simulated or recorded sensors to settlements."),
+    "demo": (
+        "demo.cli",
+        "app",
+        "all",
+        "Run the whole path, from simulated or recorded sensors to settlements.",
+    ),
     "init": ("lading.operate", "init_app", "stage", "Write lading.toml, keys and the list of gateways."),
     "up": ("lading.operate", "up_app", "all", "Run broker, chain and every stage on this machine."),
-    "status": ("lading.operate", "status_app", "stage", "Show gateways, stages, lag, last anchor and finality."),
+    "status": (
+        "lading.operate",
+        "status_app",
+        "stage",
+        "Show gateways, stages, lag, last anchor and finality.",
+    ),
+    "leg": ("lading.leg_cli", "app", "edge", "Order gateways to begin and end legs."),
     "edge": ("edge.cli", "app", "edge", "Stage 1: sample, sign, keep, publish."),
     "ingest": ("ingest.cli", "app", "ingest", "Stage 2: receive, check, log, archive; dead letters."),
     "anomaly": ("anomaly.cli", "app", "anomaly", "Stage 3: rules and verdicts."),

@@ -34,6 +34,10 @@ class LadingSettings(Settings):
         Path("operator.pem"), description="operator's key file, below `data` unless absolute"
     )
 
+    channels: dict[str, dict[int, str]] = Field(
+        {}, description="by gateway: channel to the part it plays in profiles (air, door, …), or its quantity"
+    )
+
     def model_post_init(self, context: Any, /) -> None:
         """Refuse a tenant name that no tenant id can be made of."""
         tenant_id(self.tenant)

@@ -1,0 +1,193 @@
+"""Running Lading on one machine: `lading init`, `lading up`, `lading status`."""
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lading.cose import KeySigner
+from lading.errors import ServiceError
+from lading.gateways import GatewayEntry, save_gateways
+from lading.names import tenant_id
+from lading.settings import load_shared
+from lading.supervise import Part, Supervisor, lading_command
+
+init_app = typer.Typer(add_completion=False)
+up_app = typer.Typer(add_completion=False)
+status_app = typer.Typer(add_completion=False)
+
+STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
+STATUS_LIMIT_S = 60.0
+CONFIG = Path("lading.toml")
+Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
+
+_CHANNELS = {
+    1: "air",
+    2: "temperature",
+    3: "humidity",
+    4: "door",
+    5: "light",
+    6: "shock",
+    7: "latitude",
+    8: "longitude",
+    9: "battery",
+}
+_ROOM_CHANNELS = (1, 2, 3, 4, 5, 9)
+_HEAD = """\
+# Lading's settings: one table a stage. What is left out has its default; `lading STAGE run --help` and docs say more.
+# An environment variable overrides a key: LADING_MQTT_PORT=1884.
+
+[lading]
+tenant = "{tenant}"
+data = "lading-data"  # everything that stages keep: keys, outboxes, log, archive
+
+[mqtt]
+port = {mqtt_port}
+
+[chain]
+rpc = "http://127.0.0.1:{chain_port}"
+
+[anchoring]
+interval_s = 60
+
+# Simulated gateways, a reading of every sensor each second; docs/gateway.md has real ones.
+[edge]
+flush_s = 10
+"""
+_GATEWAY = """
+[[edge.gateways]]
+name = "{name}"
+source = "{source}"
+sample_s = 1
+
+[lading.channels.{name}]
+{channels}
+"""
+
+
+@init_app.command()
+def init(
+    config: Config = CONFIG,
+    tenant: Annotated[str, typer.Option(help="Your name here: a-z, 0-9 and -.")] = "demo",
+    mqtt_port: Annotated[int, typer.Option(help="The broker's port.", min=1, max=65535)] = 1883,
+    chain_port: Annotated[int, typer.Option(help="The local chain's port.", min=1, max=65535)] = 8545,
+) -> None:
+    """Write settings, keys and the list of gateways for one machine. What is there already stays."""
+    tenant_id(tenant)
+    names = {"truck-1": "reefer", "truck-2": "reefer", "cold-room": "cold-room"}
+    if config.exists():
+        typer.echo(f"{config} is there already: left as it is")
+    else:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        text = _HEAD.format(tenant=tenant, mqtt_port=mqtt_port, chain_port=chain_port)
+        config.write_text(text + "".join(_gateway(name, source) for name, source in names.items()), "utf-8")
+        typer.echo(f"{config} written")
+    shared = load_shared(config).lading
+    _ensure_key(shared.below(shared.operator_key))
+    enrolled = shared.below(shared.gateways)
+    if not enrolled.exists():
+        keys = {name: _ensure_key(shared.below(Path("keys") / f"{name}.pem")) for name in names}
+        entries = [GatewayEntry(key.public, shared.tenant, name=name) for name, key in keys.items()]
+        save_gateways(enrolled, entries)
+    typer.echo(f"keys and gateways are in {shared.data}; next: lading up")
+
+
+def _gateway(name: str, source: str) -> str:
+    numbers = _ROOM_CHANNELS if source == "cold-room" else tuple(_CHANNELS)
+    channels = "\n".join(f'{number} = "{_CHANNELS[number]}"' for number in numbers)
+    return _GATEWAY.format(name=name, source=source, channels=channels)
+
+
+def _ensure_key(path: Path) -> KeySigner:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        KeySigner.generate().save(path)
+    return KeySigner.load(path)
+
+
+@up_app.command()
+def up(config: Config = CONFIG) -> None:
+    """Run broker, local chain and every stage until an interrupt; what dies is started again."""
+    shared = load_shared(config)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    colours = dict(zip((*STAGES, "broker", "chain"), _COLOURS, strict=True))
+
+    def show(name: str, line: str) -> None:
+        console.print(f"[{colours.get(name, 'white')}]{name:>9}[/]", line, markup=True, emoji=False)
+
+    given = ("--config", str(config))
+    chain_port = int(shared.chain.rpc.rsplit(":", 1)[-1].strip("/"))
+    supervisor = Supervisor(show)
+    try:
+        supervisor.start(Part("broker", lading_command("ingest", "broker", *given), shared.mqtt.port))
+        chain = lading_command("anchoring", "chain", *given, "--port", str(chain_port))
+        supervisor.start(Part("chain", chain, chain_port))
+        _deploy(given)
+        for stage in STAGES:
+            supervisor.start(Part(stage, lading_command(stage, "run", *given)))
+    except BaseException:
+        supervisor.stop()
+        raise
+    show("up", "everything runs; end with an interrupt. Begin a leg: lading leg begin REFERENCE truck-1")
+    supervisor.watch()
+
+
+_COLOURS = ("green", "cyan", "magenta", "blue", "yellow", "white", "white")
+
+
+def _deploy(given: tuple[str, str]) -> None:
+    """Contracts on the chain, and new gateways registered."""
+    done = subprocess.run(
+        lading_command("anchoring", "deploy", *given), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ServiceError("deploy", done.stderr.strip()[-2000:] or f"ended with {done.returncode}")
+
+
+@status_app.command()
+def status(
+    config: Config = CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """What every stage says of itself. Exit 1 when one cannot be asked."""
+    load_shared(config)
+    with ThreadPoolExecutor(len(STAGES)) as pool:
+        found = dict(zip(STAGES, pool.map(lambda stage: _ask(stage, config), STAGES), strict=True))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for stage, answer in found.items():
+            console.print(f"[bold]{stage}[/]")
+            _show(console, answer, 1)
+    if any("error" in answer for answer in found.values()):
+        raise typer.Exit(1)
+
+
+def _ask(stage: str, config: Path) -> dict[str, Any]:
+    command = lading_command(stage, "status", "--config", str(config), "--json")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=STATUS_LIMIT_S, check=False)
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {STATUS_LIMIT_S:.0f} s"}
+    except ValueError:
+        return {"error": done.stderr.strip()[-500:] or f"ended with {done.returncode}"}
+    return answer
+
+
+def _show(console: Console, value: Any, depth: int) -> None:
+    """Nested figures as indented lines."""
+    pairs = (
+        value.items() if isinstance(value, dict) else ((f"{i + 1}.", item) for i, item in enumerate(value))
+    )
+    for key, item in pairs:
+        if isinstance(item, dict | list) and item:
+            console.print(f"{'  ' * depth}{key}", markup=False)
+            _show(console, item, depth + 1)
+        else:
+            console.print(f"{'  ' * depth}{key:24} {'–' if item in (None, [], {}) else item}", markup=False)
