@@ -19,6 +19,8 @@ _TOTALS_COUNT_AT = 8
 
 def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
     """A view of each frame's bytes, made when it is called; MalformedError then, where they are no frame."""
+    if not values:
+        return []
     walked = walk_frames(values)
     runs = len(walked.reading_starts) - 1
     rows = np.zeros((runs, FIELDS), np.int64)
