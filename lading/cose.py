@@ -77,6 +77,11 @@ def _byte_string(data: bytes, at: int, bytes_max: int) -> tuple[bytes, int]:
     return data[start : start + length], start + length
 
 
+def gateway_id_of(key: bytes) -> bytes:
+    """H(08 ‖ alg ‖ x ‖ y) of a key's 64 bytes."""
+    return sha256(bytes([GATEWAY_ID_TYPE, ALGORITHM_P256]) + key)
+
+
 @dataclass(frozen=True)
 class PublicKey:
     """A P-256 public key by its coordinates, 32 bytes each. RejectedError `key` when the point is not on the curve."""
@@ -101,7 +106,7 @@ class PublicKey:
     @cached_property
     def gateway_id(self) -> bytes:
         """H(08 ‖ alg ‖ x ‖ y)."""
-        return sha256(bytes([GATEWAY_ID_TYPE, ALGORITHM_P256]) + self.encode())
+        return gateway_id_of(self.encode())
 
     @cached_property
     def _key(self) -> ec.EllipticCurvePublicKey:

@@ -7,18 +7,20 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from lading.cose import PublicKey
+from lading.cose import KEY_BYTES, PublicKey, gateway_id_of
 from lading.errors import LadingError, ServiceError
 from lading.fields import TIME_MS_MAX
 from lading.names import tenant_id
 
 GATEWAYS_MAX = 1_000_000
 NAME_CHARS_MAX = 64
+ENTRIES_CACHED_MAX = 8_192
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,19 @@ class GatewayFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
+        self._rows: dict[bytes, _Row] = {}
         self._entries: dict[bytes, GatewayEntry] = {}
 
     def find(self, gateway_id: bytes) -> GatewayEntry | None:
         """See `Gateways.find`. ServiceError `gateways_file` when the file is not what it should be."""
         self._refresh()
-        return self._entries.get(gateway_id)
+        entry = self._entries.get(gateway_id)
+        row = self._rows.get(gateway_id)
+        if entry is None and row is not None:
+            if len(self._entries) >= ENTRIES_CACHED_MAX:
+                self._entries.clear()
+            entry = self._entries[gateway_id] = self._entry(row)
+        return entry
 
     def tenant_of(self, gateway_id: bytes) -> str:
         """The gateway's tenant; ServiceError `gateway_unknown`."""
@@ -62,18 +71,34 @@ class GatewayFile:
     def all(self) -> list[GatewayEntry]:
         """Every entry, in the file's order."""
         self._refresh()
-        return list(self._entries.values())
+        return [self._entry(row) for row in self._rows.values()]
+
+    def _entry(self, row: "_Row") -> GatewayEntry:
+        try:
+            return GatewayEntry(PublicKey.decode(row.key), *row[1:])
+        except LadingError as exc:
+            raise ServiceError("gateways_file", f"{self._path}: {exc}") from exc
 
     def _refresh(self) -> None:
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            self._stamp, self._entries = None, {}
+            self._stamp, self._rows, self._entries = None, {}, {}
             return
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if stamp != self._stamp:
-            self._entries = _read(self._path)
+            self._rows, self._entries = _read(self._path), {}
             self._stamp = stamp
+
+
+class _Row(NamedTuple):
+    """An entry as the file has it: a key object is kilobytes, and is made when it is needed."""
+
+    key: bytes
+    tenant: str
+    valid_from_ms: int
+    valid_until_ms: int | None
+    name: str
 
 
 def save_gateways(path: Path, entries: Iterable[GatewayEntry]) -> None:
@@ -97,18 +122,17 @@ def save_gateways(path: Path, entries: Iterable[GatewayEntry]) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path) -> dict[bytes, GatewayEntry]:
+def _read(path: Path) -> dict[bytes, _Row]:
     try:
         rows = json.loads(path.read_text("utf-8"))["gateways"]
         if len(rows) > GATEWAYS_MAX:
             raise ServiceError("gateways_file", f"{len(rows)} gateways, wanted at most {GATEWAYS_MAX}")
-        entries = [_entry(row) for row in rows]
+        return {gateway_id_of(row.key): row for row in map(_row, rows)}
     except (OSError, ValueError, KeyError, TypeError, LadingError) as exc:
         raise ServiceError("gateways_file", f"{path}: {exc}") from exc
-    return {entry.public.gateway_id: entry for entry in entries}
 
 
-def _entry(row: dict[str, Any]) -> GatewayEntry:
+def _row(row: dict[str, Any]) -> _Row:
     unknown = set(row) - {"key", "tenant", "valid_from_ms", "valid_until_ms", "name"}
     if unknown:
         raise ValueError(f"unknown keys {sorted(unknown)}")
@@ -117,7 +141,8 @@ def _entry(row: dict[str, Any]) -> GatewayEntry:
     for time_ms in (valid_from_ms, 0 if valid_until_ms is None else valid_until_ms):
         if not isinstance(time_ms, int) or not 0 <= time_ms <= TIME_MS_MAX:
             raise ValueError(f"time {time_ms!r}, wanted milliseconds from 0 to {TIME_MS_MAX}")
+    key = bytes.fromhex(row["key"])
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"key of {len(key)} bytes, wanted {KEY_BYTES}")
     name = str(row.get("name", ""))[:NAME_CHARS_MAX]
-    return GatewayEntry(
-        PublicKey.decode(bytes.fromhex(row["key"])), row["tenant"], valid_from_ms, valid_until_ms, name
-    )
+    return _Row(key, sys.intern(row["tenant"]), valid_from_ms, valid_until_ms, name)

@@ -31,8 +31,8 @@ class Signatures:
         self._claims_left = claims_before_tables
         self._lock = Lock()
         self._tables = np.zeros((tables_max, KEY_TABLE_POINTS, AFFINE_WORDS), np.int32)
-        self._places: dict[PublicKey, int] = {}
-        self._uses: Counter[PublicKey] = Counter()
+        self._places: dict[bytes, int] = {}  # by x ‖ y: a key object is kilobytes, and is not kept here
+        self._uses: Counter[bytes] = Counter()
 
     def check(self, claims: Sequence[Claim]) -> list[RejectedError | None]:
         """For each claim None, or why the signature is refused."""
@@ -52,20 +52,21 @@ class Signatures:
 
     def _place(self, key: PublicKey) -> int | None:
         """Where the key's table is, None while it has none."""
-        place = self._places.get(key)
+        name = key.encode()
+        place = self._places.get(name)
         if place is not None or len(self._places) == len(self._tables):
             return place
         with self._lock:
-            self._uses[key] += 1
+            self._uses[name] += 1
             self._claims_left -= 1
-            is_busy = self._uses[key] > USES_BEFORE_TABLE and self._claims_left < 0
-            if is_busy and key not in self._places:
-                del self._uses[key]
+            is_busy = self._uses[name] > USES_BEFORE_TABLE and self._claims_left < 0
+            if is_busy and name not in self._places:
+                del self._uses[name]
                 self._tables[len(self._places)] = key_table(key)
-                self._places[key] = len(self._places)
+                self._places[name] = len(self._places)
             if len(self._uses) > COUNTED_KEYS_MAX:
                 self._uses.clear()
-        return self._places.get(key)
+        return self._places.get(name)
 
 
 def _refusal(key: PublicKey, digest: bytes, signature: bytes) -> RejectedError | None:
