@@ -15,7 +15,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="for each target")
     parser.add_argument("--target", choices=TARGETS, action="append", help="only this one; may be said again")
-    parser.add_argument("--keep", type=Path, default=Path("build/fuzz-crashes"), help="where crashing inputs go")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("build/fuzz-crashes"), help="where crashing inputs go"
+    )
     parser.add_argument("--replay", type=Path, help="run one input through --target and stop")
     given = parser.parse_args()
     if given.replay:

@@ -1,9 +1,11 @@
 """One target a decoder: it refuses by one of our errors, or what it decodes encodes to the same bytes."""
 
+import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from lading import cbor
+from lading import cbor, fast
 from lading.assignment import decode_payload, read_assignment
 from lading.batch import AnchorRecord, BatchLeaf, BatchRecord
 from lading.checks import Expected
@@ -12,12 +14,13 @@ from lading.cose import decode_sign1, encode_sign1
 from lading.deadletter import DeadLetter
 from lading.errors import MalformedError, ProofError, RejectedError
 from lading.evidence import DIGEST_BYTES, Evidence
-from lading.frame import Header, RunRecord, decode_envelope, decode_frame
+from lading.frame import RECORD_BYTES, Header, RunRecord, decode_envelope, decode_frame, readings_root
 from lading.inspect import inspect
 from lading.limits import Limits
 from lading.settlement import Settlement
 from lading.terms import Terms
-from lading.tree import sha256
+from lading.totals import Reading
+from lading.tree import leaf_hash, root, sha256
 from lading.verdict import Verdict, VerdictRecord
 from lading.verify import verify
 from tests.unit.lading.test_evidence_attacks import cloned, honest
@@ -25,6 +28,10 @@ from tests.vectors.read import vectors
 
 REFUSALS = (MalformedError, RejectedError, ProofError)
 SEED_BYTES_MAX = 65_536
+RUNS_AT = 297  # of a frame: the array of runs
+RUNS_MAX = 23  # with a head of one byte
+RUNS_ROOT_AT = 10 + 187  # of a frame
+ROOT_AT = 33  # of a run record
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,50 @@ def _envelopes() -> list[bytes]:
     return frames + [case["bytes"] for case in vectors("assignment")["cases"][:6]]
 
 
+def _rooted(data: bytes) -> bytes:
+    """The frame with every root computed anew, as far as its structure holds: what a gateway could sign."""
+    if len(data) <= RUNS_AT or data[RUNS_AT] & 0x1F > RUNS_MAX:
+        return data
+    fixed = bytearray(data)
+    at = RUNS_AT + 1
+    hashes = []
+    with suppress(struct.error, MalformedError):
+        for _ in range(data[RUNS_AT] & 0x1F):
+            record_at, salt = at + 3, data[at + 3 + RECORD_BYTES + 1 : at + 3 + RECORD_BYTES + 17]
+            channel, first_seq, count, first_ms = struct.unpack_from(">xHxxQIQ", data, record_at)
+            at = record_at + RECORD_BYTES + 17
+            columns = []
+            for code, width in (("I", 4), ("i", 4), ("H", 2)):
+                if code == "H" and data[at : at + 1] == b"\xf6":
+                    columns.append((0,) * count)
+                    at += 1
+                    break
+                at += 2 + len(cbor.head(2, width * count))
+                columns.append(struct.unpack_from(f"<{count}{code}", data, at))
+                at += width * count
+            readings = [
+                Reading((first_seq + i) % 2**64, (first_ms + delta) % 2**64, value, flags)
+                for i, (delta, value, flags) in enumerate(zip(*columns, strict=True))
+            ]
+            fixed[record_at + ROOT_AT : record_at + ROOT_AT + 32] = readings_root(salt, channel, readings)
+            hashes.append(leaf_hash(bytes(fixed[record_at : record_at + RECORD_BYTES])))
+    fixed[RUNS_ROOT_AT : RUNS_ROOT_AT + 32] = root(hashes)
+    return bytes(fixed)
+
+
+def _frame_rooted(data: bytes) -> None:
+    """The kernels take exactly the frames that the pure decoder takes."""
+    rooted = _rooted(data)
+    (whole,) = fast.check_frames([rooted]).whole.tolist()
+    try:
+        frame = decode_frame(rooted)
+    except REFUSALS:
+        assert not whole, "the kernels take it"
+        raise
+    assert frame.encode() == rooted, "a second encoding"
+    assert whole, "the kernels refuse it"
+
+
 def _payloads() -> list[bytes]:
     return [decode_sign1(case["bytes"])[0] for case in vectors("assignment")["cases"][:6]]
 
@@ -103,6 +154,7 @@ TARGETS = {
         lambda data: cbor.encode(cbor.decode(data, 1 << 20)), True, _vectors("cbor", "accepted", "refused")
     ),
     "frame": Target(lambda data: decode_frame(data).encode(), True, _vectors("frame", "frames")),
+    "frame_rooted": Target(_frame_rooted, False, _vectors("frame", "frames")),
     "header": Target(lambda data: Header.decode(data).encoded, True, _vectors("frame", "headers")),
     "record": Target(lambda data: RunRecord.decode(data).encode(), True, _vectors("frame", "records")),
     "envelope": Target(_envelope, True, _envelopes),
