@@ -16,6 +16,7 @@ import {NaiveTree} from "./NaiveTree.sol";
 /// @dev One tenant, one gateway, one leg under terms, on fresh contracts; frames of it are made to measure.
 abstract contract LegFixture is Base {
     uint32 internal constant WINDOW_S = 2 days;
+    uint32 internal constant SHOW_S = 30 days;
     uint64 internal constant START_S = 1_767_225_600;
     uint64 internal constant BEGIN_MS = START_S * 1000;
     uint64 internal constant HOUR_MS = 3_600_000;
@@ -105,7 +106,7 @@ abstract contract LegFixture is Base {
         terms.beginMs = BEGIN_MS;
         terms.dueMs = BEGIN_MS + 50 * HOUR_MS;
         terms.deadlineS = START_S + 72 hours;
-        terms.windowS = WINDOW_S;
+        terms.windowS = SHOW_S;
         terms.bond = BOND;
         terms.salt = 1;
         terms.tiers = tiers;
@@ -137,6 +138,18 @@ abstract contract LegFixture is Base {
     function _open(Terms memory terms) internal returns (bytes32) {
         _deposit(terms.bond);
         return _openSigned(terms);
+    }
+
+    /// @dev Opened at the start, as if that were now.
+    function _openEarlier(Terms memory terms) internal returns (bytes32 id) {
+        uint256 nowS = block.timestamp;
+        vm.warp(START_S);
+        id = _open(terms);
+        vm.warp(nowS);
+    }
+
+    function _warpTo(uint256 nowS) internal {
+        if (block.timestamp < nowS) vm.warp(nowS);
     }
 
     // ---- Frames

@@ -34,7 +34,6 @@ interface IAnchorRegistry {
     error IntervalOutOfOrder(uint64 interval, uint64 next);
     error BatchCountOutOfBounds(uint64 batchCount);
     error SuperRootZero();
-    error IntervalUnknown(uint64 interval);
     /// @notice What was re-supplied is not what was anchored.
     error AnchorMismatch(uint64 interval, bytes32 found, bytes32 wanted);
     error IntervalNotAnchored(uint64 interval, State state);
