@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from lading import topics
 from lading.assignment import sign_assignment
 from lading.batch import BatchRecord
+from lading.cli import cli
 from lading.errors import ServiceError
 from lading.evidence import Evidence
 from lading.export import export_leg, find_leg, orders
@@ -93,3 +95,19 @@ def test_a_leg_is_found_by_reference_and_by_the_beginning_of_its_id(tmp_path: Pa
     for text in ("SHIPMENT", leg_id.hex()[:7], "FOREIGN-1", "", "00" * 32):
         with pytest.raises(ServiceError, match="leg_unknown"):
             find_leg(begun, text)
+
+
+def test_command(tmp_path: Path, gateways: GatewayFile) -> None:
+    """From the settings file alone: list the legs, export one by its reference, check it."""
+    logged(tmp_path, make_world()).close()
+    OPERATOR.save(tmp_path / "operator.pem")
+    (tmp_path / "lading.toml").write_text('[lading]\ntenant = "demo"\ndata = "."\n')
+    config, output = str(tmp_path / "lading.toml"), tmp_path / "leg.evidence"
+    listed = CliRunner().invoke(cli, ["evidence", "list", "--config", config])
+    assert "SHIPMENT-1" in listed.output
+    assert "FOREIGN-1" not in listed.output
+    done = CliRunner().invoke(
+        cli, ["evidence", "export", "SHIPMENT-1", "-o", str(output), "--config", config]
+    )
+    assert done.exit_code == 0, done.output
+    assert verify(output.read_bytes(), Expected()).exit_code(strict=True) == EXIT_GOOD
