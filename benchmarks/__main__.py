@@ -5,13 +5,14 @@ import json
 import sys
 from dataclasses import asdict
 
-from benchmarks import checking, decoding, end_to_end, trees
+from benchmarks import checking, decoding, end_to_end, signing, trees
 from benchmarks.measure import Result, machine
 
 BENCHMARKS = {
     "trees": trees.run,
     "decoding": decoding.run,
     "checking": checking.run,
+    "signing": signing.run,
     "end_to_end": end_to_end.run,
 }
 
