@@ -105,7 +105,9 @@ class State:
 
     def __init__(self, path: Path | str) -> None:
         with _service_errors():
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second process would work on stale state
             self._db.execute("PRAGMA journal_mode = WAL")
             # What a power cut takes from the end is done again from the offsets: the log is what is durable.

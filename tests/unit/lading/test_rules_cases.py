@@ -375,3 +375,60 @@ def test_findings_for_people() -> None:
     (finding,) = verdict_of(limits, readings).findings
     wanted = "temperature (channel 1) above 8.000 °C for 3 h 12 min in one stretch, allowed 1 h"
     assert describe(finding, limits) == wanted
+
+
+def test_the_largest_verdict_fits() -> None:
+    """256 channels that break every rule again and again, with the longest numbers there are: below 1 MiB."""
+    limits = Limits(
+        tuple(
+            ChannelLimits(
+                0xFF00 + n,
+                TEMPERATURE,
+                -1,
+                1,
+                hold_ms=70_000_000,
+                above_stretch_max_ms=0,
+                above_total_max_ms=0,
+                below_stretch_max_ms=0,
+                below_total_max_ms=0,
+                peak_lower=-2,
+                peak_upper=2,
+                mkt_max=-50_000,
+                gap_max_ms=65_000_000,
+                unknown_total_max_ms=65_536,
+                rate_max=0,
+                stuck_max_ms=65_536,
+            )
+            for n in range(256)
+        )
+    )
+    high, low = 2**31 - 1, -(2**31)
+    pattern = [
+        (high, 0),
+        (high, 0),
+        (low, 0),
+        (low, 0),
+        (0, FAULT),
+        (0, CLOCK),
+        (high, 0),
+        (0, FAULT | CLOCK),
+    ]
+    steps = [68_000_000, 66_000_000, 67_000_000, 69_000_000, 66_000_000]
+    values = pattern * 4
+    readings = {
+        own.channel: [
+            Reading(2**63 + i, 2 * T0 + sum(steps[j % 5] for j in range(i)), *values[i])
+            for i in range(len(values))
+        ]
+        for own in limits.channels
+    }
+    last_ms = readings[0xFF00][-1].time_ms
+    cuts = [reading.time_ms for reading in readings[0xFF00][:-1]]
+    leg = make_leg(make_order(limits, due_ms=1), readings, cuts[::8], last_ms + 66_000_000)
+    verdict = judge(leg.begin, leg.frames, [], final=True)
+    rules = {finding.rule for finding in verdict.findings}
+    assert rules >= {"excursion_above_more", "excursion_below_more", "gap_more", "rate_more", "stuck_more"}
+    assert rules >= {"fault_more", "clock_more", "peak_above", "peak_below", "mkt", "unknown_total", "late"}
+    assert rules >= {"cumulative_above", "cumulative_below"}
+    assert 500_000 < len(verdict.encoded) <= 1_048_576
+    assert Verdict.decode(verdict.encoded) == verdict
