@@ -22,8 +22,8 @@ from lading.settlement import KINDS, Settlement
 from lading.terms import Terms
 from lading.verdict import Verdict
 
-NONE, OPEN, SHOWN, SETTLED = range(4)
-STATES = ("none", "open", "shown", "settled")  # the escrow's states in its order
+NONE, OPEN, SHOWN, SETTLED, JUDGED = range(5)
+STATES = ("none", "open", "shown", "settled", "judged")  # the escrow's states in its order
 
 Agreements = Callable[[], Mapping[bytes, Agreement]]
 
@@ -50,6 +50,7 @@ class Settling:
         self._anchors = abi.at(chain, "AnchorRegistry", deployment.anchors)
         self._evidence = Evidence(log, ledger, tenant_of)
         self._agreements = agreements
+        self._window_s: int | None = None
 
     def state(self, key: bytes) -> str:
         """What the escrow says of an agreement: none, open, shown or settled."""
@@ -59,19 +60,23 @@ class Settling:
         """Send what is due, follow it; the settlements that were written."""
         self.ledger.catch_up()
         live = {key: one for key, one in self._agreements().items() if not self.ledger.is_settled(key)}
-        for key, agreement in live.items():
-            self._advance(key, agreement, now_ms)
-        self._sender.step(now_ms)
-        return self._write(live)
+        self.waits = {key: reason for key, reason in self.waits.items() if key in live}
+        states = {key: self._advance(key, agreement, now_ms) for key, agreement in live.items()}
+        moved = {intent.key.split("/")[0].split()[-1] for intent in self._sender.step(now_ms)}
+        over = {key: one for key, one in live.items() if states[key] == SETTLED or key.hex() in moved}
+        return self._write(over)
 
-    def _advance(self, key: bytes, agreement: Agreement, now_ms: int) -> None:
-        """Take the agreement's next step, if there is one."""
+    def _advance(self, key: bytes, agreement: Agreement, now_ms: int) -> int:
+        """Take the agreement's next step, if there is one; the escrow's state before it."""
         state, shown_seq, *_ = self._escrow.call("agreementOf", key)
         if state == NONE:
             terms = terms_argument(agreement.terms)
             self._try(key, "open", terms, agreement.carrier_signature, agreement.shipper_signature)
         elif state in (OPEN, SHOWN):
             self._conclude(key, agreement, shown_seq if state == SHOWN else -1, now_ms // 1000)
+        elif state == JUDGED:  # what is due waits for the vault's outflow limit to recover
+            self._try(key, "pay", terms_argument(agreement))
+        return int(state)
 
     def _conclude(self, key: bytes, agreement: Agreement, shown_seq: int, now_s: int) -> None:
         """Settle from the closing frame; after the deadline show the newest; after the window finish."""
@@ -85,7 +90,7 @@ class Settling:
             return
         step = self._step_for(verdict, shown_seq)
         found = self._evidence.anchored(terms, verdict.horizon.last_frame_hash) if step else None
-        if found is None or not self._is_final(found[1].interval, anchor_argument(found[1])):
+        if found is None or not self._is_final(found[1].interval, anchor_argument(found[1]), now_s):
             return
         proof = self._evidence.frame_proof(terms, verdict.horizon.last_frame_hash, *found)
         self._try(key, step, terms_argument(agreement.terms), proof)
@@ -100,8 +105,12 @@ class Settling:
         newest_seq = verdict.horizon.last_frame_seq
         return f"show {newest_seq}" if newest_seq > shown_seq else ""
 
-    def _is_final(self, interval: int, anchored: tuple[bytes, int, int]) -> bool:
+    def _is_final(self, interval: int, anchored: tuple[bytes, int, int], now_s: int) -> bool:
         """Whether the registry's window of the anchor is over; False too while it is contested or of another fork."""
+        if self._window_s is None:
+            self._window_s = int(self._anchors.call("windowS"))
+        if now_s < anchored[2] + self._window_s:
+            return False
         try:
             final: bool = self._anchors.call("isFinal", interval, anchored)
         except RevertedError:
@@ -118,17 +127,16 @@ class Settling:
         except RevertedError as exc:
             self.waits[key] = self._escrow.interface.named(exc).text
 
-    def _write(self, live: Mapping[bytes, Agreement]) -> list[Settlement]:
+    def _write(self, over: Mapping[bytes, Agreement]) -> list[Settlement]:
         """Write to the log what the chain has finally settled."""
-        found = [self._settlement(key, agreement) for key, agreement in live.items()]
+        found = [self._settlement(key, agreement) for key, agreement in over.items()]
         settled = [one for one in found if one is not None]
         self._log.append(topics.SETTLEMENTS, [(one.agreement, one.encode()) for one in settled])
         self.ledger.catch_up()
         return settled
 
     def _settlement(self, key: bytes, agreement: Agreement) -> Settlement | None:
-        if self._escrow.call("agreementOf", key)[0] != SETTLED:
-            return None
+        """The agreement's payment, once it is finalized."""
         chain = self._sender.chain
         for event, values in self._escrow.events("Settled", key, first=self._deployment.block):
             receipt = chain.receipt(event.tx_hash)
