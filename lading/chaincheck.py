@@ -24,11 +24,13 @@ from lading.chain import (
 from lading.checks import CheckResult, Expected, Status, passed
 from lading.errors import ProofError, ServiceError
 from lading.evidence import Evidence
+from lading.names import tenant_id
 from lading.settlement import KINDS, Settlement
 from lading.terms import Terms
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 STATE_OF = bytes.fromhex("d627a31a")  # stateOf(uint64,(bytes32,uint64,uint64))
+KEY_AT = bytes.fromhex("3a9e358a")  # keyAt(bytes32,uint64)
 AGREEMENT_ID = bytes.fromhex("32a74720")  # agreementId(Terms)
 ANCHORED = bytes.fromhex("942174e2732ff1fd36a4c6d41e2619429e59eaee1aae298a81cb1ff59474762a")
 SETTLED = bytes.fromhex("b250f5645d533bf774dfb68dc46ba710b335cb001af314b1a463867979f86bd7")
@@ -71,12 +73,34 @@ def _answers() -> Iterator[None]:
 
 
 class ChainCheck:
-    """The chain's side of the checks (`lading.verify.ChainView`). `registry`: the one that the caller trusts."""
+    """The chain's side of the checks (`lading.verify.ChainView`).
 
-    def __init__(self, chain: Chain, registry: bytes | None = None) -> None:
+    `registry` and `gateways` are the anchor registry and the gateway registry that the caller trusts.
+    """
+
+    def __init__(self, chain: Chain, registry: bytes | None = None, gateways: bytes | None = None) -> None:
         self._chain = chain
         self._registry = registry
+        self._gateways = gateways
         self._blocks: dict[int, Block] = {}
+
+    def gateway(self, evidence: Evidence) -> str | None:
+        """The gateway's key was the tenant's and valid from the first frame to the last; None: no registry given."""
+        if self._gateways is None:
+            return None
+        wanted = tenant_id(evidence.tenant_name) + evidence.gateway.encode()
+        for proof in (evidence.frames[0], evidence.frames[-1]):
+            arguments = evidence.gateway.gateway_id + proof.frame.header.sent_ms.to_bytes(32, "big")
+            try:
+                with _answers():
+                    found = self._chain.call(self._gateways, KEY_AT + arguments)
+            except RevertedError as exc:
+                raise ProofError(
+                    "gateway_key", f"not registered when it sent frame {proof.frame.header.frame_seq}"
+                ) from exc
+            if found != wanted:
+                raise ProofError("gateway_key", "registered with another key, or for another tenant")
+        return f"registered at 0x{self._gateways.hex()}"
 
     def anchor(self, evidence: Evidence, _: Expected) -> CheckResult:
         """Each anchor is in its registry with its root, count, block and time."""

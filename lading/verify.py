@@ -4,7 +4,7 @@ What only a chain can say is asked of a `ChainView` (`lading.chaincheck`); witho
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lading.checks import (
@@ -35,6 +35,10 @@ Check = Callable[[Evidence, Expected], CheckResult]
 
 class ChainView(Protocol):
     """What a chain says of the file: each returns what it found, or raises what is wrong."""
+
+    def gateway(self, evidence: Evidence) -> str | None:
+        """The gateway's key is registered for the tenant; None when no registry is known."""
+        ...
 
     def anchor(self, evidence: Evidence, expected: Expected) -> CheckResult:
         """The anchors are recorded with these roots, block and time."""
@@ -74,7 +78,7 @@ def verify(data: bytes, expected: Expected, chain: ChainView | None = None) -> R
         return Report((CheckResult("format", Status.FAIL, str(exc)),), None)
     checks: tuple[tuple[str, Check], ...] = (
         ("format", lambda _, __: passed("format", f"{len(data)} bytes, digest {data[-32:].hex()}")),
-        ("keys", check_keys),
+        ("keys", lambda one, known: _check_keys(one, known, chain)),
         ("signature", check_signature),
         ("assignment", check_assignment),
         ("chain", check_chain),
@@ -95,6 +99,16 @@ def _run(name: str, check: Check, evidence: Evidence, expected: Expected) -> Che
         return check(evidence, expected)
     except LadingError as exc:
         return CheckResult(name, Status.FAIL, str(exc))
+
+
+def _check_keys(evidence: Evidence, expected: Expected, chain: ChainView | None) -> CheckResult:
+    registered = chain.gateway(evidence) if chain else None
+    if registered is None:
+        return check_keys(evidence, expected)
+    if expected.gateway is None:
+        expected = replace(expected, gateway=evidence.gateway.encode())
+    result = check_keys(evidence, expected)
+    return result._replace(found=f"{result.found}; the gateway is {registered}")
 
 
 def _anchor_left(evidence: Evidence, _: Expected) -> CheckResult:

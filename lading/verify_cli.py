@@ -15,7 +15,7 @@ from lading.evidence import EVIDENCE_BYTES_MAX
 from lading.verify import Report, verify
 
 _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.LEFT: "cyan"}
-_KEY_LENGTHS = {"gateway key": (32, 64), "operator key": (64,), "registry": (20,)}
+_KEY_LENGTHS = {"gateway key": (32, 64), "operator key": (64,), "registry": (20,), "gateway registry": (20,)}
 
 app = typer.Typer(add_completion=False)
 
@@ -27,6 +27,10 @@ def main(
         str | None, typer.Option(help="JSON-RPC URL of the chain: checks anchors and payments too.")
     ] = None,
     registry: Annotated[str | None, typer.Option(help="The AnchorRegistry that you trust, as hex.")] = None,
+    gateways: Annotated[
+        str | None,
+        typer.Option(help="The GatewayRegistry that you trust, as hex: looks the gateway's key up."),
+    ] = None,
     gateway_key: Annotated[
         str | None, typer.Option(help="The gateway's key (x‖y) or id that you trust, as hex.")
     ] = None,
@@ -43,7 +47,8 @@ def main(
     expected = Expected(
         _hex("gateway key", gateway_key), _hex("operator key", operator_key), age_max_s * 1000
     )
-    chain = ChainCheck(Chain(PlainRpc(rpc)), _hex("registry", registry)) if rpc else None
+    trusted = _hex("registry", registry), _hex("gateway registry", gateways)
+    chain = ChainCheck(Chain(PlainRpc(rpc)), *trusted) if rpc else None
     report = verify(read_input(file, EVIDENCE_BYTES_MAX), expected, chain)
     code = report.exit_code(strict)
     if as_json:

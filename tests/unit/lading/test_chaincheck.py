@@ -10,7 +10,7 @@ import pytest
 from anchoring.server import make_server
 from lading import abi, topics
 from lading.chain import Chain
-from lading.chaincheck import AGREEMENT_ID, ANCHORED, SETTLED, STATE_OF, ChainCheck, PlainRpc
+from lading.chaincheck import AGREEMENT_ID, ANCHORED, KEY_AT, SETTLED, STATE_OF, ChainCheck, PlainRpc
 from lading.checks import Expected, Status
 from lading.cose import PublicKey
 from lading.errors import ServiceError
@@ -66,6 +66,7 @@ def trusting(settled: Settled) -> ChainCheck:
 
 def test_constants_are_the_contracts_own() -> None:
     registry, escrow = abi.interface("AnchorRegistry"), abi.interface("PenaltyEscrow")
+    assert abi.interface("GatewayRegistry").encode_call("keyAt", bytes(32), 1)[:4] == KEY_AT
     anchored = (bytes(32), 1, 1)
     terms = (*[bytes(20)] * 3, *[bytes(32)] * 4, 1, 1, 1, 1, 1, 1, [])
     assert registry.encode_call("stateOf", 1, anchored)[:4] == STATE_OF
@@ -156,6 +157,21 @@ def test_the_payment_of_another_transaction_fails(settled: Settled) -> None:
 def test_another_chain_fails(settled: Settled) -> None:
     found = statuses(settled.evidence, ChainCheck(settled.other_chain, settled.world.deployment.anchors))
     assert (found["anchor"], found["finality"], found["settlement"]) == (Status.FAIL,) * 3
+
+
+def test_the_gateway_registry_knows_the_key(settled: Settled) -> None:
+    """Then nobody has to know the gateway by another way; of another tenant or unregistered, it fails."""
+    deployment = settled.world.deployment
+    check = ChainCheck(settled.world.chain, deployment.anchors, deployment.gateways)
+    expected = Expected(operator=OPERATOR.public.encode())
+    report = verify(settled.evidence.encode(), expected, check)
+    assert {result.status for result in report.results} == {Status.PASS}
+    assert f"registered at 0x{deployment.gateways.hex()}" in report.results[1].found
+    stranger = replace(settled.evidence, gateway=OPERATOR.public)
+    for evidence in (stranger, replace(settled.evidence, tenant_name="north")):
+        assert statuses(evidence, check)["keys"] == Status.FAIL
+    elsewhere = ChainCheck(settled.world.chain, deployment.anchors, deployment.anchors)
+    assert statuses(settled.evidence, elsewhere)["keys"] == Status.FAIL
 
 
 # --- over HTTP, with the standard library alone ---
