@@ -73,6 +73,7 @@ def run(config: Config = CONFIG) -> None:
 def _loop(stage: Anchoring, stop: threading.Event, poll_s: float) -> None:
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
+    log.info("anchoring_started")
     failures = 0
     while not stop.is_set():
         try:

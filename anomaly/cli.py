@@ -58,6 +58,7 @@ def run(config: Config = CONFIG) -> None:
 def _loop(stage: Anomaly, source: SqliteLog, stop: threading.Event, poll_s: float) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
+    log.info("anomaly_started")
     failures = 0
     while not stop.is_set():
         try:

@@ -66,6 +66,7 @@ def run(config: Config = CONFIG) -> None:
 def _loop(stage: Settling, agreements: AgreementFolder, stop: threading.Event, poll_s: float) -> None:
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
+    log.info("settle_started")
     failures = 0
     said: dict[str, str] = {}
     while not stop.is_set():

@@ -54,6 +54,7 @@ def run(
     shared, own = _load(config)
     edge = build(shared, own)
     edge.start()
+    structlog.get_logger().info("edge_started")
     try:
         while not stop.is_set() and not (once and edge.is_done()):
             if not edge.step():

@@ -59,6 +59,7 @@ def run(config: Config = CONFIG) -> None:
     )
     archive = Archive(log, shared.lading.below(own.archive), gateways.tenant_of) if own.archive_here else None
     receiver.start()
+    structlog.get_logger().info("ingest_started")
     try:
         due_s = 0.0
         while not stop.is_set():
