@@ -31,10 +31,11 @@ CHUNK_BYTES = 8 * 1024 * 1024
 """Frames of about so many bytes make one row group."""
 FRAMES_SUFFIX = ".frames"
 
+_REPEATED = pa.dictionary(pa.int32(), pa.string())  # of a frame, for each reading; in the file plain strings
 READINGS_SCHEMA = pa.schema(
     [
-        pa.field("gateway", pa.string(), nullable=False),
-        pa.field("leg", pa.string()),
+        pa.field("gateway", _REPEATED, nullable=False),
+        pa.field("leg", _REPEATED),
         pa.field("frame_seq", pa.uint64(), nullable=False),
         pa.field("channel", pa.uint16(), nullable=False),
         pa.field("quantity", pa.uint16(), nullable=False),
@@ -143,17 +144,20 @@ def _writer(
         b"lading:interval": str(batch.interval).encode(),
         b"lading:tenant": batch.tenant_name.encode(),
     }
-    return pq.ParquetWriter(
+    writer = pq.ParquetWriter(
         path,
-        schema.with_metadata(metadata),
+        schema,
         compression="zstd",
         compression_level=level,
         use_dictionary=dictionary,
         column_encoding=encodings,
         version="2.6",
+        store_schema=False,
         data_page_version="1.0",
         write_statistics=True,
     )
+    writer.add_key_value_metadata(metadata)
+    return writer
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -221,7 +225,7 @@ def _readings_table(walked: Walked) -> pa.Table:
             pa.array(columns.time_ms),
             pa.array(columns.value),
             pa.array(columns.flags),
-            _repeated(_fixed(walked.salts, SALT_BYTES), run),
+            _fixed(walked.salts, SALT_BYTES).take(pa.array(run)),
         ],
         schema=READINGS_SCHEMA,
     )
@@ -253,5 +257,8 @@ def _fixed(rows: Bytes, width: int) -> pa.Array:
     )
 
 
-def _repeated(values: pa.Array, indices: npt.NDArray[np.int64]) -> pa.Array:
-    return values.take(pa.array(indices))
+def _repeated(values: pa.Array, indices: npt.NDArray[np.int64]) -> pa.DictionaryArray:
+    """values[indices] without making each of them; the dictionary holds a value once."""
+    distinct = values.dictionary_encode()
+    own = distinct.indices.take(pa.array(indices))
+    return pa.DictionaryArray.from_arrays(own, distinct.dictionary)
