@@ -1,8 +1,4 @@
-"""An agreement: terms that carrier and shipper signed by EIP-712 for one escrow on one chain.
-
-A file holds deterministic CBOR, tag `lading/agreement/1`: [tag, terms' ABI encoding, carrier's signature bytes65,
-shipper's signature bytes65], at most 16 KiB. What terms mean and make due: docs/spec/settlement.md.
-"""
+"""An agreement: terms that carrier and shipper signed by EIP-712 for one escrow (docs/spec/agreement.md)."""
 
 from dataclasses import dataclass
 from functools import cached_property
