@@ -9,7 +9,7 @@ import typer
 from lading.evidence import EVIDENCE_BYTES_MAX
 from lading.inspect import ALL, READINGS_SHOWN, Found, inspect
 from lading.verify import EXIT_GOOD, EXIT_UNUSABLE
-from lading.verify_cli import read_input
+from lading.verify_cli import printable, read_input
 
 _HEX = re.compile(rb"\s*(0x)?([0-9a-fA-F]{2}\s*)+", re.ASCII)
 HEX_BYTES_MAX = 8_388_608
@@ -49,9 +49,9 @@ def _print(size: int, found: Found) -> None:
     typer.echo(f"{found.kind}, {size} bytes")
     for node in found.fields:
         for line in node.lines():
-            typer.echo(line)
+            typer.echo(printable(line))
     if found.problem is not None:
-        typer.secho(f"stops: {found.problem}", fg="red", err=True)
+        typer.secho(f"stops: {printable(found.problem)}", fg="red", err=True)
 
 
 def _as_json(file: str, size: int, found: Found) -> str:

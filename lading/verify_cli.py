@@ -87,7 +87,12 @@ def _hex(name: str, text: str | None) -> bytes | None:
 def _print(report: Report) -> None:
     for name, status, found in report.results:
         label = typer.style(f"{status:4}", fg=_COLOURS[status], bold=status == Status.FAIL)
-        typer.echo(f"{label}  {name:12}  {found}")
+        typer.echo(f"{label}  {name:12}  {printable(found)}")
+
+
+def printable(text: str) -> str:
+    """Without control characters: a file's own words must not steer the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _as_json(file: str, report: Report, code: int) -> str:

@@ -66,6 +66,20 @@ def test_exit_codes(good: Path, tmp_path: Path) -> None:
     assert run(good, "--gateway-key", "00" * 32)[0] == 1
 
 
+def test_the_file_does_not_steer_the_terminal(good: Path) -> None:
+    """A rule's name in a forged verdict is shown without its escape sequence."""
+    evidence = Evidence.decode(good.read_bytes())
+    finding = replace(evidence.verdict.findings[0], rule="\x1b[2J\u202eclean")
+    (good.parent / "forged").write_bytes(
+        replace(evidence, verdict=replace(evidence.verdict, findings=(finding,))).encode()
+    )
+    for arguments in (["verify", str(good.parent / "forged")], ["inspect", str(good.parent / "forged")]):
+        output = CliRunner().invoke(cli, arguments).output
+        assert "[2J" in output
+        assert "\x1b" not in output
+        assert "\u202e" not in output
+
+
 def test_known_keys_pass(good: Path) -> None:
     key, operator = GATEWAY.public.encode().hex(), OPERATOR.public.encode().hex()
     for gateway in (key, "0x" + key, GATEWAY.public.gateway_id.hex()):
