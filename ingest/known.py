@@ -4,9 +4,8 @@ The log is the truth. `follow` takes over what it has beyond the state: after a 
 from another process that shares both files.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -14,18 +13,22 @@ from ingest.admission import Peeked, peek
 from ingest.state import State
 from lading import topics
 from lading.assignment import read_assignment
+from lading.cose import sig_structure
 from lading.deadletter import DeadLetter
 from lading.errors import ServiceError
 from lading.fast import Head
-from lading.frame import IDLE, decode_records
+from lading.frame import HEADER_BYTES, IDLE, decode_records
 from lading.log import Log, Record
-from lading.tree import sha256
+from lading.tree import leaf_hash, sha256
 
 READ_RECORDS = 1_000
-HEADS_CACHED_BYTES = 100 * 1024 * 1024
-HEAD_OVERHEAD_BYTES = 500  # of the Python objects around a head in memory
-LEGS_CACHED_MAX = 4_096
+HEADS_CACHED_BYTES = 40 * 1024 * 1024
+HEAD_OVERHEAD_BYTES = 250  # of what Python keeps around a head
+LEGS_CACHED_MAX = 20_000
+DOCUMENTS_CACHED_MAX = 512
 
+K = TypeVar("K")
+V = TypeVar("V")
 _NEVER = 2**62  # a next offset past every record
 _FOLLOWED = (topics.ASSIGNMENTS, topics.FRAMES, topics.CLONES, topics.DEAD)
 _log = structlog.get_logger()
@@ -50,27 +53,34 @@ class Known:
     def __init__(self, log: Log, state: State, heads_cached_bytes: int = HEADS_CACHED_BYTES) -> None:
         self._log = log
         self._state = state
-        self._newest: OrderedDict[bytes, Newest] = OrderedDict()
+        self._newest: dict[bytes, bytes] = {}  # header ‖ run records: the one that came last at the end
+        self._at_hand: dict[bytes, Newest] = {}  # of this turn, unpacked
         self._newest_bytes = 0
         self._newest_bytes_max = heads_cached_bytes
-        self._legs: OrderedDict[tuple[bytes, bytes], tuple[bytes, bytes]] = OrderedDict()
+        self._legs: dict[tuple[bytes, bytes], bytes] = {}  # hash of the limits of (gateway, leg)
+        self._documents: dict[bytes, bytes] = {}
         self._version = -1
         self._turn: dict[tuple[bytes, int], bytes] = {}
         self._turn_gateways: set[bytes] = set()
 
-    def begin(self) -> None:
-        """A turn begins: forget what another process may have changed, follow the log."""
+    def begin(self) -> set[bytes]:
+        """A turn begins: forget what another process may have changed, follow the log.
+
+        Gateways of which the log had more than the state.
+        """
         self._turn.clear()
         self._turn_gateways.clear()
+        self._at_hand.clear()
         version = self._state.data_version()
         if version != self._version:
             self.forget()
         self._version = version
-        self.follow()
+        return self.follow()
 
     def forget(self) -> None:
         """What was cached may be ahead of what was committed."""
         self._newest.clear()
+        self._at_hand.clear()
         self._newest_bytes = 0
         self._turn.clear()
         self._turn_gateways.clear()
@@ -127,8 +137,13 @@ class Known:
             self._put(frame.gateway, Newest(frame.frame_seq, frame.hash, head))
 
     def _newest_of(self, gateway: bytes) -> Newest | None:
-        newest = self._newest.get(gateway)
-        if newest is None:
+        newest = self._at_hand.get(gateway)
+        if newest is not None:
+            return newest
+        packed = self._newest.get(gateway)
+        if packed is not None:
+            newest = self._at_hand[gateway] = _unpack(packed)
+        else:
             seq = self._state.newest(gateway)
             place = None if seq is None else self._state.place(gateway, seq)
             if seq is None or place is None:
@@ -139,8 +154,9 @@ class Known:
 
     def _put(self, gateway: bytes, newest: Newest) -> None:
         old = self._newest.pop(gateway, None)
-        self._newest[gateway] = newest
-        self._newest_bytes += _size(newest) - (_size(old) if old else 0)
+        self._at_hand[gateway] = newest
+        self._newest[gateway] = packed = newest.head.header + newest.head.records
+        self._newest_bytes += _size(packed) - (_size(old) if old else 0)
         while self._newest_bytes > self._newest_bytes_max and len(self._newest) > 1:
             oldest = next(iter(self._newest))
             if oldest in self._turn_gateways:
@@ -161,15 +177,17 @@ class Known:
         if frame.leg_state == IDLE:
             return None
         key = (frame.gateway, frame.leg_id)
-        leg = self._legs.get(key)
-        if leg is None:
-            leg = self._state.limits_of(*key)
-        if leg is not None:
-            self._legs[key] = leg
-            self._legs.move_to_end(key)
-            if len(self._legs) > LEGS_CACHED_MAX:
-                self._legs.popitem(last=False)
-        return leg
+        limits_hash = self._legs.get(key)
+        if limits_hash is None:
+            limits_hash = self._state.limits_hash_of(*key)
+            if limits_hash is None:
+                return None
+            _remember(self._legs, key, limits_hash, LEGS_CACHED_MAX)
+        document = self._documents.get(limits_hash)
+        if document is None:
+            document = self._state.limits_document(limits_hash)
+            _remember(self._documents, limits_hash, document, DOCUMENTS_CACHED_MAX)
+        return limits_hash, document
 
     def add_order(self, data: bytes) -> None:
         """An order that the log has, or will have at the turn's end."""
@@ -192,8 +210,9 @@ class Known:
         self._state.set_positions(topic, followed)
         return places
 
-    def follow(self) -> None:
-        """Take over what the log has and the state has not."""
+    def follow(self) -> set[bytes]:
+        """Take over what the log has and the state has not; of which gateways that was."""
+        gateways: set[bytes] = set()
         for topic in _FOLLOWED:
             at = self._state.positions(topic)
             if all(at.get(partition, 0) >= end for partition, end in self._log.end(topic).items()):
@@ -201,12 +220,14 @@ class Known:
             count = 0
             while records := self._log.read(topic, at, READ_RECORDS):
                 self._apply(topic, records)
+                gateways.update(record.key for record in records)
                 for record in records:
                     at[record.partition] = record.offset + 1
                 count += len(records)
             self._state.set_positions(topic, at)
             self.forget()
             _log.info("log_followed", topic=topic, records=count)
+        return gateways
 
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
         if topic == topics.ASSIGNMENTS:
@@ -225,10 +246,23 @@ class Known:
                 self._state.remove_waiting(frame.gateway, frame.frame_seq)
 
 
+def _remember(cache: dict[K, V], key: K, value: V, count_max: int) -> None:
+    """Keep a value; a full cache begins anew."""
+    if len(cache) >= count_max:
+        cache.clear()
+    cache[key] = value
+
+
 def _head(data: bytes) -> Head:
     header, records = decode_records(data)
     return Head(header.encoded, b"".join(record.encode() for record in records))
 
 
-def _size(newest: Newest) -> int:
-    return len(newest.head.header) + len(newest.head.records) + HEAD_OVERHEAD_BYTES
+def _unpack(packed: bytes) -> Newest:
+    header = packed[:HEADER_BYTES]
+    frame_seq = int.from_bytes(header[99:107], "big")
+    return Newest(frame_seq, leaf_hash(sig_structure(header)), Head(header, packed[HEADER_BYTES:]))
+
+
+def _size(packed: bytes) -> int:
+    return len(packed) + HEAD_OVERHEAD_BYTES

@@ -169,9 +169,12 @@ class Ingest:
         """Inside the state's transaction: the log is followed first, and written before the state is."""
         try:
             with self.state.transaction():
-                self._known.begin()
+                followed = self._known.begin()
                 turn = _Turn(self._now_ms(), waiting_of=self.state.waiting_gateways())
+                for gateway in sorted(followed & turn.waiting_of):
+                    self._try_again(turn, gateway, LIMITS, GAP)
                 yield turn
+                self._process(turn, [])
                 self._write(turn)
         except BaseException:
             self._known.forget()
@@ -359,6 +362,12 @@ class Ingest:
             )
             turn.again += [_waited(waiting, is_overdue=True) for waiting in first]
 
+    def _try_again(self, turn: _Turn, gateway: bytes, *reasons: str) -> None:
+        """What a gateway's frames waited for may be there now."""
+        for reason in reasons:
+            waiting = self.state.waiting_of(gateway, reason, self._waiting_of_gateway_max + 1)
+            turn.again += [_waited(item, is_overdue=False) for item in waiting]
+
     def _drop(self, turn: _Turn, candidate: _Candidate, frame: Peeked) -> None:
         turn.codes["duplicate"] += candidate.index is not None
         turn.note(candidate, Outcome("dropped", "duplicate", frame.gateway, frame.frame_seq))
@@ -423,8 +432,7 @@ class Ingest:
         self._known.add_order(data)
         turn.orders.append((gateway, data))
         turn.codes["orders"] += 1
-        waiting = self.state.waiting_of(gateway, LIMITS, self._waiting_of_gateway_max + 1)
-        turn.again += [_waited(item, is_overdue=False) for item in waiting]
+        self._try_again(turn, gateway, LIMITS)
         return Outcome("taken", "order", gateway)
 
     def _check_order(self, topic: str, data: bytes) -> tuple[bytes, bool]:

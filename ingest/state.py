@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lading.errors import ServiceError
 
 BUSY_TIMEOUT_S = 30.0
-GATEWAYS_CACHED_MAX = 200_000
+GATEWAYS_CACHED_MAX = 20_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS gateways (no INTEGER PRIMARY KEY, gateway BLOB NOT NULL UNIQUE);
@@ -200,14 +200,19 @@ class State:
         ).fetchone()
         return None if row is None else bytes(row[0])
 
-    def limits_of(self, gateway: bytes, leg: bytes) -> tuple[bytes, bytes] | None:
-        """(hash, document) of the limits that a leg was begun with."""
+    def limits_hash_of(self, gateway: bytes, leg: bytes) -> bytes | None:
+        """Hash of the limits that a leg was begun with."""
         row = self._db.execute(
-            "SELECT hash, document FROM limits WHERE hash ="
-            " (SELECT limits_hash FROM orders WHERE no = ? AND leg = ? AND limits_hash != x'' LIMIT 1)",
+            "SELECT limits_hash FROM orders WHERE no = ? AND leg = ? AND limits_hash != x'' LIMIT 1",
             (self._number(gateway), leg),
         ).fetchone()
-        return None if row is None else (bytes(row[0]), bytes(row[1]))
+        return None if row is None else bytes(row[0])
+
+    def limits_document(self, limits_hash: bytes) -> bytes:
+        """The limits of a hash that an order has."""
+        row = self._db.execute("SELECT document FROM limits WHERE hash = ?", (limits_hash,)).fetchone()
+        assert row is not None, f"no limits {limits_hash.hex()}, which an order has"
+        return bytes(row[0])
 
     # What was refused before, positions, counts.
 

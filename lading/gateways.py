@@ -124,15 +124,20 @@ def save_gateways(path: Path, entries: Iterable[GatewayEntry]) -> None:
 
 def _read(path: Path) -> dict[bytes, _Row]:
     try:
-        rows = json.loads(path.read_text("utf-8"))["gateways"]
+        rows = json.loads(path.read_text("utf-8"), object_hook=_row)
+        if not isinstance(rows, list) or not all(isinstance(row, _Row) for row in rows):
+            raise ValueError("no object with a list of gateways")
         if len(rows) > GATEWAYS_MAX:
-            raise ServiceError("gateways_file", f"{len(rows)} gateways, wanted at most {GATEWAYS_MAX}")
-        return {gateway_id_of(row.key): row for row in map(_row, rows)}
+            raise ValueError(f"{len(rows)} gateways, wanted at most {GATEWAYS_MAX}")
+        return {gateway_id_of(row.key): row for row in rows}
     except (OSError, ValueError, KeyError, TypeError, LadingError) as exc:
         raise ServiceError("gateways_file", f"{path}: {exc}") from exc
 
 
-def _row(row: dict[str, Any]) -> _Row:
+def _row(row: dict[str, Any]) -> Any:
+    """Called for each object as it is read, so that only the rows stay; the outermost gives its list."""
+    if set(row) == {"gateways"}:
+        return row["gateways"]
     unknown = set(row) - {"key", "tenant", "valid_from_ms", "valid_until_ms", "name"}
     if unknown:
         raise ValueError(f"unknown keys {sorted(unknown)}")

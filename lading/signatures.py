@@ -17,7 +17,7 @@ from lading.p256_lanes import AFFINE_WORDS, LANES
 Claim = tuple[PublicKey, bytes, bytes]  # key, digest, signature
 
 TABLES_MAX = 4_096  # 5 kB each, taken as they are needed
-COUNTED_KEYS_MAX = 100_000
+COUNTED_KEYS_MAX = 50_000
 USES_BEFORE_TABLE = 64
 CLAIMS_BEFORE_TABLES = 5_000  # fewer are not worth compiling the lanes for
 
