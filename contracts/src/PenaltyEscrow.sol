@@ -62,7 +62,7 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
         require(header.legState == FrameCodec.CLOSED, FrameNotClosing(header.frameSeq));
         uint256 penalty = _penaltyOfChannels(id, terms, proof, header);
         penalty += _penaltyOfLeg(id, terms, Metrics.positive(header.sentMs, terms.dueMs), 0);
-        _pay(id, terms, penalty);
+        _conclude(id, terms, penalty);
     }
 
     /// @inheritdoc IPenaltyEscrow
@@ -95,7 +95,15 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
         uint256 penalty = _penaltyOfLeg(
             id, terms, Metrics.positive(deadlineMs, terms.dueMs), Metrics.positive(deadlineMs, heardMs)
         );
-        _pay(id, terms, penalty + agreement.penalty);
+        _conclude(id, terms, penalty + agreement.penalty);
+    }
+
+    /// @inheritdoc IPenaltyEscrow
+    function pay(Terms calldata terms) external {
+        bytes32 id = agreementId(terms);
+        Agreement memory agreement = _agreements[id];
+        require(agreement.state == State.Judged, AgreementState(id, agreement.state));
+        _pay(id, terms, agreement.penalty);
     }
 
     /// @inheritdoc IPenaltyEscrow
@@ -166,9 +174,19 @@ contract PenaltyEscrow is IPenaltyEscrow, EIP712 {
         return amount;
     }
 
-    /// @dev The bond bounds the penalty; the rest goes back to the carrier's deposit.
-    function _pay(bytes32 id, Terms calldata terms, uint256 due) private {
+    /// @dev The bond bounds the penalty. What the vault cannot let out now is kept, to be paid later.
+    function _conclude(bytes32 id, Terms calldata terms, uint256 due) private {
         uint256 penalty = _least(due, terms.bond);
+        if (penalty == 0 || penalty <= vault.outflowAvailable(address(this), terms.token)) {
+            _pay(id, terms, penalty);
+        } else {
+            _agreements[id] = Agreement(State.Judged, 0, 0, uint96(penalty));
+            emit Judged(id, terms.legId, penalty);
+        }
+    }
+
+    /// @dev The rest of the bond goes back to the carrier's deposit.
+    function _pay(bytes32 id, Terms calldata terms, uint256 penalty) private {
         uint256 rest = terms.bond - penalty;
         _agreements[id].state = State.Settled;
         if (penalty == 0) {

@@ -43,18 +43,22 @@ library Rfc9162 {
         require(length <= PROOF_HASHES_MAX, ProofLong(length));
         root = leaf;
         uint256 last = count - 1;
-        // Nothing can overflow: i stays below 32, and the others only shift right.
+        // Nothing can overflow: i stays below length, at most 32, and the others only shift right.
         unchecked {
             for (uint256 i = 0; i < length; ++i) {
                 require(last != 0, ProofLong(length));
+                bytes32 sibling;
+                assembly ("memory-safe") {
+                    sibling := calldataload(add(siblings.offset, shl(5, i)))
+                }
                 if (index & 1 == 1 || index == last) {
-                    root = node(siblings[i], root);
+                    root = node(sibling, root);
                     while (index & 1 == 0 && index != 0) {
                         index >>= 1;
                         last >>= 1;
                     }
                 } else {
-                    root = node(root, siblings[i]);
+                    root = node(root, sibling);
                 }
                 index >>= 1;
                 last >>= 1;

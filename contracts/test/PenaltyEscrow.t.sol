@@ -397,25 +397,63 @@ contract PenaltyEscrowTest is LegFixture {
         escrow.finish(terms);
     }
 
-    /// @notice The vault's outflow limit delays a settlement, and never ends it.
+    /// @notice The vault's outflow limit delays a payment, and never changes what is due.
     function testOutflowLimitDelays() public {
-        vm.prank(steward);
-        PenaltyEscrow other = new PenaltyEscrow(gateways, anchors, vault);
-        assertEq(other.windowMinS(), WINDOW_S, "of the registry");
         Terms memory terms = _terms();
         terms.bond = 1_000_000e6;
         terms.tiers[0].amount = terms.bond;
+        bytes32 first = _open(terms);
+        terms.salt = 2;
+        _open(terms);
+        FrameProof memory proof = _closing(2 * HOUR_MS);
+        escrow.settle(terms, proof);
+        terms.salt = 1;
+        vm.expectEmit(address(escrow));
+        emit IPenaltyEscrow.Judged(first, LEG, 1_000_000e6);
+        escrow.settle(terms, proof);
+        assertEq(_credit(shipper), 1_000_000e6, "the second's alone");
+        _expectAgreementState(first, IPenaltyEscrow.State.Judged);
+        escrow.settle(terms, proof);
+        vm.warp(terms.deadlineS + SHOW_S - 1 days);
+        vm.warp(block.timestamp + 2 days);
+        _expectAgreementState(first, IPenaltyEscrow.State.Judged);
+        escrow.finish(terms);
+        escrow.pay(terms);
+        assertEq(_credit(shipper), 2_000_000e6, "both");
+        _expectAgreementState(first, IPenaltyEscrow.State.Settled);
+        escrow.pay(terms);
+    }
+
+    /// @notice Paying what was judged waits for the limit too.
+    function testJudgedIsPaidWhenTheLimitHasRecovered() public {
+        Terms memory terms = _terms(_tiers(_tier(1, 1, HOUR_MS, 600_000e6)));
+        terms.bond = 600_000e6;
         _open(terms);
         terms.salt = 2;
         _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
         escrow.settle(terms, proof);
         terms.salt = 1;
-        vm.expectRevert(abi.encodeWithSelector(ICreditVault.OutflowExceeded.selector, 1_000_000e6, 0));
         escrow.settle(terms, proof);
-        vm.warp(block.timestamp + 1 days);
+        vm.expectRevert(abi.encodeWithSelector(ICreditVault.OutflowExceeded.selector, 600_000e6, 400_000e6));
+        escrow.pay(terms);
+        vm.warp(block.timestamp + 5 hours);
+        escrow.pay(terms);
+        assertEq(_credit(shipper), 1_200_000e6, "both");
+    }
+
+    /// @notice A release is not held up: it leaves no sub-account.
+    function testReleaseNeedsNoOutflow() public {
+        Terms memory terms = _terms(_tiers(_tier(1, 1, 3 * HOUR_MS, 1)));
+        terms.bond = 1_000_000e6;
+        _open(terms);
+        terms.tiers[0] = _tier(1, 1, HOUR_MS, terms.bond);
+        _open(terms);
+        FrameProof memory proof = _closing(2 * HOUR_MS);
         escrow.settle(terms, proof);
-        assertEq(_credit(shipper), 2_000_000e6, "both");
+        terms.tiers[0] = _tier(1, 1, 3 * HOUR_MS, 1);
+        escrow.settle(terms, proof);
+        assertEq(_free(), terms.bond, "released");
     }
 
     // ---- Help

@@ -15,7 +15,8 @@ interface IPenaltyEscrow {
         None,
         Open,
         Shown,
-        Settled
+        Settled,
+        Judged
     }
 
     enum Kind {
@@ -24,7 +25,7 @@ interface IPenaltyEscrow {
         Release
     }
 
-    /// @dev penalty, frameSeq and sentMs: of the newest frame shown; 0 until one is.
+    /// @dev penalty, frameSeq and sentMs: of the newest frame shown; 0 until one is. Judged: penalty is what is due.
     struct Agreement {
         State state;
         uint64 frameSeq;
@@ -44,6 +45,8 @@ interface IPenaltyEscrow {
     event Shown(
         bytes32 indexed agreement, bytes32 indexed legId, uint64 frameSeq, uint64 sentMs, uint256 penalty
     );
+    /// @notice The penalty is decided, but more than the vault lets out now: `pay` pays it.
+    event Judged(bytes32 indexed agreement, bytes32 indexed legId, uint256 penalty);
     /// @notice Penalty: `amount` to the shipper's credits, `rest` to the carrier's deposit. Release: all to it.
     event Settled(
         bytes32 indexed agreement, bytes32 indexed legId, Kind indexed kind, uint256 amount, uint256 rest
@@ -82,6 +85,8 @@ interface IPenaltyEscrow {
         returns (bytes32 agreement);
 
     /// @notice Settles from the leg's closing frame, before the deadline and the window after it are over.
+    /// @dev Where the vault's outflow limit is used up, the penalty is judged now and paid by `pay`: nobody can let
+    /// a window pass by using the limit up.
     function settle(Terms calldata terms, FrameProof calldata proof) external;
 
     /// @notice From the deadline until the window's end: records an open frame newer than what was shown.
@@ -89,6 +94,9 @@ interface IPenaltyEscrow {
 
     /// @notice After the window: settles from the newest frame shown, or from there being none.
     function finish(Terms calldata terms) external;
+
+    /// @notice Pays what was judged while the vault's outflow limit was used up.
+    function pay(Terms calldata terms) external;
 
     function agreementOf(bytes32 agreement) external view returns (Agreement memory);
 
