@@ -16,10 +16,14 @@ ROUNDS_QUICK = 3
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work and how many units it does; the smaller work of a slow peer gives a rate all the same."""
+    """A piece of work and how many units it does; the smaller work of a slow peer gives a rate all the same.
 
-    run: Callable[[], Any]
+    `prepare` makes what one run works on, and is not timed.
+    """
+
+    run: Callable[..., Any]
     units: int
+    prepare: Callable[[], tuple[Any, ...]] = tuple
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ def compare(claim: str, unit: str, data: str, works: Mapping[str, Work], *, quic
     """Run each work once to warm up, then in turns; the first is the subject, the others its peers."""
     rounds = ROUNDS_QUICK if quick else ROUNDS
     for work in works.values():
-        work.run()
+        work.run(*work.prepare())
     rates: dict[str, list[float]] = {name: [] for name in works}
     cpu: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            wall_s, cpu_s = seconds(work.run)
+            wall_s, cpu_s = seconds(work)
             rates[name].append(work.units / wall_s)
             cpu[name].append(work.units / cpu_s)
     subject = next(iter(works))
@@ -69,10 +73,11 @@ def compare(claim: str, unit: str, data: str, works: Mapping[str, Work], *, quic
     )
 
 
-def seconds(run: Callable[[], Any]) -> tuple[float, float]:
+def seconds(work: Work) -> tuple[float, float]:
     """How long one run takes, and how much processor time of this process."""
+    prepared = work.prepare()
     begin, begin_cpu = time.perf_counter(), time.process_time()
-    run()
+    work.run(*prepared)
     return time.perf_counter() - begin, time.process_time() - begin_cpu
 
 
