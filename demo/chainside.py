@@ -7,16 +7,14 @@ from pathlib import Path
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from contracts.agreements import Agreement, Domain, agreement_id
 from contracts.parties import credit_of, deposit, mint, withdraw
-from edge.simulation import Channel
 from lading.account import Account
 from lading.assignment import Assignment
 from lading.chain import Chain
 from lading.cose import PublicKey
 from lading.deployment import Deployment
 from lading.evm import EvmNode
-from lading.mkt import weight
 from lading.sending import Fees, Sender
-from lading.terms import Metric, Terms, Tier
+from lading.terms import Terms, Tier
 
 ETHER = 10**18
 COIN = 10**6  # the test token has 6 decimals
@@ -24,22 +22,6 @@ CURRENCY, DECIMALS = "TEST", 6
 BOND = 2_000 * COIN
 WINDOW_S = 48 * 3600  # an anchor may be contested for two days: longer than a rollup's forced inclusion
 SAFE_DEPTH, FINALIZED_DEPTH = 1, 2
-HOUR_MS = 3_600_000
-DEADLINE_S = 5 * 86_400  # after the leg's due time
-
-# Every tier reached adds its amount.
-TIERS = (
-    Tier(Channel.AIR, Metric.ABOVE_MS, 20 * HOUR_MS, 250 * COIN),
-    Tier(Channel.AIR, Metric.ABOVE_LONGEST_MS, 4 * HOUR_MS, 300 * COIN),
-    Tier(Channel.AIR, Metric.ABOVE_LONGEST_MS, 10 * HOUR_MS, 500 * COIN),
-    Tier(Channel.AIR, Metric.BELOW_LONGEST_MS, 1 * HOUR_MS, 400 * COIN),
-    Tier(Channel.AIR, Metric.MKT, weight(8_000), 200 * COIN),
-    Tier(Channel.AIR, Metric.LONGEST_GAP_MS, 2 * HOUR_MS, 300 * COIN),
-)
-LEG_TIERS = (
-    Tier(0, Metric.LATE_MS, 0, 100 * COIN),
-    Tier(0, Metric.SILENCE_MS, 24 * HOUR_MS, 2_000 * COIN),
-)
 
 
 @dataclass
@@ -77,7 +59,7 @@ class Chainside:
         """The transaction outbox of one account."""
         return Sender(self.chain, self.accounts[name], folder / f"{name}-outbox.sqlite", Fees())
 
-    def agree(self, leg: Assignment) -> Agreement:
+    def agree(self, leg: Assignment, tiers: tuple[Tier, ...], deadline_s: int) -> Agreement:
         """Carrier and shipper sign terms for a leg, and the carrier puts up its bond."""
         assert leg.limits is not None
         carrier, shipper = self.accounts["carrier"], self.accounts["shipper"]
@@ -93,11 +75,11 @@ class Chainside:
             leg.limits.hash,
             leg.begin_ms,
             leg.due_ms,
-            leg.due_ms // 1000 + DEADLINE_S,
+            deadline_s,
             WINDOW_S,
             BOND,
             len(self.agreements),
-            tuple(sorted(TIERS + LEG_TIERS, key=lambda tier: (tier.channel, tier.metric, tier.threshold))),
+            tuple(sorted(tiers, key=lambda tier: (tier.channel, tier.metric, tier.threshold))),
         )
         agreement = Agreement.sign(terms, self.domain, carrier, shipper)
         self.agreements[agreement_id(terms, self.domain)] = agreement

@@ -57,11 +57,14 @@ class Scene:
 class Closing:
     """A run's outcome with its folder, chain and archive."""
 
-    def __init__(self, outcome: Outcome, folder: Path, log: Log, chain: Chain, operator: PublicKey) -> None:
+    def __init__(
+        self, outcome: Outcome, folder: Path, log: Log, chain: Chain, registry: bytes, operator: PublicKey
+    ) -> None:
         self.outcome = outcome
         self._folder = folder
         self._log = log
         self._chain = chain
+        self._registry = registry
         self._operator = operator
         self._gateways = GatewayFile(folder / "gateways.json")
         self._archive = Queries(folder / "archive")
@@ -78,7 +81,7 @@ class Closing:
             path = f"evidence/{file_name(leg.begin.reference)}.evidence"
             (self._folder / path).write_bytes(data)
             expected = Expected(leg.begin.gateway, self._operator.encode())
-            results = verify(data, expected, ChainCheck(self._chain)).results
+            results = verify(data, expected, ChainCheck(self._chain, self._registry)).results
             checks = tuple(CheckRow(result.name, result.status.value, result.found) for result in results)
             self.evidence[leg_id] = EvidenceResult(leg_id, path, len(data), checks)
 
