@@ -117,11 +117,13 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
     def note(event: str, gateway: str, exc: LadingError) -> None:
         log.warning(event, gateway=gateway, code=exc.code, reason=exc.text)
 
+    woken = threading.Event()
     runners: list[Runner] = []
+    teller = next((one for one in gateways if one.source == "replay"), None)
     for one in gateways:
         gateway = _open(shared, own, one, operator, mapping)
-        source = _source(own, one, gateway, mapping, is_first=not runners)
-        publisher = _publisher(shared, own, gateway, one.name, note)
+        source = _source(own, one, gateway, mapping, _report if one is teller else _keep_quiet)
+        publisher = _publisher(shared, own, gateway, one.name, note, woken)
         listener = _listener(shared, own, gateway, one, note) if one.source == "senml" else None
         is_patient = one.source == "replay" or own.speed != 1
         runners.append(
@@ -170,15 +172,19 @@ def _recorded(name: str, mapping: Mapping | None) -> dict[int, int]:
 
 
 def _source(
-    own: EdgeSettings, one: GatewaySettings, gateway: Gateway, mapping: Mapping | None, *, is_first: bool
+    own: EdgeSettings,
+    one: GatewaySettings,
+    gateway: Gateway,
+    mapping: Mapping | None,
+    refuse: Callable[[LineRefused], None],
 ) -> Source | None:
-    """`is_first`: of several gateways in one recording, one tells of the lines that were not taken."""
+    """`refuse`: of several gateways in one recording, one tells of the lines that were not taken."""
     if one.source == "senml":
         return None
     if one.source == "replay":
         assert mapping is not None
         items = Replay(find_files(own.replay.paths), mapping)
-        return ReplaySource(items, one.name, gateway.taken, _report if is_first else _keep_quiet)
+        return ReplaySource(items, one.name, gateway.taken, refuse)
     begin_ms = milliseconds(own.begin) if own.begin else _wall_ms() // MINUTE_MS * MINUTE_MS
     end_ms = milliseconds(own.end) if own.end else None
     count = max(gateway.taken.values(), default=0) if own.begin else 0
@@ -200,6 +206,7 @@ def _publisher(
     gateway: Gateway,
     name: str,
     note: Callable[[str, str, LadingError], None],
+    woken: threading.Event,
 ) -> Publisher:
     return Publisher(
         gateway,
@@ -207,6 +214,7 @@ def _publisher(
         _broker(own, shared.mqtt.host, shared.mqtt.port),
         in_flight_max=own.link.in_flight_max,
         note=lambda event, exc: note(event, name, exc),
+        woken=woken,
     )
 
 

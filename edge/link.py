@@ -79,7 +79,10 @@ class Broker:
 
 
 class Link:
-    """A client that reconnects by itself; MQTT 5, or 3.1.1 where the broker refuses that."""
+    """A client that reconnects by itself; MQTT 5, or 3.1.1 where the broker refuses that.
+
+    `woken` is set when something happens; links of one process may share it.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Link:
         subscriptions: tuple[str, ...],
         will: tuple[str, bytes] | None = None,
         in_flight_max: int = 8,
+        woken: threading.Event | None = None,
     ) -> None:
         self._broker = broker
         self._client_id = client_id
@@ -100,7 +104,7 @@ class Link:
         self._opened_s: float | None = None  # when a connection opened that no CONNACK has come for
         self._silent_count = 0
         self._client: paho.Client | None = None
-        self._woken = threading.Event()
+        self._woken = woken or threading.Event()
         self.is_up = False
         self.dropped_count = 0
 

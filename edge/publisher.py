@@ -1,6 +1,7 @@
 """Carries an outbox to the broker and orders back: in order, few in flight, removed on PUBACK alone."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 
@@ -34,6 +35,7 @@ class Publisher:
         in_flight_max: int = IN_FLIGHT_MAX,
         note: Callable[[str, LadingError], None] = lambda what, exc: None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        woken: threading.Event | None = None,
     ) -> None:
         hexadecimal = gateway.gateway_id.hex()
         self._gateway = gateway
@@ -43,7 +45,7 @@ class Publisher:
         self._anchors_topic = anchors_topic(tenant)
         will = (self._status_topic, json.dumps({"state": "offline", "gateway": hexadecimal}).encode())
         topics = (self._orders_topic, self._anchors_topic)
-        self._link = Link(broker, f"lading-edge-{hexadecimal[:16]}", topics, will, in_flight_max + 2)
+        self._link = Link(broker, f"lading-edge-{hexadecimal[:16]}", topics, will, in_flight_max + 2, woken)
         self._in_flight_max = in_flight_max
         self._in_flight: dict[int, int] = {}  # message number: frame_seq
         self._acked: list[int] = []  # frames to remove in one transaction
