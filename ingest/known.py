@@ -81,6 +81,7 @@ class Known:
         """What was cached may be ahead of what was committed."""
         self._newest.clear()
         self._at_hand.clear()
+        self._legs.clear()
         self._newest_bytes = 0
         self._turn.clear()
         self._turn_gateways.clear()
