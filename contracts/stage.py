@@ -75,7 +75,7 @@ class Settling:
         elif state in (OPEN, SHOWN):
             self._conclude(key, agreement, shown_seq if state == SHOWN else -1, now_ms // 1000)
         elif state == JUDGED:  # what is due waits for the vault's outflow limit to recover
-            self._try(key, "pay", terms_argument(agreement))
+            self._try(key, "pay", terms_argument(agreement.terms))
         return int(state)
 
     def _conclude(self, key: bytes, agreement: Agreement, shown_seq: int, now_s: int) -> None:
