@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from anchoring.batches import batched_frames
 from anchoring.index import Index
 from anchoring.trees import tree_proof
 from lading.batch import AnchorRecord, BatchRecord
 from lading.batchlog import TenantOf, frames_of
 from lading.errors import ProofError, ServiceError
-from lading.frame import Frame, Header, Run, decode_frame, decode_records, reading_leaf
+from lading.frame import Frame, Run, decode_frame, decode_header, decode_records, reading_leaf
 from lading.log import Log
 from lading.tree import check_inclusion, leaf_hash
 
@@ -24,9 +25,10 @@ class FrameProof:
 
     def check(self) -> None:
         """ProofError unless both paths lead to the root. The caller compares the root with the chain's."""
-        header, _ = decode_records(self.frame)
         leaf = self.batch.leaf
-        check_inclusion(header.hash, self.leaf_index, leaf.frame_count, self.siblings, leaf.frames_root)
+        check_inclusion(
+            decode_header(self.frame).hash, self.leaf_index, leaf.frame_count, self.siblings, leaf.frames_root
+        )
         if self.anchor is not None:
             batch, anchor = self.batch, self.anchor
             check_inclusion(
@@ -82,7 +84,7 @@ class Prover:
             )
         batch = self._index.batches(place.interval)[place.batch_index]
         frames = [record.value for record in frames_of(self._log, batch, self._tenant_of)]
-        hashes = [decode_records(frame)[0].hash for frame in frames]
+        hashes = [frame.hash for frame in batched_frames([(batch.tenant_name, frame) for frame in frames])]
         if len(hashes) != batch.leaf.frame_count:
             raise ServiceError(
                 "batch_log", f"{len(hashes)} frames at {batch.positions}, wanted {batch.leaf.frame_count}"
@@ -126,9 +128,3 @@ def _run_of(frame: Frame, channel: int) -> tuple[int, Run]:
         if run.record.channel == channel:
             return index, run
     raise ProofError("no_reading", f"frame {frame.header.frame_seq} has no channel {channel}")
-
-
-def frame_hash(frame: bytes) -> bytes:
-    """The hash of a frame in the log."""
-    header: Header = decode_records(frame)[0]
-    return header.hash

@@ -28,11 +28,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer one request or a batch."""
-        length = int(self.headers.get("Content-Length") or 0)
-        if not 0 < length <= BODY_BYTES_MAX:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or not 0 < int(length) <= BODY_BYTES_MAX:
+            self.close_connection = True  # the body, if there is one, is not read
             self.send_error(413, f"a body of 1 to {BODY_BYTES_MAX} bytes is wanted")
             return
-        body = json.dumps(self._answer(self.rfile.read(length))).encode()
+        if self.headers.get_content_type() != "application/json":  # what a web page may not send here unasked
+            self.close_connection = True
+            self.send_error(415, "application/json is wanted")
+            return
+        body = json.dumps(self._answer(self.rfile.read(int(length)))).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
-from lading.frame import decode_records
+from lading.frame import decode_header
 from lading.log import Log, Record
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
@@ -121,7 +121,7 @@ class Ledger:
 def _rows(topic: str, found: Sequence[Record]) -> tuple[str, list[tuple[object, ...]]]:
     """What to insert for records of a topic."""
     if topic == topics.FRAMES:
-        headers = [(decode_records(record.value)[0], record) for record in found]
+        headers = [(decode_header(record.value), record) for record in found]
         frames = [(header.hash, r.partition, r.offset, header.leg_state) for header, r in headers]
         return "INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?)", list(frames)
     if topic == topics.BATCHES:

@@ -6,7 +6,7 @@ from contracts.ledger import Ledger
 from lading.batch import AnchorRecord, BatchRecord
 from lading.batchlog import TenantOf, frames_of
 from lading.errors import ServiceError
-from lading.frame import decode_envelope, decode_frame, decode_records
+from lading.frame import decode_envelope, decode_frame, decode_header
 from lading.log import Log
 from lading.terms import METRICS_OF_LEG, Terms
 from lading.tree import check_inclusion, leaf_hash, proof
@@ -36,7 +36,7 @@ class Evidence:
     ) -> FrameProof:
         """The escrow's argument: header, signature, both paths, and the run records that the tiers name."""
         frames = [record.value for record in frames_of(self._log, batch, self._tenant_of)]
-        hashes = [decode_records(frame)[0].hash for frame in frames]
+        hashes = [decode_header(frame).hash for frame in frames]
         if frame_hash not in hashes:
             raise ServiceError("batch_log", f"batch {batch.location} does not hold frame {frame_hash.hex()}")
         index = hashes.index(frame_hash)

@@ -516,6 +516,7 @@ __all__ = [
     "RunRecord",
     "decode_envelope",
     "decode_frame",
+    "decode_header",
     "decode_records",
     "make_run",
     "reading_leaf",

@@ -1,7 +1,9 @@
 """One chain port, three ways to reach a chain: the same tests pass on all."""
 
+import json
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,34 @@ class TestOverHttp(ChainContract):
         """A request of another shape gets an error, not a broken connection."""
         with pytest.raises(ServiceError, match="chain_rpc"):
             chain.rpc.request("eth_getTransactionCount", params)
+
+    def test_odd_requests_are_answered(self, chain: Chain) -> None:
+        """What is no JSON, no request, too long or from a web page gets an error; batches get an answer each."""
+        assert isinstance(chain.rpc, HttpRpc)
+        port = int(chain.rpc.url.rsplit(":", 1)[1])
+        plain = {"Content-Type": "application/json"}
+        ask = json.dumps({"id": 1, "method": "eth_chainId", "params": []})
+        wanted = [
+            ("{", plain, 200, -32700),
+            ("3", plain, 200, -32600),
+            ("[]", plain, 200, -32600),
+            (json.dumps({"id": 1, "method": "eth_chainId", "params": {}}), plain, 200, -32600),
+            (ask, {"Content-Type": "text/plain"}, 415, None),
+            (ask, plain | {"Content-Length": "x"}, 413, None),
+            (ask, plain | {"Content-Length": str(2**40)}, 413, None),
+        ]
+        for body, headers, status, code in wanted:
+            connection = HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            assert answer.status == status, body
+            if code is not None:
+                assert json.loads(answer.read())["error"]["code"] == code, body
+            connection.close()
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", "/", f"[{ask},{ask}]", plain)
+        assert [one["result"] for one in json.loads(connection.getresponse().read())] == [hex(31_337)] * 2
+        connection.close()
 
     def test_unknown_method(self, chain: Chain) -> None:
         """A method that is not there is refused by name."""
