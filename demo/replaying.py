@@ -20,6 +20,7 @@ from lading.terms import Metric, Tier
 
 TICK_MS = HOUR_MS
 SILENCE_MS = 24 * HOUR_MS  # of every device: the next reading begins new legs
+ANCHOR_MS = 12 * HOUR_MS  # of a silence: the closing frames are anchored
 SETTLE_MS = 96 * HOUR_MS
 DEADLINE_S = 400 * 86_400
 PENALTY = 500 * COIN
@@ -87,6 +88,7 @@ class ReplayRun:
             now_ms = (tick + 1) * TICK_MS
             if now_ms - self.rig.clock() > SILENCE_MS:
                 self._end_all()
+                self.rig.run_on(self.rig.clock() + ANCHOR_MS)
             self._play_tick(now_ms, list(readings))
         self._end_all()
         self._keep_refused()

@@ -150,15 +150,19 @@ class Rig:
                 self.view.event("anchors", f"interval {anchor.interval} in block {anchor.block_number}")
         for member in self.members:
             self.wait_anchor(member)
-        if now_ms % SETTLE_EVERY_MS == 0 if is_due is None else is_due:
+        if is_due or (is_due is None and now_ms % SETTLE_EVERY_MS == 0):
             self._pay()
         self.view.progress(now_ms - self._begin_ms, now_ms, self._counts())
 
-    def run_out(self, until_ms: int) -> None:
-        """Let the clock go on to `until_ms`: anchors' windows end, agreements settle; then finalise what was sent."""
+    def run_on(self, until_ms: int) -> None:
+        """Let the clock go on without readings."""
         for now_ms in range(self.clock() + SETTLE_EVERY_MS, until_ms + 1, SETTLE_EVERY_MS):
             self.clock.now_ms = now_ms
             self.step(is_due=True)
+
+    def run_out(self, until_ms: int) -> None:
+        """Let the clock go on to `until_ms`: anchors' windows end, agreements settle; then finalise what was sent."""
+        self.run_on(until_ms)
         for _ in range(FINAL_BLOCKS):
             self.chainside.node.mine()
             self.step(is_due=True)
