@@ -6,8 +6,10 @@ made again after the log is gone. Both are written under another name, made dura
 committed after that, and writing them again gives the same bytes.
 """
 
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +88,10 @@ class Archive:
 
     def step(self) -> list[Archived]:
         """Write what batches are new, at most a few; each batch's offset is committed once its files are durable."""
+        with _only_one(self._folder) as is_mine:
+            return self._step() if is_mine else []
+
+    def _step(self) -> list[Archived]:
         at = self._log.committed(self._group, topics.BATCHES)
         written: list[Archived] = []
         for record in self._log.read(topics.BATCHES, at, BATCHES_A_STEP):
@@ -128,6 +134,22 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes]]:
     with pq.ParquetFile(path) as file:
         for group in file.iter_batches(batch_size=1024, columns=["partition", "offset", "frame"]):
             yield from zip(*(group.column(name).to_pylist() for name in group.schema.names), strict=True)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[bool]:
+    """Whether no other process writes this archive now; the lock ends with its process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
 
 
 def _writer(

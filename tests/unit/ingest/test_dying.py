@@ -1,5 +1,6 @@
 """Killed at any write to the log, ingest and archive go on as if nothing had been: nothing lost, nothing twice."""
 
+import fcntl
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,8 @@ def batched(tmp_path: Path) -> SqliteLog:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def test_archive_killed_at_any_commit(batched: SqliteLog, tmp_path: Path) -> None:
@@ -141,3 +143,13 @@ def test_what_a_killed_archive_left_behind_does_no_harm(batched: SqliteLog, tmp_
     (folder / TENANT / "00000001.parquet.new").write_bytes(b"PAR1 half")
     Archive(batched, folder, lambda _: TENANT).step()
     assert all(name.endswith((".parquet", ".frames")) for name in files(folder))
+
+
+def test_only_one_process_writes_an_archive(batched: SqliteLog, tmp_path: Path) -> None:
+    """While another one writes, there is nothing to do."""
+    archive = Archive(batched, tmp_path / "archive", lambda _: TENANT)
+    (tmp_path / "archive").mkdir()
+    with (tmp_path / "archive" / ".lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert archive.step() == []
+    assert len(archive.step()) == 3
