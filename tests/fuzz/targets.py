@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from lading import cbor, fast
+from lading import cbor
 from lading.assignment import decode_payload, read_assignment
 from lading.batch import AnchorRecord, BatchLeaf, BatchRecord
 from lading.checks import Expected
@@ -107,6 +107,8 @@ def _rooted(data: bytes) -> bytes:
 
 def _frame_rooted(data: bytes) -> None:
     """The kernels take exactly the frames that the pure decoder takes."""
+    from lading import fast  # numba takes seconds: only where it is asked for
+
     rooted = _rooted(data)
     (whole,) = fast.check_frames([rooted]).whole.tolist()
     try:

@@ -13,7 +13,7 @@ from tests.fuzz.running import fuzz
 from tests.fuzz.targets import TARGETS
 
 SECONDS = int(os.environ.get("LADING_FUZZ_S", "3"))
-RUNS_MIN = 100
+RUNS_MIN = 20
 
 
 @pytest.mark.parametrize("name", TARGETS)
