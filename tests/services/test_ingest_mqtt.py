@@ -107,6 +107,10 @@ class Fixture:
         self.processes[name].kill()
         self.processes[name].wait()
 
+    def connections(self) -> int:
+        """How often ingest has reached the broker."""
+        return (self.folder / "run.txt").read_text().count("broker_connected")
+
     def command(self, *arguments: str) -> str:
         """Run a command of the stage to its end."""
         command = [sys.executable, "-m", "lading.cli", "ingest", *arguments, "--config", str(self.config)]
@@ -184,15 +188,23 @@ def test_killed_at_random_nothing_is_lost_or_twice(tmp_path: Path, stages: list[
         operator.send(truck.order_topic, truck.order(), retain=True)
     operator.close()
     outboxes = [Outbox(stage.port, truck) for truck in trucks]
+
+    def work() -> None:
+        for outbox in outboxes:
+            if len(outbox.waiting) < 40:
+                outbox.add(rng.randint(0, 3))
+            outbox.step()
+        time.sleep(0.01)
+
+    connected = 0
     for _ in range(KILLS):
-        until_s = time.monotonic() + rng.uniform(0.3, 3.0)
+        if rng.random() < 0.8:  # else it may die while it starts
+            until(lambda: bool(work() or stage.connections() > connected))  # noqa: B023
+        until_s = time.monotonic() + rng.uniform(0, 1.5)
         while time.monotonic() < until_s:
-            for outbox in outboxes:
-                if len(outbox.waiting) < 40:
-                    outbox.add(rng.randint(0, 3))
-                outbox.step()
-            time.sleep(0.01)
+            work()
         victim = "broker" if rng.random() < 0.25 else "run"
+        connected = stage.connections()
         stage.kill(victim)
         stage.start(victim)
     log = SqliteLog(tmp_path / "data" / "log.sqlite")
