@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from anomaly.kernels import FIELDS, summarize_runs
-from lading.fast import walk_frames
+from lading.fast import frame_hashes, walk_frames
 from lading.frame import HEADER_BYTES, RECORD_BYTES, Header, decode_frame
 from lading.rules import FrameView, RunView, Summary, view
 from lading.totals import TOTALS_BYTES, Reading
+from lading.tree import HASH_BYTES
 from lading.walk import Columns
 
 _RECORD = struct.Struct(f">xHHQI8x8x32x{TOTALS_BYTES}s")
@@ -32,11 +33,15 @@ def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
         walked.reading_starts.tolist(),
     )
     headers, records = walked.headers.tobytes(), walked.records.tobytes()
+    hashes = frame_hashes(walked).tobytes()
 
     def make(i: int) -> FrameView:
         if not whole[i]:
             return view(decode_frame(values[i]))
         header = Header.decode(headers[i * HEADER_BYTES : (i + 1) * HEADER_BYTES])
+        vars(header)["hash"] = hashes[
+            i * HASH_BYTES : (i + 1) * HASH_BYTES
+        ]  # where the cached property looks
         return FrameView(header, [make_run(run) for run in range(run_starts[i], run_starts[i + 1])])
 
     def make_run(run: int) -> RunView:

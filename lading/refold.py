@@ -183,14 +183,62 @@ def _load(data: Bytes, at: int, state: States, weight: Words) -> bool:
 
 
 @njit(cache=True)
+def _fold_calm(state: States, weight: Words, bounds: Bounds, columns: Columns, first: int, last: int) -> bool:
+    """Readings first .. last − 1 in one go, if all are valid and inside the limits, as the one before them was.
+
+    False, with nothing changed, where they are not; the caller has seen that they follow the state.
+    """
+    calm = state[_COUNT] > 0 and state[_COUNT] + last - first <= U32_MAX and not state[_LAST_FLAGS] & INVALID
+    calm = calm and bounds.lower <= state[_LAST_VALUE] <= bounds.upper
+    least, greatest, flags = state[_LAST_VALUE], state[_LAST_VALUE], 0
+    for i in range(first, last):
+        least = min(least, np.int64(columns.value[i]))
+        greatest = max(greatest, np.int64(columns.value[i]))
+        flags |= np.int64(columns.flags[i])
+    if not calm or flags & INVALID or least < bounds.lower or greatest > bounds.upper:
+        return False
+    before_ms, value, gap, known = state[_LAST_MS], state[_LAST_VALUE], state[_GAP], 0
+    for i in range(first, last):
+        dt = columns.time_ms[i] - before_ms
+        held = min(dt, bounds.hold_ms)
+        known += held
+        gap = max(gap, dt)
+        if bounds.quantity == _TEMPERATURE:
+            _weigh(weight, value, held)
+        before_ms, value = columns.time_ms[i], np.int64(columns.value[i])
+    state[_KNOWN] += known
+    state[_UNKNOWN] += before_ms - state[_LAST_MS] - known
+    state[_MIN], state[_MAX] = min(state[_MIN], least), max(state[_MAX], greatest)
+    state[_GAP] = gap
+    state[_COUNT] += last - first
+    state[_VALID_COUNT] += last - first
+    state[_LAST_MS] = state[_VALID_MS] = before_ms
+    state[_LAST_FLAGS], state[_LAST_VALUE] = np.int64(columns.flags[last - 1]), value
+    state[_ABOVE_NOW] = state[_BELOW_NOW] = 0
+    return True
+
+
+@njit(cache=True)
+def _follow(state: States, columns: Columns, reading: int) -> bool:
+    """Whether the reading has the next sequence number and a later time."""
+    wanted = np.uint64(state[_FIRST_SEQ]) + np.uint64(state[_COUNT])
+    return columns.seq[reading] == wanted and columns.time_ms[reading] > state[_LAST_MS]
+
+
+@njit(cache=True)
 def _fold(state: States, weight: Words, bounds: Bounds, columns: Columns, first: int, last: int) -> bool:
     """The totals after readings first .. last − 1, which the walk has found consecutive and rising in time."""
+    if first == last:
+        return True
+    if state[_COUNT] and not _follow(state, columns, first):
+        return False
+    if _fold_calm(state, weight, bounds, columns, first, last):
+        return True
     for i in range(first, last):
         time_ms, flags = columns.time_ms[i], np.int64(columns.flags[i])
+        if state[_COUNT] == U32_MAX:
+            return False
         if state[_COUNT]:
-            wanted = np.uint64(state[_FIRST_SEQ]) + np.uint64(state[_COUNT])
-            if columns.seq[i] != wanted or time_ms <= state[_LAST_MS] or state[_COUNT] == U32_MAX:
-                return False
             _hold(state, weight, bounds, time_ms - state[_LAST_MS])
         else:
             state[_FIRST_SEQ], state[_FIRST_MS] = np.int64(columns.seq[i]), time_ms
