@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from lading.chain import RevertedError, Rpc
-from lading.errors import LadingError
+from lading.errors import LadingError, ServiceError
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 BATCH_REQUESTS_MAX = 1000
@@ -84,7 +84,10 @@ def _error(number: Any, code: int, message: str, data: str | None = None) -> dic
 
 
 def make_server(rpc: Rpc, port: int) -> ThreadingHTTPServer:
-    """A server for `serve_forever()`; port 0 takes a free one (`server_address[1]`)."""
-    server = _Server((HOST, port), _Handler)
+    """A server for `serve_forever()`; port 0 takes a free one (`server_address[1]`). ServiceError `port`."""
+    try:
+        server = _Server((HOST, port), _Handler)
+    except OSError as exc:
+        raise ServiceError("port", f"{HOST}:{port}: {exc.strerror}") from exc
     server.rpc = rpc
     return server

@@ -88,22 +88,22 @@ class Settling:
         verdict = self.ledger.verdict(terms.leg_id)
         if verdict is None or not (verdict.final or now_s >= terms.deadline_s):
             return
-        step = self._step_for(verdict, shown_seq)
+        step = self._step_for(verdict, shown_seq, is_past_deadline=now_s >= terms.deadline_s)
         found = self._evidence.anchored(terms, verdict.horizon.last_frame_hash) if step else None
         if found is None or not self._is_final(found[1].interval, anchor_argument(found[1]), now_s):
             return
         proof = self._evidence.frame_proof(terms, verdict.horizon.last_frame_hash, *found)
         self._try(key, step, terms_argument(agreement.terms), proof)
 
-    def _step_for(self, verdict: Verdict, shown_seq: int) -> str:
-        """A closing frame settles; an open one is shown if it is newer than what was; else nothing."""
+    def _step_for(self, verdict: Verdict, shown_seq: int, is_past_deadline: bool) -> str:
+        """A closing frame settles; after the deadline a newer open one than was shown is shown; else nothing."""
         frame = self.ledger.frame(verdict.horizon.last_frame_hash)
         if frame is None:
             return ""
         if frame.leg_state == CLOSED:
             return "settle"
         newest_seq = verdict.horizon.last_frame_seq
-        return f"show {newest_seq}" if newest_seq > shown_seq else ""
+        return f"show {newest_seq}" if is_past_deadline and newest_seq > shown_seq else ""
 
     def _is_final(self, interval: int, anchored: tuple[bytes, int, int], now_s: int) -> bool:
         """Whether the registry's window of the anchor is over; False too while it is contested or of another fork."""

@@ -103,7 +103,7 @@ class World:
         self.now_ms = max(self.now_ms, *(frame.header.sent_ms for frame in frames))
         self.log.append(topics.FRAMES, [(frame.header.gateway_id, frame.encode()) for frame in frames])
 
-    def judge(self, frames: Sequence[Frame], final: bool = True) -> None:
+    def judge(self, frames: Sequence[Frame], final: bool = True, forked: bool = False) -> None:
         """The verdict that the detector would write of these frames, findings left out."""
         first, last = frames[0].header, frames[-1].header
         closed = last.leg_state == CLOSED
@@ -111,8 +111,8 @@ class World:
             last.leg_id,
             last.gateway_id,
             last.limits_hash,
-            "closed" if closed else "open",
-            final and closed,
+            "forked" if forked else "closed" if closed else "open",
+            final and (closed or forked),
             Horizon(first.frame_seq, last.frame_seq, last.hash, last.sent_ms),
             (),
             tuple((run.record.channel, run.record.quantity, run.record.totals) for run in frames[-1].runs),

@@ -101,6 +101,19 @@ def test_silence_is_settled_after_the_window(world: World) -> None:
     assert (settlement.kind, settlement.amount) == ("penalty", 50_000 + 400_000 + 300_000)
 
 
+def test_forked_leg_waits_for_the_deadline(world: World) -> None:
+    """A final verdict that ends at a clone, before the closing frame, settles nothing early and asks nothing."""
+    leg = warm_leg(40 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames[:1], forked=True)
+    for _ in range(5):
+        world.step(1000)
+    assert (credits_of(world), world.settling.waits) == ((0, 0), {})
+    world.until(lambda: bool(written(world)))
+    assert written(world)[0].amount == 50_000 + 400_000 + 300_000
+
+
 def test_no_frame_at_all(world: World) -> None:
     """Nothing was ever shown: lateness and silence alone are due."""
     leg = warm_leg(0, closed=False)
