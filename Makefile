@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := uv pip compile pyproject.toml --extra all --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header --quiet
 SEED ?= 1
 OUT ?= demo-out
 
-.PHONY: help demo test check format bench venv venv-dev node clean
+.PHONY: help demo test check format lock bench venv venv-dev node clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +25,10 @@ check: venv-dev node  ## format, lint, types, imports, generated files unchanged
 	$(BIN)/lint-imports
 	$(MAKE) -C contracts check
 
+lock: venv-dev  ## choose the newest versions that fit, with their hashes
+	$(BIN)/$(LOCK) --upgrade --output-file requirements.lock
+	$(BIN)/$(LOCK) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
 format: venv-dev  ## rewrite files in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -31,16 +37,16 @@ bench: venv-dev  ## benchmarks, each beside a named peer
 	$(BIN)/python -m benchmarks
 
 venv: $(VENV)/.installed
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lading needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	$(PIP) --require-hashes --requirement requirements.lock
+	$(PIP) --no-deps --editable .
 	@touch $@
 
 venv-dev: $(VENV)/.installed-dev
-$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP) --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
 node: contracts/node_modules/.installed

@@ -56,9 +56,11 @@ class Member:
         """Hash of the gateway's key."""
         return self.signer.public.gateway_id
 
-    def take(self, readings: list[NewReading]) -> list[tuple[NewReading, LadingError]]:
-        """Keep readings in one transaction; those not taken, and why."""
-        return [(readings[one.index], one.error) for one in self.gateway.take_all(readings)]
+    def take(
+        self, readings: list[NewReading], cut_ms: int | None = None
+    ) -> list[tuple[NewReading, LadingError]]:
+        """Keep readings, and sign a frame of them at `cut_ms`, in one transaction; those not taken, and why."""
+        return [(readings[one.index], one.error) for one in self.gateway.take_all(readings, cut_ms=cut_ms)]
 
     def link(self, is_online: bool, now_ms: int) -> None:
         """Connect or disconnect."""

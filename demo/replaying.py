@@ -127,13 +127,12 @@ class ReplayRun:
         rig.step()
 
     def _take(self, device: Recorded) -> None:
-        refused = device.member.take([new for new, _, _ in device.waiting])
+        refused = device.member.take([new for new, _, _ in device.waiting], self.rig.clock())
         origins = {id(new): (origin, line) for new, origin, line in device.waiting}
         for new, error in refused:
             self.refused.append(LineRefused(error.code, error.text, *origins[id(new)]))
         self.rig.readings += len(device.waiting) - len(refused)
         device.waiting.clear()
-        device.member.gateway.cut(self.rig.clock())
         self.rig.carry(device.member)
 
     def _begin(self, device: Recorded) -> None:

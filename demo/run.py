@@ -62,14 +62,14 @@ class Simulated:
         self._simulation = plan.simulate(rng)
         self._sampled_ms = BEGIN_MS
 
-    def sample_until(self, time_ms: int) -> int:
-        """Take a sample of every channel every two minutes up to `time_ms`; how many readings."""
+    def sample_until(self, time_ms: int, *, cut: bool) -> int:
+        """Take a sample of every channel every two minutes up to `time_ms`, sign a frame; how many readings."""
         readings = [
             NewReading(channel, at_ms, value, flags)
             for at_ms in range(self._sampled_ms + SAMPLE_MS, time_ms + 1, SAMPLE_MS)
             for channel, value, flags in self._simulation.sample(at_ms)
         ]
-        for _, error in self.member.take(readings):
+        for _, error in self.member.take(readings, time_ms if cut else None):
             raise error
         self._sampled_ms = time_ms
         return len(readings)
@@ -112,13 +112,13 @@ class StoryRun:
         now_ms = rig.clock()
         member.link(plan.online(now_ms), now_ms)
         rig.wait_anchor(member)
-        rig.readings += one.sample_until(now_ms)
-        for leg in plan.legs:
-            if leg.end_ms == now_ms:
-                rig.end(member)
-            elif leg.begin_ms == now_ms:
-                self._begin(one, leg)
-        member.gateway.cut(now_ms)
+        begins = [leg for leg in plan.legs if leg.begin_ms == now_ms]
+        ends = any(leg.end_ms == now_ms for leg in plan.legs)
+        rig.readings += one.sample_until(now_ms, cut=not begins and not ends)
+        if ends:
+            rig.end(member)
+        for leg in begins:
+            self._begin(one, leg)
         rig.carry(member)
         if plan.cloned_ms == now_ms:
             self._clone = member.clone(self._folder / "edge" / f"{plan.name}-clone")
