@@ -1,0 +1,142 @@
+"""The people of the drill: an operator who orders legs by MQTT, carrier and shipper who agree on money over them."""
+
+from dataclasses import dataclass, field
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from contracts.agreements import Agreement, Domain, save
+from contracts.parties import deposit, mint
+from edge.simulation import CHANNELS, Channel
+from lading.assignment import BEGIN, END, Assignment, sign_assignment
+from lading.chain import connect
+from lading.deployment import Deployment
+from lading.limits import ChannelLimits, Limits
+from lading.names import LEG_SALT_BYTES, tenant_id
+from lading.terms import Metric, Terms, Tier
+from lading.topics import gateway_topic
+from lading.tree import sha256
+from tests.simulation.installation import (
+    HOUR_MS,
+    LEG_MS,
+    TENANT,
+    WINDOW_S,
+    DrillError,
+    Installation,
+    Member,
+    leg_begin_ms,
+)
+
+MINUTE_MS = 60_000
+PUBLISH_LIMIT_S = 20.0
+BOND = 2_000_000_000
+DEADLINE_S = 4_102_444_800  # 2100: the chain has the wall clock, the legs are of 2025
+TIERS = (
+    Tier(0, Metric.LATE_MS, 0, 100_000_000),
+    Tier(Channel.AIR, Metric.ABOVE_MS, 45 * MINUTE_MS, 250_000_000),
+    Tier(Channel.AIR, Metric.ABOVE_LONGEST_MS, 30 * MINUTE_MS, 300_000_000),
+    Tier(Channel.AIR, Metric.LONGEST_GAP_MS, HOUR_MS, 300_000_000),
+)
+
+
+def limits_of(member: Member) -> Limits:
+    """At most 8 °C in the air but for half an hour at a time; of the other channels nothing is asked."""
+    return Limits(
+        tuple(
+            ChannelLimits(channel, CHANNELS[Channel(channel)], 0, 8_000, above_stretch_max_ms=30 * MINUTE_MS)
+            if channel == Channel.AIR
+            else ChannelLimits(channel, CHANNELS[Channel(channel)])
+            for channel in member.channels
+        )
+    )
+
+
+@dataclass
+class Operator:
+    """Orders legs, number by number; `begun` and `terms` by the leg's reference."""
+
+    site: Installation
+    begun: dict[str, Assignment] = field(default_factory=dict)
+    terms: dict[str, Terms] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="drill-operator")
+        self._client.connect("127.0.0.1", self.site.mqtt_port)
+        self._client.loop_start()
+        self._chain = connect(f"http://127.0.0.1:{self.site.chain_port}")
+        self._deployment = Deployment.load(self.site.data / "deployment.json")
+
+    def begin(self, member: Member, leg: int) -> None:
+        """Order a leg, agree on it and put up the bond."""
+        begin_ms = leg_begin_ms(leg)
+        reference = f"{member.name}-{leg}"
+        order = Assignment(
+            BEGIN,
+            tenant_id(TENANT),
+            self.site.gateway_id(member.name),
+            2 * leg + 1,
+            sha256(reference.encode())[:LEG_SALT_BYTES],
+            reference,
+            begin_ms,
+            begin_ms,
+            begin_ms + LEG_MS + HOUR_MS,
+            limits_of(member),
+        )
+        self.begun[reference] = order
+        self._order(order)
+        self._agree(order)
+
+    def end(self, member: Member, leg: int) -> None:
+        """Order the leg's end."""
+        begun = self.begun[f"{member.name}-{leg}"]
+        self._order(
+            Assignment(
+                END,
+                begun.tenant,
+                begun.gateway,
+                2 * leg + 2,
+                begun.salt,
+                begun.reference,
+                leg_begin_ms(leg + 1),
+                begun.begin_ms,
+                begun.due_ms,
+                None,
+            )
+        )
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _order(self, order: Assignment) -> None:
+        topic = gateway_topic(TENANT, order.gateway, "assignment")
+        sent = self._client.publish(topic, sign_assignment(order, self.site.operator), qos=1, retain=True)
+        sent.wait_for_publish(PUBLISH_LIMIT_S)
+        if not sent.is_published():
+            raise DrillError(f"no PUBACK for order {order.order_seq} of {order.reference}")
+
+    def _agree(self, order: Assignment) -> None:
+        assert order.limits is not None
+        carrier, shipper = self.site.account("carrier"), self.site.account("shipper")
+        mint(self._chain, self._deployment, carrier, BOND)
+        deposit(self._chain, self._deployment, carrier, BOND)
+        terms = Terms(
+            carrier.address,
+            shipper.address,
+            self._deployment.token,
+            order.tenant,
+            order.gateway,
+            order.leg_id,
+            order.limits.hash,
+            order.begin_ms,
+            order.due_ms,
+            DEADLINE_S,
+            WINDOW_S,
+            BOND,
+            len(self.terms),
+            TIERS,
+        )
+        self.terms[order.reference] = terms
+        domain = Domain(self._chain.chain_id, self._deployment.escrow)
+        save(self.site.data / "agreements", Agreement.sign(terms, domain, carrier, shipper), domain)
