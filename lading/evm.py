@@ -4,32 +4,40 @@ Deterministic: the same transactions at the same times give the same blocks. py-
 precompile, so contracts run their fallback here. It is a demo chain: nothing that matters may be tested only on it.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rlp  # type: ignore[import-untyped]
 from eth.abc import SignedTransactionAPI
 from eth.chains.base import MiningChain
 from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_NONCE
 from eth.db import get_db_backend
-from eth.exceptions import Revert, VMError
+from eth.exceptions import VMError
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_hash.auto import keccak
 from eth_utils.exceptions import ValidationError
-from rlp import DeserializationError
+from rlp import DeserializationError  # type: ignore[import-untyped]
 
 from lading.chain import RevertedError
 from lading.errors import RejectedError, ServiceError
+from lading.evm_store import Store
+from lading.evm_words import (
+    address_of,
+    block_json,
+    from_hex,
+    log_matches,
+    outbids,
+    price_paid,
+    reverted,
+    to_hex,
+)
 
 CHAIN_ID = 31_337
 GAS_LIMIT = 30_000_000
 PENDING_MAX = 1000
-PRICE_BUMP_PERCENT = 10  # what geth's pool asks of a replacement
 PRIORITY_FEE = 10**9
 _BLANK_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 
@@ -41,38 +49,6 @@ class _Mined:
     header: Any
     receipts: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     logs: list[dict[str, Any]] = field(default_factory=list)
-
-
-class _Store:
-    """Blocks as what made them: time and transactions, in SQLite."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.executescript(
-            "CREATE TABLE IF NOT EXISTS genesis(id INTEGER PRIMARY KEY CHECK (id = 0), time_s INTEGER NOT NULL);"
-            "CREATE TABLE IF NOT EXISTS blocks(number INTEGER PRIMARY KEY, time_s INTEGER NOT NULL,"
-            " forks INTEGER NOT NULL, transactions BLOB NOT NULL);"
-        )
-
-    def genesis_s(self, now_s: int) -> int:
-        """When the chain began; now, if it begins now."""
-        self._db.execute("INSERT OR IGNORE INTO genesis VALUES (0, ?)", (now_s,))
-        return int(self._db.execute("SELECT time_s FROM genesis").fetchone()[0])
-
-    def blocks(self) -> list[tuple[int, int, list[bytes]]]:
-        """(time, forks, raw transactions) of each block after the genesis."""
-        rows = self._db.execute("SELECT time_s, forks, transactions FROM blocks ORDER BY number").fetchall()
-        return [(time_s, forks, rlp.decode(raws)) for time_s, forks, raws in rows]
-
-    def put(self, number: int, time_s: int, forks: int, raws: list[bytes]) -> None:
-        """Write a block; one that takes its place takes its followers' too."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM blocks WHERE number >= ?", (number,))
-            self._db.execute(
-                "INSERT INTO blocks VALUES (?, ?, ?, ?)", (number, time_s, forks, rlp.encode(raws))
-            )
 
 
 _MiningChain: Any = MiningChain  # its declared types leave out most of what it has
@@ -109,7 +85,7 @@ class EvmNode:
         self._now_s = now_s
         self._depths = {"latest": 0, "pending": 0, "safe": safe_depth, "finalized": finalized_depth}
         self._lock = threading.RLock()
-        self._store = None if store is None else _Store(store)
+        self._store = None if store is None else Store(store)
         genesis_s = now_s() if self._store is None else self._store.genesis_s(now_s())
         self._chain: Any = _LocalChain.from_genesis(get_db_backend(), _genesis(genesis_s), _accounts(funded))
         self._blocks = [_Mined(self._chain.get_canonical_block_header_by_number(0))]
@@ -127,9 +103,11 @@ class EvmNode:
             "eth_getBlockByHash": self._block_by_hash,
             "eth_getTransactionCount": self._nonce,
             "eth_getBalance": lambda address, tag="latest": hex(
-                self._state(tag).get_balance(_address(address))
+                self._state(tag).get_balance(address_of(address))
             ),
-            "eth_getCode": lambda address, tag="latest": _hex(self._state(tag).get_code(_address(address))),
+            "eth_getCode": lambda address, tag="latest": to_hex(
+                self._state(tag).get_code(address_of(address))
+            ),
             "eth_call": self._call,
             "eth_estimateGas": self._estimate,
             "eth_sendRawTransaction": self._send_raw,
@@ -153,7 +131,7 @@ class EvmNode:
             self._open_block()
             for transaction in self._executable():
                 self._apply(transaction)
-            return _hex(self._close_block())
+            return to_hex(self._close_block())
 
     def reorganise(self, depth: int) -> None:
         """Replace the last `depth` blocks by empty ones and one more; their transactions are forgotten."""
@@ -198,10 +176,10 @@ class EvmNode:
         created = computation.msg.storage_address if transaction.to == b"" else None
         logs = [
             {
-                "address": _hex(address),
-                "topics": [_hex(topic.to_bytes(32, "big")) for topic in topics],
-                "data": _hex(data),
-                "transactionHash": _hex(transaction.hash),
+                "address": to_hex(address),
+                "topics": [to_hex(topic.to_bytes(32, "big")) for topic in topics],
+                "data": to_hex(data),
+                "transactionHash": to_hex(transaction.hash),
                 "transactionIndex": hex(index),
                 "logIndex": hex(len(self._mined.logs) + at),
                 "removed": False,
@@ -210,15 +188,15 @@ class EvmNode:
         ]
         self._mined.logs += logs
         self._mined.receipts[transaction.hash] = {
-            "transactionHash": _hex(transaction.hash),
+            "transactionHash": to_hex(transaction.hash),
             "transactionIndex": hex(index),
-            "from": _hex(transaction.sender),
-            "to": _hex(transaction.to) if transaction.to else None,
-            "contractAddress": _hex(created) if created else None,
+            "from": to_hex(transaction.sender),
+            "to": to_hex(transaction.to) if transaction.to else None,
+            "contractAddress": to_hex(created) if created else None,
             "status": "0x1" if receipt.state_root == b"\x01" else "0x0",
             "gasUsed": hex(receipt.gas_used - gas_before),
             "cumulativeGasUsed": hex(receipt.gas_used),
-            "effectiveGasPrice": hex(_price(transaction, self._chain.header.base_fee_per_gas)),
+            "effectiveGasPrice": hex(price_paid(transaction, self._chain.header.base_fee_per_gas)),
             "type": "0x2",
             "logs": logs,
             "logsBloom": "0x" + "00" * 256,
@@ -228,7 +206,7 @@ class EvmNode:
         seed = self._blocks[-1].header.hash + self._forks.to_bytes(4, "big")
         block = self._chain.mine_block(coinbase=bytes(20), mix_hash=keccak(seed), blob_gas_used=0)
         self._mined.header = block.header
-        place = {"blockNumber": hex(block.number), "blockHash": _hex(block.hash)}
+        place = {"blockNumber": hex(block.number), "blockHash": to_hex(block.hash)}
         for entry in [*self._mined.receipts.values(), *self._mined.logs]:
             entry.update(place)
         for tx_hash in self._mined.receipts:
@@ -258,7 +236,7 @@ class EvmNode:
 
     def _send_raw(self, raw: str) -> str:
         try:
-            transaction = self._chain.get_vm().get_transaction_builder().decode(_raw(raw))
+            transaction = self._chain.get_vm().get_transaction_builder().decode(from_hex(raw))
             transaction.validate()
         except (DeserializationError, ValidationError, TypeError, IndexError) as exc:
             raise RejectedError("chain_refused", f"transaction does not decode: {exc}") from exc
@@ -267,7 +245,7 @@ class EvmNode:
         self._admit(transaction)
         if self.auto_mine:
             self.mine()
-        return _hex(transaction.hash)
+        return to_hex(transaction.hash)
 
     def _admit(self, transaction: SignedTransactionAPI) -> None:
         place = (transaction.sender, transaction.nonce)
@@ -281,7 +259,7 @@ class EvmNode:
             transaction.sender
         ):
             raise RejectedError("chain_refused", "insufficient funds for gas * price + value")
-        if waiting is not None and not _outbids(transaction, waiting):
+        if waiting is not None and not outbids(transaction, waiting):
             raise RejectedError("chain_refused", "replacement transaction underpriced")
         if len(self._pending) >= PENDING_MAX:
             raise RejectedError("chain_refused", "txpool is full")
@@ -289,7 +267,7 @@ class EvmNode:
 
     def _call(self, fields: dict[str, str], tag: str = "latest") -> str:
         header = self._chain.header if tag in ("latest", "pending") else self._header(tag)
-        return _hex(self._run(fields, header, GAS_LIMIT).output)
+        return to_hex(self._run(fields, header, GAS_LIMIT).output)
 
     def _estimate(self, fields: dict[str, str], tag: str = "latest") -> str:
         """What a run uses and a sixteenth more: calls within it may pass on at most 63 of 64 parts of their gas."""
@@ -316,7 +294,7 @@ class EvmNode:
         finally:
             state.revert(snapshot)
         if computation.is_error:
-            raise _reverted(computation.error)
+            raise reverted(computation.error)
         return computation
 
     def _unpaid(self, header: Any) -> Any:
@@ -324,7 +302,7 @@ class EvmNode:
         return header.copy(timestamp=max(self._now_s(), header.timestamp), base_fee_per_gas=0)
 
     def _spoof(self, fields: dict[str, str], gas: int) -> Any:
-        sender = _address(fields.get("from", "0x" + "00" * 20))
+        sender = address_of(fields.get("from", "0x" + "00" * 20))
         unsigned = (
             self._chain.get_vm()
             .get_transaction_builder()
@@ -334,31 +312,37 @@ class EvmNode:
                 max_priority_fee_per_gas=0,
                 max_fee_per_gas=0,
                 gas=gas,
-                to=_address(fields["to"]) if fields.get("to") else b"",
+                to=address_of(fields["to"]) if fields.get("to") else b"",
                 value=int(fields.get("value", "0x0"), 16),
-                data=_raw(fields.get("data") or fields.get("input") or "0x"),
+                data=from_hex(fields.get("data") or fields.get("input") or "0x"),
                 access_list=(),
             )
         )
         return SpoofTransaction(unsigned, from_=sender)
 
     def _receipt(self, tx_hash: str) -> dict[str, Any] | None:
-        number = self._where.get(_raw(tx_hash))
-        return None if number is None else self._blocks[number].receipts[_raw(tx_hash)]
+        number = self._where.get(from_hex(tx_hash))
+        return None if number is None else self._blocks[number].receipts[from_hex(tx_hash)]
 
     def _nonce(self, address: str, tag: str = "latest") -> str:
-        nonce = self._state(tag).get_nonce(_address(address))
-        while tag == "pending" and (_address(address), nonce) in self._pending:
+        nonce = self._state(tag).get_nonce(address_of(address))
+        while tag == "pending" and (address_of(address), nonce) in self._pending:
             nonce += 1
         return hex(nonce)
 
     def _block_by_number(self, tag: str, _full: bool = False) -> dict[str, Any] | None:
         number = self._number(tag)
-        return _block(self._blocks[number]) if 0 <= number < len(self._blocks) else None
+        return self._json(number) if 0 <= number < len(self._blocks) else None
 
     def _block_by_hash(self, block_hash: str, _full: bool = False) -> dict[str, Any] | None:
-        wanted = _raw(block_hash)
-        return next((_block(mined) for mined in self._blocks if mined.header.hash == wanted), None)
+        wanted = from_hex(block_hash)
+        return next(
+            (self._json(n) for n, mined in enumerate(self._blocks) if mined.header.hash == wanted), None
+        )
+
+    def _json(self, number: int) -> dict[str, Any]:
+        mined = self._blocks[number]
+        return block_json(mined.header, mined.receipts)
 
     def _logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         first, last = (
@@ -369,7 +353,7 @@ class EvmNode:
             log
             for mined in self._blocks[max(first, 0) : last + 1]
             for log in mined.logs
-            if _matches(log, query.get("address"), query.get("topics") or [])
+            if log_matches(log, query.get("address"), query.get("topics") or [])
         ]
 
     def _number(self, tag: str) -> int:
@@ -405,68 +389,3 @@ def _accounts(funded: Mapping[bytes, int]) -> dict[bytes, dict[str, Any]]:
     return {
         address: {"balance": wei, "nonce": 0, "code": b"", "storage": {}} for address, wei in funded.items()
     }
-
-
-def _block(mined: _Mined) -> dict[str, Any]:
-    header = mined.header
-    return {
-        "number": hex(header.block_number),
-        "hash": _hex(header.hash),
-        "parentHash": _hex(header.parent_hash),
-        "timestamp": hex(header.timestamp),
-        "baseFeePerGas": hex(header.base_fee_per_gas),
-        "gasLimit": hex(header.gas_limit),
-        "gasUsed": hex(header.gas_used),
-        "miner": _hex(header.coinbase),
-        "stateRoot": _hex(header.state_root),
-        "mixHash": _hex(header.mix_hash),
-        "transactions": [_hex(tx_hash) for tx_hash in mined.receipts],
-    }
-
-
-def _matches(log: dict[str, Any], address: str | list[str] | None, topics: list[Any]) -> bool:
-    addresses = [address] if isinstance(address, str) else address
-    if addresses and log["address"] not in [one.lower() for one in addresses]:
-        return False
-    if len(topics) > len(log["topics"]):
-        return False
-    pairs = zip(topics, log["topics"], strict=False)
-    return all(want is None or have in ([want] if isinstance(want, str) else want) for want, have in pairs)
-
-
-def _outbids(transaction: SignedTransactionAPI, waiting: SignedTransactionAPI) -> bool:
-    def enough(new: int, old: int) -> bool:
-        return new * 100 >= old * (100 + PRICE_BUMP_PERCENT)
-
-    return enough(transaction.max_fee_per_gas, waiting.max_fee_per_gas) and enough(
-        transaction.max_priority_fee_per_gas, waiting.max_priority_fee_per_gas
-    )
-
-
-def _price(transaction: SignedTransactionAPI, base_fee: int) -> int:
-    price: int = min(transaction.max_fee_per_gas, base_fee + transaction.max_priority_fee_per_gas)
-    return price
-
-
-def _reverted(error: VMError) -> RevertedError:
-    data = (
-        error.args[0]
-        if isinstance(error, Revert) and error.args and isinstance(error.args[0], bytes)
-        else b""
-    )
-    return RevertedError("reverted", f"execution reverted: {type(error).__name__} 0x{data.hex()}", data)
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()
-
-
-def _raw(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
-
-
-def _address(text: str) -> bytes:
-    address = _raw(text)
-    if len(address) != 20:
-        raise ValueError(f"{text!r} is no address")
-    return address
