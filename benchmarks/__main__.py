@@ -51,7 +51,10 @@ def show(result: Result) -> None:
         f"{result.claim}: {result.data}; median of {result.rounds} rounds, in brackets best, and by cpu time"
     )
     for name, rate in result.rates.items():
-        ratio = f"   {result.ratios[name]:.1f} times slower" if name in result.ratios else ""
+        ratio = ""
+        if name in result.ratios:
+            by_cpu = next(iter(result.cpu.values())) / result.cpu[name]
+            ratio = f"   {result.ratios[name]:.1f} times slower, {by_cpu:.1f} by cpu time"
         figures = f"{number(rate):>9} ({number(result.best[name])}; cpu {number(result.cpu[name])})"
         print(f"  {name:<34}{figures} {result.unit}{ratio}")
     for name, value in result.notes.items():
