@@ -42,6 +42,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --require-hashes --requirement requirements.lock
 	$(PIP) --no-deps --editable .
+	$(BIN)/python -m demo.warm
 	@touch $@
 
 venv-dev: $(VENV)/.installed-dev

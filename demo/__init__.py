@@ -5,4 +5,5 @@ run.py        the simulated story                      member.py     a gateway w
 replaying.py  recorded data                            chainside.py  contracts, accounts, agreements
 story.py      who drives when, and what goes wrong     operator.py   leg orders
 closing.py    evidence, document, report               outcome.py    what the log says in the end
+    warm.py       compiles the kernels beforehand
 """

@@ -1,5 +1,6 @@
 """The story's two weeks, tick by tick, and the days after them in which anchors become final and agreements settle."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -20,7 +21,7 @@ from lading.terms import Metric, Tier
 from lading.topics import gateway_topic
 
 TICK_MS = HOUR_MS
-SAMPLE_MS = 2 * MINUTE_MS
+SAMPLE_MS = 5 * MINUTE_MS
 SETTLE_MS = 4 * DAY_MS
 DOOR_OPEN_MAX_MS = 45 * MINUTE_MS
 DEADLINE_S = 5 * 86_400  # after the leg's due time
@@ -63,7 +64,7 @@ class Simulated:
         self._sampled_ms = BEGIN_MS
 
     def sample_until(self, time_ms: int, *, cut: bool) -> int:
-        """Take a sample of every channel every two minutes up to `time_ms`, sign a frame; how many readings."""
+        """Take a sample of every channel every five minutes up to `time_ms`, sign a frame; how many readings."""
         readings = [
             NewReading(channel, at_ms, value, flags)
             for at_ms in range(self._sampled_ms + SAMPLE_MS, time_ms + 1, SAMPLE_MS)
@@ -78,11 +79,13 @@ class Simulated:
 class StoryRun:
     """One run of the story in a folder."""
 
-    def __init__(self, seed: int, folder: Path, view: LiveView) -> None:
+    def __init__(
+        self, seed: int, folder: Path, view: LiveView, fleet: Sequence[PlannedGateway] = FLEET
+    ) -> None:
         self._folder = folder
         self.rig = rig = Rig(f"lading demo {seed} ".encode(), folder, BEGIN_MS, view)
         self._fleet = [
-            Simulated(plan, self._member(plan), Random(rig.seed + plan.name.encode())) for plan in FLEET
+            Simulated(plan, self._member(plan), Random(rig.seed + plan.name.encode())) for plan in fleet
         ]
         self._clone: Member | None = None
         rig.start([one.member for one in self._fleet])
@@ -94,10 +97,10 @@ class StoryRun:
             plan.name, self.rig.seed, folder, TENANT, self.rig.operator_key, self.rig.broker, channels
         )
 
-    def play(self) -> None:
-        """Everything, from the first sample to the last payment."""
+    def play(self, until_ms: int = END_MS, settle_ms: int = SETTLE_MS) -> None:
+        """Everything, from the first sample to the last payment `settle_ms` after `until_ms`."""
         told = list(events())
-        for now_ms in range(BEGIN_MS + TICK_MS, END_MS + 1, TICK_MS):
+        for now_ms in range(BEGIN_MS + TICK_MS, until_ms + 1, TICK_MS):
             self.rig.clock.now_ms = now_ms
             while told and told[0].time_ms <= now_ms:
                 event = told.pop(0)
@@ -105,7 +108,7 @@ class StoryRun:
             for one in self._fleet:
                 self._tick(one)
             self.rig.step()
-        self.rig.run_out(END_MS + SETTLE_MS)
+        self.rig.run_out(until_ms + settle_ms)
 
     def _tick(self, one: Simulated) -> None:
         rig, plan, member = self.rig, one.plan, one.member
