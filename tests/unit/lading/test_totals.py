@@ -61,9 +61,7 @@ def by_intervals(limits: ChannelLimits, readings: list[Reading]) -> dict[str, in
         "valid_count": len(good),
         "min_value": min((r.value for r in good), default=0),
         "max_value": max((r.value for r in good), default=0),
-        "longest_gap_ms": max(
-            (b.time_ms - a.time_ms for a, b in itertools.pairwise(good)), default=0
-        ),
+        "longest_gap_ms": max((b.time_ms - a.time_ms for a, b in itertools.pairwise(good)), default=0),
         "known_ms": sum(known for _, known, _ in held),
         "unknown_ms": sum(unknown for _, _, unknown in held),
         "above_ms": sum(above),
