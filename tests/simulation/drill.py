@@ -1,20 +1,21 @@
 """The crash drill: stage processes killed with SIGKILL again and again, while legs go their way from sensor to payment.
 
 `python -m tests.simulation.drill --kills 1000 --seed 7` runs it for as long as it takes; the seed says which process
-is killed when. A run begins new legs until its kills are spent, and is then compared with an undisturbed one over
-as many legs.
+is killed when. An undisturbed run comes first: it says what the disturbed one must end in, and leaves kernels compiled.
 """
 
 import argparse
 import json
+import math
 import random
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.outbox import read_summary
 from ingest.queries import Queries
@@ -22,55 +23,60 @@ from lading import topics
 from lading.errors import ServiceError
 from lading.log import SqliteLog
 from lading.verdict import VerdictRecord
-from tests.simulation.installation import LEG_MS, MEMBERS, STAGES, Installation, Member, leg_begin_ms
-from tests.simulation.operator import MINUTE_MS, Operator
+from tests.simulation.installation import (
+    LEG_MS,
+    MEMBERS,
+    SAMPLE_MS,
+    STAGES,
+    Installation,
+    Member,
+    leg_begin_ms,
+)
+from tests.simulation.operator import Operator
 from tests.simulation.outcome import Outcome, differences, made, read_outcome, records
 
-SPEED = 1_200.0  # event time of the disturbed run: a leg's six hours are 18 s of the edge's life
-PAUSE_S_MAX = 1.5
-LIFE_S_MEAN = 1.0
+SPEED = 1_200.0  # event time of the disturbed run: a leg's three hours are 9 s of the edge's life
+LIFE_S_MEAN = 1.5
 EARLY_S_MAX = 2.0
 EARLY_SHARE = 0.15
+KILLS_A_LEG = 17
+BEGIN_PART, SAMPLE_PART, END_PART, FINISH_PART = 1, 4, 2, 4  # how the kills are shared out
 PHASE_LIMIT_S = 300.0
 
 Show = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Kill:
-    """Kill a stage, `pause_s` after the kill before, once it has worked for `life_s`; or, early, while it starts."""
+class Kill(NamedTuple):
+    """Kill a stage once it has worked for `after_s`; or, early, so long after it was spawned."""
 
-    stage: str
-    pause_s: float
-    life_s: float
+    after_s: float
     is_early: bool
 
 
-def plan_kills(seed: int, count: int) -> list[Kill]:
-    """What the seed decides."""
-    rng = random.Random(f"kills {seed}")
-    found: list[Kill] = []
-    while len(found) < count:
-        stage = rng.choice(STAGES)
-        found.append(Kill(stage, rng.uniform(0, PAUSE_S_MAX), rng.expovariate(1 / LIFE_S_MEAN), False))
-        if rng.random() < EARLY_SHARE:
-            found.append(Kill(stage, rng.uniform(0, EARLY_S_MAX), 0.0, True))
-    return found[:count]
+def plan_kills(seed: int, count: int) -> dict[str, deque[Kill]]:
+    """What the seed decides: the ends of each stage's lives, about the same number for each stage."""
+    plan: dict[str, deque[Kill]] = {}
+    for place, stage in enumerate(STAGES):
+        rng = random.Random(f"kills {seed} {stage}")
+        plan[stage] = deque()
+        for _ in range(count // len(STAGES) + (place < count % len(STAGES))):
+            is_early = rng.random() < EARLY_SHARE
+            after_s = rng.uniform(0, EARLY_S_MAX) if is_early else rng.expovariate(1 / LIFE_S_MEAN)
+            plan[stage].append(Kill(after_s, is_early))
+    return plan
 
 
 class Drill:
     """One run: legs over one installation, with kills or without."""
 
-    def __init__(
-        self, folder: Path, seed: int, kills: int, legs_min: int = 1, speed: float = SPEED, show: Show = print
-    ) -> None:
-        self.legs = 0
+    def __init__(self, folder: Path, seed: int, kills: int, legs: int, speed: float, show: Show) -> None:
         self.killed: Counter[str] = Counter()
         self._site = Installation(folder, seed, speed)
         self._plan = plan_kills(seed, kills)
-        self._legs_min = legs_min
+        self._legs = legs
+        self._parts = legs * (BEGIN_PART + SAMPLE_PART + END_PART) + FINISH_PART
+        self._parts_begun = 0
         self._show = show
-        self._killed_s = 0.0
         self._said_s = 0.0
 
     def run(self) -> Outcome:
@@ -80,9 +86,8 @@ class Drill:
             operator = Operator(self._site)
             for stage in STAGES:
                 self._site.start(stage)
-            while self.legs < self._legs_min or self._plan:
-                self._leg(operator, self.legs)
-                self.legs += 1
+            for leg in range(self._legs):
+                self._leg(operator, leg)
             self._finish(operator)
             operator.close()
             return read_outcome(self._site, operator.begun, operator.terms)
@@ -91,12 +96,15 @@ class Drill:
 
     def _leg(self, operator: Operator, leg: int) -> None:
         """Order every gateway's leg, let it sample, order the end. The next leg begins while this one is judged."""
+        self._parts_begun += BEGIN_PART
         for member in MEMBERS:
             operator.begin(member, leg)
         self._until(f"leg {leg} begins", lambda: self._has_obeyed(2 * leg + 1))
         self._site.write_settings(leg + 1, leg_begin_ms(leg + 1))
         self._restart_edge()
+        self._parts_begun += SAMPLE_PART
         self._until(f"leg {leg} is sampled", lambda: self._has_sampled(leg + 1))
+        self._parts_begun += END_PART
         for member in MEMBERS:
             operator.end(member, leg)
         self._until(f"leg {leg} ends", lambda: self._has_obeyed(2 * leg + 2))
@@ -106,10 +114,12 @@ class Drill:
         log = SqliteLog(self._site.data / "log.sqlite")
         queries = Queries(self._site.data / "archive")
         count = len(operator.begun)
+        self._parts_begun += FINISH_PART
         try:
             self._until("final verdicts", lambda: _final_count(log) >= count)
             self._until("settlements", lambda: sum(log.end(topics.SETTLEMENTS).values()) >= count)
             self._until("archive", lambda: queries.readings_count() >= self._made())
+            self._until("kills", lambda: not self._left)
         finally:
             log.close()
 
@@ -118,28 +128,35 @@ class Drill:
             self._kill()
             if time.monotonic() - self._said_s > 5:
                 self._said_s = time.monotonic()
-                self._show(f"{self.killed.total()} kills, {len(self._plan)} to come; waiting: {what}")
+                self._show(f"{self.killed.total()} kills, {self._left} to come; waiting: {what}")
             return condition()
 
         self._site.until(what, holds, PHASE_LIMIT_S)
 
     def _kill(self) -> None:
-        """Kill the next one, if it is time; it starts again at once."""
-        now_s = time.monotonic()
-        if not self._plan:
-            return
-        kill = self._plan[0]
-        if now_s < self._killed_s + kill.pause_s:
-            return
+        """Kill whose time has come; it starts again at once. Each part of the way has its share of a stage's kills."""
+        for stage, kills in self._plan.items():
+            done = self.killed[stage]
+            share = (done + len(kills)) * self._parts_begun / self._parts
+            if kills and done < share and self._is_due(stage, kills[0]):
+                kills.popleft()
+                self._site.kill(stage)
+                self._site.start(stage)
+                self.killed[stage] += 1
+
+    def _is_due(self, stage: str, kill: Kill) -> bool:
+        running = self._site.running[stage]
+        since_s = running.started_s
         if not kill.is_early:
-            ready_s = self._site.running[kill.stage].ready_s
-            if not self._site.is_ready(kill.stage) or ready_s is None or now_s < ready_s + kill.life_s:
-                return
-        self._plan.pop(0)
-        self._site.kill(kill.stage)
-        self._site.start(kill.stage)
-        self.killed[kill.stage] += 1
-        self._killed_s = time.monotonic()
+            if not self._site.is_ready(stage):
+                return False
+            assert running.ready_s is not None
+            since_s = running.ready_s
+        return time.monotonic() >= since_s + kill.after_s
+
+    @property
+    def _left(self) -> int:
+        return sum(map(len, self._plan.values()))
 
     def _restart_edge(self) -> None:
         """Once it can hear SIGTERM: it reads new settings when it starts."""
@@ -153,7 +170,7 @@ class Drill:
 
     def _has_sampled(self, legs: int) -> bool:
         """Whether each gateway has taken all samples of so many legs, framed or not."""
-        samples = legs * LEG_MS // MINUTE_MS + 1
+        samples = legs * LEG_MS // SAMPLE_MS + 1
         return all(self._taken(member) == samples * len(member.channels) for member in MEMBERS)
 
     def _taken(self, member: Member) -> int:
@@ -190,24 +207,25 @@ class Report:
     seed: int
     killed: dict[str, int]
     legs: int
-    disturbed_s: float
     undisturbed_s: float
+    disturbed_s: float
     differences: list[str]
     outcome: Outcome
 
 
-def drill(folder: Path, seed: int, kills: int, legs_min: int = 1, show: Show = print) -> Report:
-    """Run with kills, then without, over as many legs; DrillError when a promise is broken in one of them."""
+def drill(folder: Path, seed: int, kills: int, show: Show = print) -> Report:
+    """Run without kills, then with them; DrillError when a promise is broken in one of them."""
     begun_s = time.monotonic()
-    wild = Drill(folder / "disturbed", seed, kills, legs_min, show=show)
-    found = wild.run()
+    legs = max(1, math.ceil(kills / KILLS_A_LEG))
+    calm = Drill(folder / "undisturbed", seed, 0, legs, 0, show).run()
     middle_s = time.monotonic()
-    show(f"{wild.killed.total()} kills over {wild.legs} legs in {middle_s - begun_s:.0f} s; now undisturbed")
-    calm = Drill(folder / "undisturbed", seed, 0, wild.legs, speed=0, show=show).run()
+    show(f"{legs} legs of each gateway in {middle_s - begun_s:.0f} s; now with {kills} kills")
+    wild = Drill(folder / "disturbed", seed, kills, legs, SPEED, show)
+    found = wild.run()
     return Report(
         seed,
         dict(wild.killed),
-        wild.legs * len(MEMBERS),
+        legs * len(MEMBERS),
         middle_s - begun_s,
         time.monotonic() - middle_s,
         differences(found, calm),
@@ -220,7 +238,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.drill", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--legs", type=int, default=1, help="at least so many legs of each gateway")
     parser.add_argument(
         "--keep", type=Path, help="a new folder for all files; otherwise they are removed at the end"
     )
@@ -233,7 +250,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="drill") as scratch:
         folder = options.keep or Path(scratch)
         try:
-            report = drill(folder, options.seed, options.kills, options.legs, show)
+            report = drill(folder, options.seed, options.kills, show)
         except AssertionError as exc:
             print(f"seed {options.seed}: {exc}", file=sys.stderr)
             return 1
@@ -246,8 +263,8 @@ def main() -> int:
         "frames": outcome.frames,
         "intervals": outcome.intervals,
         "payments": {name: [one.kind, one.amount] for name, one in outcome.payments.items()},
-        "disturbed_s": round(report.disturbed_s, 1),
         "undisturbed_s": round(report.undisturbed_s, 1),
+        "disturbed_s": round(report.disturbed_s, 1),
         "differences": report.differences,
     }
     if options.json:

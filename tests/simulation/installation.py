@@ -20,7 +20,8 @@ STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 TENANT = "drill"
 HOUR_MS = 3_600_000
 BEGIN_MS = 1_750_032_000_000  # 2025-06-16
-LEG_MS = 6 * HOUR_MS
+LEG_MS = 3 * HOUR_MS
+SAMPLE_MS = 120_000
 WINDOW_S = 3  # from an anchor to its finality in the registry
 START_LIMIT_S = 90.0
 LOG_TAIL_CHARS = 3_000
@@ -47,10 +48,11 @@ seed = {seed}
 speed = {speed}
 begin = {begin}
 end = {end}
-flush_s = 180
+flush_s = 240
 drill_salts = true
+link = {{ protocol = "3.1.1" }}
 """
-_GATEWAY = '[[edge.gateways]]\nname = "{name}"\nsource = "{source}"\n'
+_GATEWAY = '[[edge.gateways]]\nname = "{name}"\nsource = "{source}"\nsample_s = {sample_s}\nset_c = {set_c}\n'
 _STORY = '[[edge.gateways.story]]\nkind = "{kind}"\nbegin = {begin}\nend = {end}\n'
 
 
@@ -73,15 +75,16 @@ class Member:
 
     name: str
     source: str
+    set_c: float
     channels: tuple[int, ...]
     happenings: tuple[Happening, ...] = ()
 
 
-_WARMING = (Happening("door-left-open", 0.3, 0.8), Happening("compressor-failure", 0.3, 0.8))
+_WARMING = (Happening("door-left-open", 0.2, 0.9), Happening("compressor-failure", 0.2, 0.9))
 MEMBERS = (
-    Member("warm", "reefer", tuple(range(1, 10)), _WARMING),
-    Member("cool", "reefer", tuple(range(1, 10))),
-    Member("away", "cold-room", (1, 2, 3, 4, 5, 9), (Happening("offline", 0.2, 0.7),)),
+    Member("warm", "reefer", 6.5, tuple(range(1, 10)), _WARMING),
+    Member("cool", "reefer", 5.0, tuple(range(1, 10))),
+    Member("away", "cold-room", 3.5, (1, 2, 3, 4, 5, 9), (Happening("offline", 0.2, 0.7),)),
 )  # fmt: skip
 
 
@@ -139,7 +142,9 @@ class Installation:
             end=_toml_time(end_ms),
         )
         for member in MEMBERS:
-            text += _GATEWAY.format(name=member.name, source=member.source)
+            text += _GATEWAY.format(
+                name=member.name, source=member.source, sample_s=SAMPLE_MS // 1000, set_c=member.set_c
+            )
             for leg in range(legs):
                 for one in member.happenings:
                     begin_ms, end_of_it_ms = (
@@ -158,8 +163,8 @@ class Installation:
         """Broker and chain, with the contracts on it: these are not killed."""
         self._spawn("broker", "ingest", "broker")
         self._spawn("chain", "anchoring", "chain", "--port", str(self.chain_port))
-        for port in (self.mqtt_port, self.chain_port):
-            self.until(f"port {port}", lambda port=port: _listens(port), START_LIMIT_S)
+        self.until("broker", lambda: _listens(self.mqtt_port), START_LIMIT_S)
+        self.until("chain", lambda: _listens(self.chain_port), START_LIMIT_S)
         self.command("anchoring", "deploy", "--window-s", str(WINDOW_S))
 
     def start(self, stage: str) -> None:
