@@ -110,7 +110,15 @@ def _ensure_key(path: Path) -> KeySigner:
 
 
 @up_app.command()
-def up(config: Config = CONFIG) -> None:
+def up(
+    config: Config = CONFIG,
+    window_s: Annotated[
+        int,
+        typer.Option(
+            help="Seconds in which an anchor may be contested; for contracts not yet deployed.", min=1
+        ),
+    ] = 60,
+) -> None:
     """Run broker, local chain and every stage until an interrupt; what dies is started again."""
     shared = load_shared(config)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -126,7 +134,7 @@ def up(config: Config = CONFIG) -> None:
         supervisor.start(Part("broker", lading_command("ingest", "broker", *given), shared.mqtt.port))
         chain = lading_command("anchoring", "chain", *given, "--port", str(chain_port))
         supervisor.start(Part("chain", chain, chain_port))
-        _deploy(given)
+        _deploy(given, window_s)
         for stage in STAGES:
             supervisor.start(Part(stage, lading_command(stage, "run", *given)))
     except BaseException:
@@ -139,11 +147,10 @@ def up(config: Config = CONFIG) -> None:
 _COLOURS = ("green", "cyan", "magenta", "blue", "yellow", "white", "white")
 
 
-def _deploy(given: tuple[str, str]) -> None:
+def _deploy(given: tuple[str, str], window_s: int) -> None:
     """Contracts on the chain, and new gateways registered."""
-    done = subprocess.run(
-        lading_command("anchoring", "deploy", *given), capture_output=True, text=True, check=False
-    )
+    command = lading_command("anchoring", "deploy", *given, "--window-s", str(window_s))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ServiceError("deploy", done.stderr.strip()[-2000:] or f"ended with {done.returncode}")
 
