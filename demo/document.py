@@ -52,7 +52,7 @@ def anchor_row(anchor: AnchorRecord, batches: list[BatchRecord], readings: int) 
     """One row of `anchors`."""
     return {
         "interval": anchor.interval,
-        "tx": anchor.tx_hash.hex(),
+        "tx": f"0x{anchor.tx_hash.hex()}",
         "gas_used": anchor.gas_used,
         "frames": sum(batch.leaf.frame_count for batch in batches),
         "readings": readings,
@@ -70,7 +70,7 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
         "leg": settlement.leg_id.hex(),
         "kind": settlement.kind,
         "amount": settlement.amount,
-        "tx": settlement.tx_hash.hex(),
+        "tx": f"0x{settlement.tx_hash.hex()}",
         "gas_used": settlement.gas_used,
     }
 
