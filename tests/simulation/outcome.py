@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from contracts.agreements import Domain, agreement_id
 from contracts.parties import credit_of
 from ingest.queries import Queries, Series
@@ -56,11 +58,7 @@ def differences(found: Outcome, calm: Outcome) -> list[str]:
     said = []
     for key in sorted(found.readings.keys() | calm.readings.keys()):
         one, other = found.readings.get(key), calm.readings.get(key)
-        if (
-            one is None
-            or other is None
-            or any(a.tolist() != b.tolist() for a, b in zip(one, other, strict=True))
-        ):
+        if one is None or other is None or not _is_same(one, other):
             said.append(f"readings of {key[0]} channel {key[1]} differ")
     for reference in sorted(found.verdicts.keys() | calm.verdicts.keys()):
         judged, wanted = found.verdicts.get(reference), calm.verdicts.get(reference)
@@ -261,6 +259,10 @@ def _credits(
     wanted = {"carrier": bonds - penalties, "shipper": penalties}
     _require(found == wanted, f"credits {found}, wanted {wanted}")
     return found
+
+
+def _is_same(one: Series, other: Series) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _shown(encoded: bytes | None) -> str:

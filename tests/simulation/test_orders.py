@@ -6,6 +6,7 @@ LADING_TEST_SEED is the first one, LADING_TEST_ORDERS how many.
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +125,10 @@ class World:
         )
         tenant_of = GatewayFile(folder / "gateways.json").tenant_of
         operators = {tenant_id(TENANT): OPERATOR.public}
-        clock = lambda: self.now_ms  # noqa: E731
+
+        def clock() -> int:
+            return self.now_ms
+
         self.log = SqliteLog(folder / "log.sqlite", now_ms=clock)
         self.ingest = Ingest(
             self.log, folder / "ingest.sqlite", GatewayFile(folder / "gateways.json"), operators, now_ms=clock
@@ -179,7 +183,7 @@ class World:
 
     def step(self, rng: random.Random | None = None) -> None:
         """Each stage steps; with a generator each only now and then, and in any order."""
-        steps = [
+        steps: list[Callable[[], object]] = [
             self.ingest.step,
             self.anomaly.step,
             self.archive.step,
