@@ -262,7 +262,8 @@ def _credits(
 
 
 def _is_same(one: Series, other: Series) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    columns = ((one.time_ms, other.time_ms), (one.value, other.value), (one.flags, other.flags))
+    return all(np.array_equal(a, b) for a, b in columns)
 
 
 def _shown(encoded: bytes | None) -> str:
