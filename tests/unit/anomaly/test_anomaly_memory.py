@@ -42,8 +42,8 @@ def template(limits: Limits) -> list[tuple[Run, ...]]:
     return [frame.runs for frame in leg.frames]
 
 
-def fill(bench: Bench) -> None:
-    """Orders and frames of all legs, frame by frame over the legs, so that none stays in a cache."""
+def fill(bench: Bench, legs: int) -> None:
+    """Orders and frames of so many legs, frame by frame over the legs, so that none stays in a cache."""
     limits = Limits(
         tuple(
             ChannelLimits(n, Quantity.TEMPERATURE, 2000, 8000, gap_max_ms=900_000, rate_max=5000)
@@ -51,8 +51,8 @@ def fill(bench: Bench) -> None:
         )
     )
     runs = template(limits)
-    orders = [make_order(limits, reference=f"leg-{n}") for n in range(LEGS)]
-    previous = [bytes([1]) * 32] * LEGS
+    orders = [make_order(limits, reference=f"leg-{n}") for n in range(legs)]
+    previous = [bytes([1]) * 32] * legs
     bench.log.append(topics.ASSIGNMENTS, [(order.gateway, Leg(order, ()).order) for order in orders])
     for number in range(FRAMES):
         items = []
@@ -65,12 +65,26 @@ def fill(bench: Bench) -> None:
         bench.log.append(topics.FRAMES, items)
 
 
+def peak_megabytes(folder: Path) -> float:
+    """Greatest resident size of a process that judges what the folder's log holds."""
+    command = [sys.executable, "-c", MEASURE, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    return int(done.stdout) / 1024
+
+
 @pytest.mark.slow
 def test_memory_for_100_000_channels(tmp_path: Path) -> None:
-    """Two frames of each of 6,250 legs with 16 channels, more than its cache holds."""
-    bench = Bench(tmp_path)
-    fill(bench)
-    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    """Two frames of each of 6,250 legs with 16 channels, more than its cache holds.
+
+    A few legs are judged before by another process, so that the kernels are compiled, as they are once an installation:
+    the compiler's memory is not the stage's.
+    """
+    for folder in (tmp_path / "few", tmp_path / "all"):
+        folder.mkdir()
+    fill(Bench(tmp_path / "few"), 2)
+    peak_megabytes(tmp_path / "few")
+    bench = Bench(tmp_path / "all")
+    fill(bench, LEGS)
+    peak = peak_megabytes(tmp_path / "all")
     assert len(bench.said()) == LEGS
-    assert int(done.stdout) / 1024 < MEGABYTES_MAX
+    assert peak < MEGABYTES_MAX
