@@ -20,7 +20,7 @@ from lading.quantities import Quantity
 from lading.terms import Metric, Tier
 from lading.topics import gateway_topic
 
-TICK_MS = HOUR_MS
+TICK_MS = 2 * HOUR_MS  # every time of the story is a multiple of it
 SAMPLE_MS = 5 * MINUTE_MS
 SETTLE_MS = 4 * DAY_MS
 DOOR_OPEN_MAX_MS = 45 * MINUTE_MS

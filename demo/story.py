@@ -88,13 +88,13 @@ FLEET = (
             PlannedLeg("SHP-1001 vaccines Rotterdam-Milan", VACCINE, at(0, 6), at(6, 18), at(7), agreed=True),
             PlannedLeg("SHP-1005 vaccines Milan-Rotterdam", VACCINE, at(7, 6), at(13), at(13, 12)),
         ),
-        (Offline(at(2, 9), at(4, 11)),),  # 50 hours
+        (Offline(at(2, 10), at(4, 12)),),  # 50 hours
     ),
     PlannedGateway(
         "truck-2",
         "reefer",
         (
-            PlannedLeg("SHP-1002 vaccines Rotterdam-Milan", VACCINE, at(0, 7), at(5, 12), at(6), agreed=True),
+            PlannedLeg("SHP-1002 vaccines Rotterdam-Milan", VACCINE, at(0, 8), at(5, 12), at(6), agreed=True),
             PlannedLeg(
                 "SHP-1006 vaccines Milan-Rotterdam", VACCINE, at(6, 6), at(11, 12), at(12), agreed=True
             ),
@@ -114,7 +114,7 @@ FLEET = (
         "cold-room",
         "coldroom",
         (
-            PlannedLeg("SHP-1004 vaccine store week 1", VACCINE, at(0, 5), at(7), 0),
+            PlannedLeg("SHP-1004 vaccine store week 1", VACCINE, at(0, 4), at(7), 0),
             PlannedLeg("SHP-1008 vaccine store week 2", VACCINE, at(7), at(13, 20), 0),
         ),
         (SensorFault(at(9, 3), at(10, 1), channel=Channel.AIR),),

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from demo.run import TICK_MS
+from demo.story import BEGIN_MS, FLEET
+
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 600
 HEX_256 = 64
@@ -135,3 +138,11 @@ def test_recorded_cold_rooms_go_the_same_way(tmp_path: Path) -> None:
         for totals in one["totals"].values():
             if totals["unit"] == "°C" and totals["valid_count"]:
                 assert -40_000 < totals["min_value"] <= totals["max_value"] < 60_000
+
+
+def test_the_storys_times_are_ticks() -> None:
+    """Legs, silences and the clone happen at ticks: between them nothing would notice."""
+    times = [time for plan in FLEET for leg in plan.legs for time in (leg.begin_ms, leg.end_ms)]
+    times += [time for plan in FLEET for gap in plan.offline for time in (gap.begin_ms, gap.end_ms)]
+    times += [plan.cloned_ms for plan in FLEET if plan.cloned_ms is not None]
+    assert not [time for time in times if (time - BEGIN_MS) % TICK_MS]
