@@ -1,11 +1,9 @@
 """`lading anchoring …`: run the stage, a local chain, deploy the contracts, show anchors and proofs."""
 
 import json
-import signal
 import threading
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import structlog
@@ -22,22 +20,18 @@ from lading import logs, settings, topics
 from lading.account import Account
 from lading.batch import ANCHOR_STATES
 from lading.chain import Chain, connect
-from lading.deployment import Deployment
-from lading.errors import LadingError, ServiceError
-from lading.gateways import GatewayFile
-from lading.log import SqliteLog, wall_ms
-from lading.sending import Fees, Sender
+from lading.errors import ServiceError
+from lading.log import wall_ms
+from lading.onchain import open_deployment, open_sender
+from lading.opening import open_gateways, open_log
+from lading.process import results, stop_on_signals
 from lading.settings import Shared
+from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 4: batches, roots, the chain, proofs.", no_args_is_help=True)
 
-RETRIES_MAX = 30
-RETRY_S_MAX = 30.0
 ETHER = 10**18
 GENESIS_ETHER = 1_000
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-CONFIG = Path("lading.toml")
 
 
 @app.command()
@@ -45,19 +39,17 @@ def run(config: Config = CONFIG) -> None:
     """Cut, anchor and follow intervals, until SIGTERM or an interrupt."""
     logs.configure("anchoring")
     shared, own = _load(config)
-    stop = _stop_on_signal()
+    stop = stop_on_signals()
     chain = connect(shared.chain.rpc)
-    deployment = _deployment(shared, chain)
-    sender = Sender(
-        chain, Account.load(shared.lading.below(own.key)), shared.lading.below(own.outbox), _fees(own)
-    )
+    deployment = open_deployment(shared, chain, "anchors")
+    sender = open_sender(shared, own, chain)
     announcer = _announcer(shared) if own.announce else None
     stage = Anchoring(
-        _open_log(shared),
+        open_log(shared),
         Registry(chain, deployment.anchors),
         sender,
         Index(shared.lading.below(own.index)),
-        _gateways(shared).tenant_of,
+        open_gateways(shared).tenant_of,
         int(own.interval_s * 1000),
         own.frames_max,
         announcer,
@@ -74,18 +66,7 @@ def _loop(stage: Anchoring, stop: threading.Event, poll_s: float) -> None:
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anchoring_started")
-    failures = 0
-    while not stop.is_set():
-        try:
-            changed = stage.step(wall_ms())
-            failures = 0
-        except LadingError as exc:
-            failures += 1
-            log.warning("step_failed", code=exc.code, reason=exc.text, failures=failures)
-            if failures > RETRIES_MAX:
-                raise
-            stop.wait(min(poll_s * 2**failures, RETRY_S_MAX))
-            continue
+    for changed in results(lambda: stage.step(wall_ms()), stop, poll_s):
         for anchor in changed:
             log.info(
                 "anchor",
@@ -120,7 +101,7 @@ def chain(
     funded = {account.address: GENESIS_ETHER * ETHER for account in accounts.values()}
     node = EvmNode(funded, lambda: int(time.time()), store=shared.lading.below(store))
     server = make_server(node, port)
-    stop = _stop_on_signal()
+    stop = stop_on_signals()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     head = Chain(node).head()
     structlog.get_logger().info(
@@ -147,7 +128,7 @@ def deploy_all(
     to = connect(shared.chain.rpc)
     deployer = Account.load(lading.below(deployer_key))
     if path.exists():
-        deployment = _deployment(shared, to)
+        deployment = open_deployment(shared, to, "anchors")
     else:
         anchorer = Account.load(lading.below(own.key)).address
         deployment = deploy(
@@ -155,7 +136,7 @@ def deploy_all(
         )
         deployment.save(path)
     enrol_tenant(to, deployment, deployer, lading.tenant, deployer.address)
-    entries = [entry for entry in _gateways(shared).all() if entry.tenant == lading.tenant]
+    entries = [entry for entry in open_gateways(shared).all() if entry.tenant == lading.tenant]
     keys = [GatewayKey(entry.public, entry.valid_from_ms, entry.valid_until_ms) for entry in entries]
     count = register_gateways(to, deployment, deployer, lading.tenant, keys)
     typer.echo(
@@ -167,7 +148,7 @@ def deploy_all(
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Intervals by state, frames that wait, and the newest anchor."""
     shared, own = _load(config)
-    log, index = _open_log(shared), Index(shared.lading.below(own.index))
+    log, index = open_log(shared), Index(shared.lading.below(own.index))
     taken = index.positions(topics.FRAMES)
     waiting = sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
     counts = index.counts()
@@ -197,7 +178,7 @@ def proof(
 ) -> None:
     """A frame's or reading's way up to its anchored root, as JSON; checked before it is printed."""
     shared, own = _load(config)
-    prover = Prover(_open_log(shared), Index(shared.lading.below(own.index)), _gateways(shared).tenant_of)
+    prover = Prover(open_log(shared), Index(shared.lading.below(own.index)), open_gateways(shared).tenant_of)
     try:
         gateway_id = bytes.fromhex(gateway)
     except ValueError as exc:
@@ -240,37 +221,3 @@ def _reading_document(found: ReadingProof) -> dict[str, Any]:
 
 def _load(config: Path) -> tuple[Shared, AnchoringSettings]:
     return settings.load_shared(config), settings.load(config, "anchoring", AnchoringSettings)
-
-
-def _open_log(shared: Shared) -> SqliteLog:
-    return SqliteLog(shared.lading.below(shared.log.path))
-
-
-def _gateways(shared: Shared) -> GatewayFile:
-    return GatewayFile(shared.lading.below(shared.lading.gateways))
-
-
-def _deployment(shared: Shared, to: Chain) -> Deployment:
-    """ServiceError when the file is of another chain, or of one that has begun anew."""
-    path = shared.lading.below(shared.chain.deployment)
-    deployment = Deployment.load(path)
-    if deployment.chain_id != to.chain_id or not to.code(deployment.anchors):
-        raise ServiceError(
-            "deployment", f"{path} is not of the chain at {shared.chain.rpc}: remove it and deploy again"
-        )
-    return deployment
-
-
-def _fees(own: AnchoringSettings) -> Fees:
-    return Fees(own.priority_wei, own.budget_wei, own.bump_blocks, int(own.resend_s * 1000))
-
-
-def _stop_on_signal() -> threading.Event:
-    stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    return stop

@@ -1,11 +1,8 @@
 """`lading anomaly …`: run the stage, show verdicts and profiles."""
 
 import json
-import signal
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import structlog
@@ -16,11 +13,12 @@ from anomaly.settings import AnomalySettings
 from anomaly.stage import Anomaly, lag
 from anomaly.verdicts import LegVerdict
 from lading import logs, profiles, settings
-from lading.cose import KeySigner, PublicKey
 from lading.errors import ServiceError
 from lading.log import SqliteLog
-from lading.names import tenant_id
+from lading.opening import open_log, operator_keys
+from lading.process import results, stop_on_signals
 from lading.settings import Shared
+from lading.terminal import CONFIG, AsJson, Config, shown_time
 
 app = typer.Typer(help="Stage 3: rules and verdicts.", no_args_is_help=True)
 verdicts_app = typer.Typer(help="Verdicts in the log.", no_args_is_help=True)
@@ -29,9 +27,6 @@ app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(profiles_app, name="profiles")
 
 RETRIES_MAX = 10
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-CONFIG = Path("lading.toml")
 
 
 @app.command()
@@ -40,14 +35,8 @@ def run(config: Config = CONFIG) -> None:
     logs.configure("anomaly")
     shared = settings.load_shared(config)
     own = settings.load(config, "anomaly", AnomalySettings)
-    stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    source = _open_log(shared)
+    stop = stop_on_signals()
+    source = open_log(shared)
     stage = _open_stage(source, shared, own)
     try:
         _loop(stage, source, stop, own.poll_s)
@@ -59,18 +48,7 @@ def _loop(stage: Anomaly, source: SqliteLog, stop: threading.Event, poll_s: floa
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
-    failures = 0
-    while not stop.is_set():
-        try:
-            handled = stage.step()
-            failures = 0
-        except ServiceError as exc:
-            failures += 1
-            log.warning("step_failed", code=exc.code, reason=exc.text, failures=failures)
-            if failures > RETRIES_MAX:
-                raise
-            stop.wait(min(poll_s * 2**failures, 30.0))
-            continue
+    for handled in results(stage.step, stop, poll_s, retries_max=RETRIES_MAX, errors=ServiceError):
         if handled:
             log.info("step", records=handled, lag=lag(source))
         else:
@@ -81,32 +59,18 @@ def _open_stage(log: SqliteLog, shared: Shared, own: AnomalySettings) -> Anomaly
     return Anomaly(
         log,
         shared.lading.below(own.state),
-        _operators(shared, own),
+        operator_keys(shared, "anomaly", own.operators),
         records_max=own.records_max,
         channels_cached_max=own.channels_cached_max,
         provisional_ms=int(own.provisional_s * 1000),
     )
 
 
-def _open_log(shared: Shared) -> SqliteLog:
-    return SqliteLog(shared.lading.below(shared.log.path))
-
-
-def _operators(shared: Shared, own: AnomalySettings) -> dict[bytes, PublicKey]:
-    if not own.operators:
-        signer = KeySigner.load(shared.lading.below(shared.lading.operator_key))
-        return {tenant_id(shared.lading.tenant): signer.public}
-    try:
-        return {tenant_id(name): PublicKey.decode(bytes.fromhex(key)) for name, key in own.operators.items()}
-    except ValueError as exc:
-        raise ServiceError("settings", f"anomaly.operators: {exc}, wanted 128 hex digits") from exc
-
-
 @app.command()
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """How far the stage is behind the log, and what it said of how many legs."""
     shared = settings.load_shared(config)
-    log = _open_log(shared)
+    log = open_log(shared)
     behind = lag(log)
     counts: dict[str, int] = {}
     for leg in verdicts.latest(log):
@@ -128,7 +92,7 @@ def _standing(leg: LegVerdict) -> str:
 @verdicts_app.command("list")
 def list_verdicts(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """The latest verdict of every leg."""
-    found = verdicts.latest(_open_log(settings.load_shared(config)))
+    found = verdicts.latest(open_log(settings.load_shared(config)))
     if as_json:
         typer.echo(json.dumps([verdicts.as_document(leg) for leg in found]))
         return
@@ -146,7 +110,7 @@ def show_verdict(
     """One leg's latest verdict with its findings and totals."""
     found = [
         one
-        for one in verdicts.latest(_open_log(settings.load_shared(config)))
+        for one in verdicts.latest(open_log(settings.load_shared(config)))
         if one.name == leg or one.verdict.leg_id.hex().startswith(leg.lower())
     ]
     if len(found) != 1:
@@ -165,17 +129,13 @@ def _verdict_lines(leg: LegVerdict) -> list[str]:
         f"gateway   {verdict.gateway_id.hex()}",
         f"verdict   {_standing(leg)}",
         f"id        {verdict.id.hex()}" + (f", supersedes {leg.supersedes.hex()}" if leg.supersedes else ""),
-        f"horizon   frames {horizon.first_frame_seq} to {horizon.last_frame_seq}, until {_time(horizon.last_ms)}",
+        f"horizon   frames {horizon.first_frame_seq} to {horizon.last_frame_seq}, until {shown_time(horizon.last_ms)}",
     ]
     lines += [
-        f"{finding.severity:9} {leg.line(finding)}, {_time(finding.first_ms)} to {_time(finding.last_ms)}"
+        f"{finding.severity:9} {leg.line(finding)}, {shown_time(finding.first_ms)} to {shown_time(finding.last_ms)}"
         for finding in verdict.findings
     ]
     return lines + [f"totals    {verdicts.totals_line(*totals)}" for totals in verdict.totals]
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @profiles_app.command("list")

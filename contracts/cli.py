@@ -2,10 +2,8 @@
 
 import json
 import secrets
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import structlog
@@ -21,24 +19,21 @@ from lading import logs, settings, topics
 from lading.account import Account
 from lading.assignment import BEGIN, Assignment, open_assignment
 from lading.chain import Chain, connect
-from lading.cose import KeySigner
 from lading.deployment import Deployment
-from lading.errors import LadingError, ServiceError
-from lading.gateways import GatewayFile
-from lading.log import SqliteLog, wall_ms
-from lading.sending import Fees, Sender
+from lading.errors import ServiceError
+from lading.log import wall_ms
+from lading.onchain import open_deployment, open_sender
+from lading.opening import open_gateways, open_log, open_operator
+from lading.process import results, stop_on_signals
 from lading.settings import Shared
+from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True)
 
-RETRIES_MAX = 30
-RETRY_S_MAX = 30.0
 READ_RECORDS = 1_000
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Carrier = Annotated[Path, typer.Option(help="Carrier's key file, below `data` unless absolute.")]
 Shipper = Annotated[Path, typer.Option(help="Shipper's key file, below `data` unless absolute.")]
-CONFIG, CARRIER, SHIPPER = Path("lading.toml"), Path("carrier.key"), Path("shipper.key")
+CARRIER, SHIPPER = Path("carrier.key"), Path("shipper.key")
 
 
 @app.command()
@@ -46,16 +41,14 @@ def run(config: Config = CONFIG) -> None:
     """Open agreements and pay what final evidence makes due, until SIGTERM or an interrupt."""
     logs.configure("settle")
     shared, own = _load(config)
-    stop = _stop_on_signal()
+    stop = stop_on_signals()
     chain = connect(shared.chain.rpc)
-    deployment = _deployment(shared, chain)
-    log = SqliteLog(shared.lading.below(shared.log.path))
-    fees = Fees(own.priority_wei, own.budget_wei, own.bump_blocks, int(own.resend_s * 1000))
-    sender = Sender(chain, Account.load(shared.lading.below(own.key)), shared.lading.below(own.outbox), fees)
+    deployment = open_deployment(shared, chain, "escrow")
+    log = open_log(shared)
+    sender = open_sender(shared, own, chain)
     ledger = Ledger(log, shared.lading.below(own.ledger))
     agreements = _agreements(shared, own, chain, deployment)
-    gateways = GatewayFile(shared.lading.below(shared.lading.gateways))
-    stage = Settling(log, deployment, sender, ledger, gateways.tenant_of, agreements)
+    stage = Settling(log, deployment, sender, ledger, open_gateways(shared).tenant_of, agreements)
     try:
         _loop(stage, agreements, stop, own.poll_s)
     finally:
@@ -67,19 +60,8 @@ def _loop(stage: Settling, agreements: AgreementFolder, stop: threading.Event, p
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("settle_started")
-    failures = 0
     said: dict[str, str] = {}
-    while not stop.is_set():
-        try:
-            settled = stage.step(wall_ms())
-            failures = 0
-        except LadingError as exc:
-            failures += 1
-            log.warning("step_failed", code=exc.code, reason=exc.text, failures=failures)
-            if failures > RETRIES_MAX:
-                raise
-            stop.wait(min(poll_s * 2**failures, RETRY_S_MAX))
-            continue
+    for settled in results(lambda: stage.step(wall_ms()), stop, poll_s):
         for one in settled:
             log.info(
                 "settled",
@@ -108,7 +90,7 @@ def agree(
     """Sign terms over a leg with both keys, put up the carrier's bond, and hand the agreement to the stage."""
     shared, own = _load(config)
     chain = connect(shared.chain.rpc)
-    deployment = _deployment(shared, chain)
+    deployment = open_deployment(shared, chain, "escrow")
     accounts = [Account.load(shared.lading.below(path)) for path in (carrier, shipper)]
     begin = _begin(shared, leg)
     parties = (accounts[0].address, accounts[1].address)
@@ -126,8 +108,8 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Every agreement with its state on chain, and what was settled."""
     shared, own = _load(config)
     chain = connect(shared.chain.rpc)
-    deployment = _deployment(shared, chain)
-    ledger = Ledger(SqliteLog(shared.lading.below(shared.log.path)), ":memory:")
+    deployment = open_deployment(shared, chain, "escrow")
+    ledger = Ledger(open_log(shared), ":memory:")
     ledger.catch_up()
     settled = {one.agreement: one for one in ledger.settlements()}
     agreements = _agreements(shared, own, chain, deployment)
@@ -168,7 +150,7 @@ def withdraw_credit(
     """Take everything out that the vault owes an account, to the account itself."""
     shared, _ = _load(config)
     chain = connect(shared.chain.rpc)
-    deployment = _deployment(shared, chain)
+    deployment = open_deployment(shared, chain, "escrow")
     account = Account.load(shared.lading.below(key))
     taken = withdraw(chain, deployment, account)
     left = credit_of(chain, deployment, account.address)
@@ -177,8 +159,8 @@ def withdraw_credit(
 
 def _begin(shared: Shared, leg: str) -> Assignment:
     """The newest begin order of a leg in the log, signed by this operator."""
-    operator = KeySigner.load(shared.lading.below(shared.lading.operator_key)).public
-    log = SqliteLog(shared.lading.below(shared.log.path))
+    operator = open_operator(shared).public
+    log = open_log(shared)
     positions: dict[int, int] = {}
     found = None
     while records := log.read(topics.ASSIGNMENTS, positions, READ_RECORDS):
@@ -198,25 +180,3 @@ def _agreements(shared: Shared, own: SettleSettings, chain: Chain, deployment: D
 
 def _load(config: Path) -> tuple[Shared, SettleSettings]:
     return settings.load_shared(config), settings.load(config, "settle", SettleSettings)
-
-
-def _deployment(shared: Shared, chain: Chain) -> Deployment:
-    """ServiceError when the file is of another chain, or of one that has begun anew."""
-    path = shared.lading.below(shared.chain.deployment)
-    deployment = Deployment.load(path)
-    if deployment.chain_id != chain.chain_id or not chain.code(deployment.escrow):
-        raise ServiceError(
-            "deployment", f"{path} is not of the chain at {shared.chain.rpc}: remove it and deploy again"
-        )
-    return deployment
-
-
-def _stop_on_signal() -> threading.Event:
-    stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    return stop

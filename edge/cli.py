@@ -2,12 +2,9 @@
 
 import json
 import random
-import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import structlog
@@ -29,16 +26,18 @@ from edge.units import UNITS
 from lading import logs, settings
 from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
+from lading.log import wall_ms
+from lading.opening import open_operator
+from lading.process import stop_on_signals
 from lading.settings import Shared
+from lading.terminal import CONFIG, AsJson, Config
 from lading.topics import gateway_topic
 
 app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True)
 
-CONFIG = Path("lading.toml")
 IDLE_S = 0.1
 FINISH_S = 600.0
 MINUTE_MS = 60_000
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
 
 
 @app.command()
@@ -50,7 +49,7 @@ def run(
 ) -> None:
     """Run the gateways of the settings until SIGTERM or an interrupt."""
     logs.configure("edge")
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     shared, own = _load(config)
     edge = build(shared, own)
     edge.start()
@@ -78,7 +77,7 @@ def keygen(path: Annotated[Path, typer.Argument(help="New key file; it must not 
 @app.command()
 def status(
     config: Config = CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What each gateway's outbox holds; also while the gateways run."""
     shared, own = _load(config)
@@ -131,7 +130,7 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
         )
         log.info("gateway_opened", gateway=one.name, id=gateway.gateway_id.hex(), frame_seq=gateway.frame_seq)
     due = [ms for runner in runners if runner.source and (ms := runner.source.next_ms()) is not None]
-    return Edge(runners, EventClock(min(due, default=_wall_ms()), own.speed), note)
+    return Edge(runners, EventClock(min(due, default=wall_ms()), own.speed), note)
 
 
 def _load(config: Path) -> tuple[Shared, EdgeSettings]:
@@ -185,7 +184,7 @@ def _source(
         assert mapping is not None
         items = Replay(find_files(own.replay.paths), mapping)
         return ReplaySource(items, one.name, gateway.taken, refuse)
-    begin_ms = milliseconds(own.begin) if own.begin else _wall_ms() // MINUTE_MS * MINUTE_MS
+    begin_ms = milliseconds(own.begin) if own.begin else wall_ms() // MINUTE_MS * MINUTE_MS
     end_ms = milliseconds(own.end) if own.end else None
     count = max(gateway.taken.values(), default=0) if own.begin else 0
     machine = _machine(own, one, begin_ms)
@@ -246,7 +245,7 @@ def _broker(own: EdgeSettings, host: str, port: int) -> Broker:
 def _operator(shared: Shared, own: EdgeSettings) -> PublicKey:
     if own.operator is not None:
         return PublicKey.decode(bytes.fromhex(own.operator))
-    return KeySigner.load(shared.lading.below(shared.lading.operator_key)).public
+    return open_operator(shared).public
 
 
 def _mapping(own: EdgeSettings) -> Mapping | None:
@@ -272,18 +271,3 @@ def _report(line: LineRefused) -> None:
 
 def _keep_quiet(line: LineRefused) -> None:
     """Another gateway of the recording has told of it."""
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
-    return stop

@@ -1,12 +1,8 @@
 """`lading ingest …`: run the stage, its embedded broker, look at dead letters, the archive and the state."""
 
 import json
-import signal
-import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import structlog
@@ -17,23 +13,21 @@ from ingest.settings import IngestSettings
 from ingest.stage import Ingest, Outcome
 from ingest.state import State
 from lading import logs, settings, topics
-from lading.cose import KeySigner, PublicKey
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
-from lading.log import Log, SqliteLog
-from lading.names import tenant_id
+from lading.log import Log
+from lading.opening import open_gateways, open_log, operator_keys
+from lading.process import stop_on_signals
 from lading.settings import Shared
+from lading.terminal import CONFIG, AsJson, Config, shown_time
 
 app = typer.Typer(help="Stage 2: receive, check, log, archive; dead letters.", no_args_is_help=True)
 dead_app = typer.Typer(help="Messages that were not taken.", no_args_is_help=True)
 app.add_typer(dead_app, name="dead")
 
-CONFIG = Path("lading.toml")
 RECEIVE_S = 0.2
 STEP_S = 1.0
 SHOWN_MAX = 1_000
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.command()
@@ -44,8 +38,8 @@ def run(config: Config = CONFIG) -> None:
 
     logs.configure("ingest")
     shared, own = _load(config)
-    stop = _stop_on_signals()
-    log, gateways = _open_log(shared), _open_gateways(shared)
+    stop = stop_on_signals()
+    log, gateways = open_log(shared), open_gateways(shared)
     stage = _open_stage(log, gateways, shared, own)
     receiver = Receiver(
         stage,
@@ -101,7 +95,7 @@ def broker(
 
     logs.configure("broker")
     shared, own = _load(config)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     store = shared.lading.below(own.broker_store)
     server = Broker(host or shared.mqtt.host, shared.mqtt.port if port is None else port, store)
     server.start()
@@ -117,8 +111,8 @@ def archive(config: Config = CONFIG) -> None:
 
     logs.configure("archive")
     shared, own = _load(config)
-    stop = _stop_on_signals()
-    log, gateways = _open_log(shared), _open_gateways(shared)
+    stop = stop_on_signals()
+    log, gateways = open_log(shared), open_gateways(shared)
     writer = Archive(log, shared.lading.below(own.archive), gateways.tenant_of)
     while not stop.is_set():
         try:
@@ -161,8 +155,8 @@ def query(
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Gateways, frames that wait, counters, and how far the archive is behind."""
     shared, own = _load(config)
-    log, state = _open_log(shared), State(shared.lading.below(own.state))
-    document = _status(log, state, _open_gateways(shared))
+    log, state = open_log(shared), State(shared.lading.below(own.state))
+    document = _status(log, state, open_gateways(shared))
     if as_json:
         typer.echo(json.dumps(document))
         return
@@ -206,14 +200,14 @@ def list_dead(
 ) -> None:
     """The dead letters, by number."""
     shared, _ = _load(config)
-    found = [one for one in letters(_open_log(shared)) if not code or one.letter.code == code]
+    found = [one for one in letters(open_log(shared)) if not code or one.letter.code == code]
     found = found[-min(limit, SHOWN_MAX) :]
     if as_json:
         typer.echo(json.dumps([_letter_document(one) for one in found]))
         return
     for one in found:
         letter = one.letter
-        typer.echo(f"{one.number:>10}  {_time(letter.received_ms)}  {letter.code:18} {letter.reason}")
+        typer.echo(f"{one.number:>10}  {shown_time(letter.received_ms)}  {letter.code:18} {letter.reason}")
 
 
 @dead_app.command("show")
@@ -225,7 +219,7 @@ def show_dead(
 ) -> None:
     """One dead letter; its message with -o, for `lading inspect`."""
     shared, _ = _load(config)
-    found = find_letter(_open_log(shared), number)
+    found = find_letter(open_log(shared), number)
     if output:
         output.write_bytes(found.letter.data)
     if as_json:
@@ -233,7 +227,7 @@ def show_dead(
         return
     letter = found.letter
     typer.echo(f"code      {letter.code}\nreason    {letter.reason}\norigin    {letter.origin}")
-    typer.echo(f"received  {_time(letter.received_ms)}\nmessage   {len(letter.data)} bytes")
+    typer.echo(f"received  {shown_time(letter.received_ms)}\nmessage   {len(letter.data)} bytes")
     if letter.related is not None:
         typer.echo(f"related   {letter.related.hex()}")
 
@@ -245,8 +239,8 @@ def retry_dead(
 ) -> None:
     """Put dead letters through the checks again, as after enrolling a gateway. Exit 1 if any is refused."""
     shared, own = _load(config)
-    log = _open_log(shared)
-    stage = _open_stage(log, _open_gateways(shared), shared, own)
+    log = open_log(shared)
+    stage = _open_stage(log, open_gateways(shared), shared, own)
     refused = 0
     try:
         for one in _chosen(log, numbers):
@@ -298,50 +292,17 @@ def _load(config: Path) -> tuple[Shared, IngestSettings]:
     return settings.load_shared(config), settings.load(config, "ingest", IngestSettings)
 
 
-def _open_log(shared: Shared) -> SqliteLog:
-    return SqliteLog(shared.lading.below(shared.log.path))
-
-
-def _open_gateways(shared: Shared) -> GatewayFile:
-    return GatewayFile(shared.lading.below(shared.lading.gateways))
-
-
 def _open_stage(log: Log, gateways: GatewayFile, shared: Shared, own: IngestSettings) -> Ingest:
     return Ingest(
         log,
         shared.lading.below(own.state),
         gateways,
-        _operators(shared, own),
+        operator_keys(shared, "ingest", own.operators),
         waiting_of_gateway_max=own.waiting_of_gateway_max,
         waiting_max=own.waiting_max,
         waiting_ms=int(own.waiting_s * 1000),
         verify_threads=own.verify_threads,
     )
-
-
-def _operators(shared: Shared, own: IngestSettings) -> dict[bytes, PublicKey]:
-    if not own.operators:
-        signer = KeySigner.load(shared.lading.below(shared.lading.operator_key))
-        return {tenant_id(shared.lading.tenant): signer.public}
-    try:
-        return {tenant_id(name): PublicKey.decode(bytes.fromhex(key)) for name, key in own.operators.items()}
-    except ValueError as exc:
-        raise ServiceError("settings", f"ingest.operators: {exc}, wanted 128 hex digits") from exc
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    return stop
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _shown(value: object) -> object:

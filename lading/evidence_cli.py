@@ -1,24 +1,23 @@
 """`lading evidence`: export the evidence of a leg from the log."""
 
 import os
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lading.assignment import BEGIN
-from lading.cose import KeySigner, PublicKey
+from lading.cose import PublicKey
 from lading.errors import ServiceError
 from lading.export import Order, export_leg, find_leg, orders
-from lading.gateways import GatewayFile
-from lading.log import SqliteLog
+from lading.log import SqliteLog, wall_ms
+from lading.opening import open_gateways, open_log, open_operator
 from lading.settings import Shared, load_shared
+from lading.terminal import CONFIG
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
-DEFAULT_CONFIG = Path("lading.toml")
 
 
 @app.callback()
@@ -30,20 +29,20 @@ def evidence() -> None:
 def export(
     leg: Annotated[str, typer.Argument(help="Reference, leg id, or the unique beginning of one.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Evidence file to write.")],
-    config: Config = DEFAULT_CONFIG,
+    config: Config = CONFIG,
 ) -> None:
     """Write the evidence of LEG, as far as its frames are anchored."""
     shared = load_shared(config)
     log, operator = _open(shared)
-    gateways = GatewayFile(shared.lading.below(shared.lading.gateways))
+    gateways = open_gateways(shared)
     leg_id = find_leg(_begun(log, operator), leg)
-    data = export_leg(log, gateways, operator, leg_id, time.time_ns() // 1_000_000)
+    data = export_leg(log, gateways, operator, leg_id, wall_ms())
     write_whole(output, data)
     typer.echo(f"{output}: {len(data)} bytes, leg {leg_id.hex()}; check with: lading verify {output}")
 
 
 @app.command("list")
-def list_legs(config: Config = DEFAULT_CONFIG) -> None:
+def list_legs(config: Config = CONFIG) -> None:
     """The legs that the operator began: id, gateway, reference."""
     log, operator = _open(load_shared(config))
     for order in {order.assignment.leg_id: order for order in _begun(log, operator)}.values():
@@ -68,8 +67,7 @@ def _open(shared: Shared) -> tuple[SqliteLog, PublicKey]:
     path = shared.lading.below(shared.log.path)
     if not path.exists():
         raise ServiceError("log", f"no log at {path}")
-    operator = KeySigner.load(shared.lading.below(shared.lading.operator_key))
-    return SqliteLog(path), operator.public
+    return open_log(shared), open_operator(shared).public
 
 
 def _begun(log: SqliteLog, operator: PublicKey) -> list[Order]:

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,20 +12,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from lading import profiles
 from lading.assignment import BEGIN, END, Assignment, open_assignment, sign_assignment
-from lading.cose import KeySigner
 from lading.errors import LadingError, ServiceError
 from lading.export import records
-from lading.gateways import GatewayEntry, GatewayFile
-from lading.log import SqliteLog
+from lading.gateways import GatewayEntry
+from lading.log import wall_ms
 from lading.names import LEG_SALT_BYTES, tenant_id
+from lading.opening import open_gateways, open_log, open_operator
 from lading.settings import Shared, load_shared
+from lading.terminal import CONFIG, AsJson, Config
 from lading.topics import ASSIGNMENTS, gateway_topic
 
 app = typer.Typer(help="Order gateways to begin and end legs.", no_args_is_help=True)
 
 PUBLISH_LIMIT_S = 20.0
-CONFIG = Path("lading.toml")
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
 Reference = Annotated[
     str, typer.Argument(help="What the shipment is called; only its salted hash leaves the company.")
 ]
@@ -49,7 +47,7 @@ def begin(
             "settings", f'lading.channels.{gateway}: no parts of its channels, wanted 1 = "air", …'
         )
     limits = _profile(profile).limits(channels)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     due_ms = 0 if due is None else int(due.timestamp() * 1000)
     _issue(
         shared,
@@ -76,7 +74,7 @@ def end(reference: Reference, config: Config = CONFIG) -> None:
     if not begun:
         raise ServiceError("leg_unknown", f"the log holds no begin order of {reference!r}")
     leg = max(begun, key=lambda order: order.issued_ms)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     seq = _next_seq(shared, leg.gateway)
     _issue(
         shared,
@@ -89,13 +87,13 @@ def end(reference: Reference, config: Config = CONFIG) -> None:
 @app.command("list")
 def list_legs(
     config: Config = CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Every leg that was begun, and whether its end was ordered."""
     shared = load_shared(config)
     orders = _orders(shared)
     ended = {order.leg_id for order in orders if order.action == END}
-    names = {entry.public.gateway_id: entry.name for entry in _gateways(shared).all()}
+    names = {entry.public.gateway_id: entry.name for entry in open_gateways(shared).all()}
     rows = [
         {
             "leg": order.leg_id.hex(),
@@ -121,23 +119,19 @@ def _profile(name: str) -> profiles.Profile:
 
 
 def _entry(shared: Shared, name: str) -> GatewayEntry:
-    found = [entry for entry in _gateways(shared).all() if entry.name == name]
+    found = [entry for entry in open_gateways(shared).all() if entry.name == name]
     if len(found) != 1:
-        known = ", ".join(sorted(entry.name for entry in _gateways(shared).all()))
+        known = ", ".join(sorted(entry.name for entry in open_gateways(shared).all()))
         raise ServiceError(
             "gateway_unknown", f"{len(found)} gateways are called {name!r}, wanted one of {known}"
         )
     return found[0]
 
 
-def _gateways(shared: Shared) -> GatewayFile:
-    return GatewayFile(shared.lading.below(shared.lading.gateways))
-
-
 def _orders(shared: Shared) -> list[Assignment]:
     """The operator's orders in the log; those of other operators are not its own."""
-    operator = KeySigner.load(shared.lading.below(shared.lading.operator_key)).public
-    log = SqliteLog(shared.lading.below(shared.log.path))
+    operator = open_operator(shared).public
+    log = open_log(shared)
     found = []
     for record in records(log, ASSIGNMENTS):
         try:
@@ -167,7 +161,7 @@ def _issue(shared: Shared, order: Assignment) -> None:
     draft = path.with_name(path.name + ".new")
     draft.write_text(json.dumps(issued | {order.gateway.hex(): order.order_seq}))
     draft.replace(path)
-    signer = KeySigner.load(shared.lading.below(shared.lading.operator_key))
+    signer = open_operator(shared)
     _publish(
         shared,
         gateway_topic(shared.lading.tenant, order.gateway, "assignment"),

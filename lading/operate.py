@@ -15,6 +15,7 @@ from lading.gateways import GatewayEntry, save_gateways
 from lading.names import tenant_id
 from lading.settings import load_shared
 from lading.supervise import Part, Supervisor, lading_command
+from lading.terminal import CONFIG, AsJson, Config
 
 init_app = typer.Typer(add_completion=False)
 up_app = typer.Typer(add_completion=False)
@@ -22,8 +23,6 @@ status_app = typer.Typer(add_completion=False)
 
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 STATUS_LIMIT_S = 60.0
-CONFIG = Path("lading.toml")
-Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
 
 _CHANNELS = {
     1: "air",
@@ -158,7 +157,7 @@ def _deploy(given: tuple[str, str], window_s: int) -> None:
 @status_app.command()
 def status(
     config: Config = CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What every stage says of itself. Exit 1 when one cannot be asked."""
     load_shared(config)

@@ -1,0 +1,44 @@
+"""What a stage that works on chain opens from its settings: the deployment, and the outbox it sends from."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lading.account import Account
+from lading.chain import Chain
+from lading.deployment import Deployment
+from lading.errors import ServiceError
+from lading.sending import Fees, Sender
+from lading.settings import Settings, Shared
+
+
+class SendingSettings(Settings):
+    """What a stage's transactions may cost, and when they are sent again. `key` and `outbox` are the stage's."""
+
+    key: Path
+    outbox: Path
+    priority_wei: int = Field(10**9, ge=0, le=10**15, description="tip per gas, wei")
+    budget_wei: int = Field(10**17, ge=1, le=10**21, description="most that one transaction may cost, wei")
+    bump_blocks: int = Field(3, ge=1, le=1_000, description="blocks without a receipt until more is paid")
+    resend_s: float = Field(
+        15, ge=1, le=3_600, description="time without a receipt until the same is sent again, s"
+    )
+
+
+def open_sender(shared: Shared, own: SendingSettings, chain: Chain) -> Sender:
+    """The stage's account with its outbox."""
+    fees = Fees(own.priority_wei, own.budget_wei, own.bump_blocks, int(own.resend_s * 1000))
+    return Sender(chain, Account.load(shared.lading.below(own.key)), shared.lading.below(own.outbox), fees)
+
+
+def open_deployment(shared: Shared, chain: Chain, contract: Literal["anchors", "escrow"]) -> Deployment:
+    """ServiceError when the file is of another chain, or of one that has begun anew: `contract` is not there."""
+    path = shared.lading.below(shared.chain.deployment)
+    deployment = Deployment.load(path)
+    address: bytes = getattr(deployment, contract)
+    if deployment.chain_id != chain.chain_id or not chain.code(address):
+        raise ServiceError(
+            "deployment", f"{path} is not of the chain at {shared.chain.rpc}: remove it and deploy again"
+        )
+    return deployment
