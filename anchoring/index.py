@@ -4,13 +4,12 @@ The log's batch and anchor records are the truth. One transaction takes an inter
 are, and how far the log was read.
 """
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from anchoring.batches import BatchedFrame, Head
-from lading import topics
+from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.log import Record
 
@@ -42,7 +41,7 @@ class Index:
     """Batches, anchors and the places of frames. `path` may be ':memory:'."""
 
     def __init__(self, path: Path | str) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(_SCHEMA)
 
@@ -63,8 +62,7 @@ class Index:
             leaf_next[batch] += 1
         assert [leaf_next[record.batch_index] for record in records] == [r.leaf.frame_count for r in records]
         taken = {partition: last + 1 for partition, _, last in records[0].positions}
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             self._db.executemany(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?)",
                 [(r.interval, r.batch_index, r.tenant_name, r.leaf.batch_seq, r.encode()) for r in records],
@@ -76,8 +74,7 @@ class Index:
     def add_anchors(self, found: Sequence[Record], positions: Mapping[int, int]) -> None:
         """Take in anchor records from the log; a later one replaces the earlier of its interval."""
         rows = [(record, AnchorRecord.decode(record.value)) for record in found]
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO anchors VALUES (?, ?, ?)",
                 [(anchor.interval, record.value, anchor.state == "finalized") for record, anchor in rows],
@@ -159,8 +156,7 @@ class Index:
 
     def set_cut_ms(self, time_ms: int) -> None:
         """Remember when the newest interval was cut."""
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO cut VALUES (0, ?)", (time_ms,))
+        self._db.execute("INSERT OR REPLACE INTO cut VALUES (0, ?)", (time_ms,))
 
     def _move(self, topic: str, positions: Mapping[int, int]) -> None:
         self._db.executemany(

@@ -3,17 +3,17 @@
 Everything a step changes is one transaction, so the state always belongs to the offsets beside it.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lading.errors import ServiceError
+from lading import sqlite
 from lading.rules import LegTrack, SignedAs
 
 BUSY_TIMEOUT_S = 10.0
+_ERRORS = ("state_failed", "a state file of the anomaly stage")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions (
@@ -104,10 +104,8 @@ class State:
     """The stage's SQLite file. One process at a time; every change is inside `transaction`."""
 
     def __init__(self, path: Path | str) -> None:
-        with _service_errors():
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
+        with sqlite.service_errors(*_ERRORS):
+            self._db = sqlite.connect(path, BUSY_TIMEOUT_S)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second process would work on stale state
             self._db.execute("PRAGMA journal_mode = WAL")
             # What a power cut takes from the end is done again from the offsets: the log is what is durable.
@@ -117,15 +115,8 @@ class State:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
-        with _service_errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with sqlite.service_errors(*_ERRORS), sqlite.transaction(self._db):
+            yield
 
     def close(self) -> None:
         """Close the file."""
@@ -320,11 +311,3 @@ class State:
         return dict(
             self._db.execute("SELECT partition, next FROM final_until WHERE tenant = ?", (tenant,)).fetchall()
         )
-
-
-@contextmanager
-def _service_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise ServiceError("state_failed", f"{exc}, wanted a state file of the anomaly stage") from exc

@@ -4,12 +4,11 @@ Where each frame is, which batch it is in, the newest anchor of each interval, t
 which settlements were written. Each topic's records and how far it was read move together.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lading import topics
+from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.frame import decode_header
 from lading.log import Log, Record
@@ -46,7 +45,7 @@ class Ledger:
 
     def __init__(self, log: Log, path: Path | str) -> None:
         self._log = log
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(_SCHEMA)
 
@@ -109,8 +108,7 @@ class Ledger:
 
     def _take(self, topic: str, found: Sequence[Record], positions: dict[int, int]) -> None:
         statement, rows = _rows(topic, found)
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             self._db.executemany(statement, rows)
             self._db.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
+from lading import sqlite
 from lading.errors import ServiceError
 
 BUSY_TIMEOUT_S = 30.0
@@ -130,13 +131,10 @@ class BrokerStore:
         if not self._changes:
             return
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement, values in self._changes:
-                self._db.execute(statement, values)
-            self._db.execute("COMMIT")
+            with sqlite.transaction(self._db):
+                for statement, values in self._changes:
+                    self._db.execute(statement, values)
         except sqlite3.Error as exc:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
             raise ServiceError("broker_store", str(exc)) from exc
         self._changes.clear()
 

@@ -4,14 +4,12 @@ One SQLite file. The log is the truth: the state notes up to which log offset it
 it next follows the rest, so that a crash between the two never counts a frame twice (see `ingest.stage`).
 """
 
-import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from lading.errors import ServiceError
+from lading import sqlite
 
 BUSY_TIMEOUT_S = 30.0
 GATEWAYS_CACHED_MAX = 20_000
@@ -37,6 +35,7 @@ CREATE TABLE IF NOT EXISTS positions (
 CREATE TABLE IF NOT EXISTS counts (code TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 GAP, LIMITS = "gap", "limits"
+_ERRORS = ("state_failed", "a state file that takes and gives rows")
 
 
 class Place(NamedTuple):
@@ -64,30 +63,22 @@ class State:
 
     def __init__(self, path: Path | str) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with _service_errors():
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            _to_wal(self._db)
+        with sqlite.service_errors(*_ERRORS):
+            self._db = sqlite.connect(path, BUSY_TIMEOUT_S)
+            sqlite.to_wal(self._db, BUSY_TIMEOUT_S)
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute("COMMIT")
+            sqlite.create(self._db, _SCHEMA)
         self._numbers: dict[bytes, int] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One at a time over all processes; all or nothing; durable at the end."""
-        with _service_errors():
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.service_errors(*_ERRORS):
             try:
-                yield
-                self._db.execute("COMMIT")
+                with sqlite.transaction(self._db):
+                    yield
             except BaseException:
                 self._numbers.clear()
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
@@ -275,25 +266,3 @@ def _signed(value: int) -> int:
 
 def _unsigned(value: int) -> int:
     return value + 2**64 if value < 0 else value
-
-
-def _to_wal(db: sqlite3.Connection) -> None:
-    """Turn WAL on. Here SQLite does not wait for other openers, whatever its busy timeout: so we do."""
-    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                return
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as exc:
-            if "locked" not in str(exc) or time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.01)
-
-
-@contextmanager
-def _service_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise ServiceError("state_failed", f"{exc}, wanted a state file that takes and gives rows") from exc

@@ -1,16 +1,17 @@
 """What a local chain keeps to outlive its process."""
 
-import sqlite3
 from pathlib import Path
 
 import rlp  # type: ignore[import-untyped]
+
+from lading import sqlite
 
 
 class Store:
     """Blocks as what made them: time and transactions, in SQLite."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(
             "CREATE TABLE IF NOT EXISTS genesis(id INTEGER PRIMARY KEY CHECK (id = 0), time_s INTEGER NOT NULL);"
@@ -30,8 +31,7 @@ class Store:
 
     def put(self, number: int, time_s: int, forks: int, raws: list[bytes]) -> None:
         """Write a block; one that takes its place takes its followers' too."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             self._db.execute("DELETE FROM blocks WHERE number >= ?", (number,))
             self._db.execute(
                 "INSERT INTO blocks VALUES (?, ?, ?, ?)", (number, time_s, forks, rlp.encode(raws))

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Protocol
 
+from lading import sqlite
 from lading.errors import ServiceError
 
 RECORD_BYTES_MAX = 8 * 1024 * 1024
@@ -181,14 +182,11 @@ class SqliteLog:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock, _service_errors():
-            self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield
-                self._db.execute("COMMIT")
+                with sqlite.transaction(self._db):
+                    yield
             except BaseException:
                 self._topics.clear()
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
                 raise
 
     def _find_topic(self, topic: str) -> tuple[int, int]:
@@ -231,32 +229,15 @@ def _check_items(items: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _open(path: Path | str, bytes_max: int) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    db = sqlite.connect(path, BUSY_TIMEOUT_S)
     db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-    _to_wal(db)
+    sqlite.to_wal(db, BUSY_TIMEOUT_S)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 2000")
     page_bytes = int(db.execute("PRAGMA page_size").fetchone()[0])
     db.execute(f"PRAGMA max_page_count = {max(bytes_max // page_bytes, 16)}")
-    db.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.split(";"):
-        db.execute(statement)
-    db.execute("COMMIT")
+    sqlite.create(db, _SCHEMA)
     return db
-
-
-def _to_wal(db: sqlite3.Connection) -> None:
-    """Turn WAL on. Here SQLite does not wait for other openers, whatever its busy timeout: so we do."""
-    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                return
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as exc:
-            if "locked" not in str(exc) or time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.01)
 
 
 @contextmanager

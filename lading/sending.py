@@ -11,11 +11,11 @@ sends for a key: the outbox file is locked while it is open. What is sent must b
 """
 
 import fcntl
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from lading import sqlite
 from lading.account import Account, Transaction, transaction_hash
 from lading.chain import FINALIZED, SAFE, Block, Chain, Receipt
 from lading.errors import RejectedError, ServiceError
@@ -98,7 +98,7 @@ class Sender:
         self.account = account
         self._fees = fees
         self._lock = _lock(path.with_name(path.name + ".lock"))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
@@ -121,8 +121,7 @@ class Sender:
             )
         fee_max, priority = self._fees_now(self.chain.head(), gas)
         pending = self.chain.nonce(self.account.address, "pending")
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             nonce = max(pending, self._nonce_next())
             attempt = self._sign(
                 Transaction(self.chain.chain_id, nonce, priority, fee_max, gas, target, data), 0
@@ -211,31 +210,29 @@ class Sender:
         state = level if receipt.ok else REVERTED
         if (state, receipt.block_hash, is_final) == (intent.state, intent.block_hash, bool(intent.closed)):
             return
-        with self._db:
-            self._db.execute(
-                "UPDATE intents SET state = ?, tx_hash = ?, block_number = ?, block_hash = ?, gas_used = ?, closed = ?,"
-                " refusal = '' WHERE key = ?",
-                (
-                    state,
-                    receipt.tx_hash,
-                    receipt.block_number,
-                    receipt.block_hash,
-                    receipt.gas_used,
-                    int(is_final),
-                    intent.key,
-                ),
-            )
+        self._db.execute(
+            "UPDATE intents SET state = ?, tx_hash = ?, block_number = ?, block_hash = ?, gas_used = ?, closed = ?,"
+            " refusal = '' WHERE key = ?",
+            (
+                state,
+                receipt.tx_hash,
+                receipt.block_number,
+                receipt.block_hash,
+                receipt.gas_used,
+                int(is_final),
+                intent.key,
+            ),
+        )
 
     def _reopen(self, intent: Intent) -> Intent:
         """Back to sent, to be sent again now, if a receipt that was there has vanished."""
         if intent.state in (QUEUED, SENT):
             return intent
-        with self._db:
-            self._db.execute(
-                "UPDATE intents SET state = ?, block_number = 0, block_hash = x'', gas_used = 0, sent_ms = 0"
-                " WHERE key = ?",
-                (SENT, intent.key),
-            )
+        self._db.execute(
+            "UPDATE intents SET state = ?, block_number = 0, block_hash = x'', gas_used = 0, sent_ms = 0"
+            " WHERE key = ?",
+            (SENT, intent.key),
+        )
         reopened = self.intent(intent.key)
         assert reopened is not None, intent.key
         return reopened
@@ -254,11 +251,10 @@ class Sender:
             elif is_stale:
                 newest = self._bump(intent, newest, head)
         refusal = self._hand_over(newest.raw)
-        with self._db:
-            self._db.execute(
-                "UPDATE intents SET state = ?, sent_block = ?, sent_ms = ?, refusal = ? WHERE key = ?",
-                (SENT, head.number, now_ms, refusal, intent.key),
-            )
+        self._db.execute(
+            "UPDATE intents SET state = ?, sent_block = ?, sent_ms = ?, refusal = ? WHERE key = ?",
+            (SENT, head.number, now_ms, refusal, intent.key),
+        )
 
     def _is_nonce_gone(self, intent: Intent) -> bool:
         """Whether a transaction that is not ours has the nonce, finally."""
@@ -286,8 +282,7 @@ class Sender:
             chain_id, intent.nonce, priority, fee_max, intent.gas, intent.target, intent.data
         )
         attempt = self._sign(transaction, newest.ordinal + 1)
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             self._save(intent.key, attempt)
             self._db.execute("UPDATE intents SET tx_hash = ? WHERE key = ?", (attempt.hash, intent.key))
         return attempt
@@ -296,8 +291,7 @@ class Sender:
         """Another transaction of this key has taken the nonce, finally: none of ours can be mined any more."""
         fee_max, priority = self._fees_now(head, intent.gas)
         pending = self.chain.nonce(self.account.address, "pending")
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with sqlite.transaction(self._db):
             nonce = max(pending, self._nonce_next())
             chain_id = self.chain.chain_id
             transaction = Transaction(

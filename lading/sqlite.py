@@ -1,0 +1,63 @@
+"""SQLite files as every stage uses them: transactions begun by hand, WAL, errors in our tree.
+
+How durable a file is (synchronous), how long it waits for others and who may open it is said where it is opened.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lading.errors import ServiceError
+
+BUSY_TIMEOUT_S = 5.0
+RETRY_S = 0.01
+
+
+def connect(path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """A connection that begins no transaction by itself. Threads may share it, one at a time."""
+    return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def to_wal(db: sqlite3.Connection, wait_s: float) -> None:
+    """Turn WAL on, in a file. Here SQLite does not wait for other openers, whatever its busy timeout: so we do."""
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        try:
+            if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                return
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > deadline_s:
+                raise
+            time.sleep(RETRY_S)
+
+
+def create(db: sqlite3.Connection, schema: str) -> None:
+    """Run a schema's statements, all or none. None may hold a semicolon."""
+    with transaction(db):
+        for statement in schema.split(";"):
+            db.execute(statement)
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; one at a time over all processes, from the beginning on."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def service_errors(code: str, wanted: str) -> Iterator[None]:
+    """SQLite's errors as ServiceError."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise ServiceError(code, f"{exc}, wanted {wanted}") from exc

@@ -1,0 +1,86 @@
+"""Promise: SQLite files open side by side, change whole or not at all, and fail as ServiceErrors."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from lading import sqlite
+from lading.errors import ServiceError
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS one(value INTEGER); CREATE TABLE IF NOT EXISTS two(value INTEGER);"
+OPENERS = 8
+
+
+def count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM one").fetchone()[0])
+
+
+def test_a_transaction_is_whole(tmp_path: Path) -> None:
+    """What an error of any kind leaves half done is undone, and the next transaction begins afresh."""
+    db, other = sqlite.connect(tmp_path / "a.sqlite"), sqlite.connect(tmp_path / "a.sqlite")
+    sqlite.create(db, SCHEMA)
+
+    def interrupted() -> None:
+        with sqlite.transaction(db):
+            db.execute("INSERT INTO one VALUES (1)")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with sqlite.transaction(db):
+        db.execute("INSERT INTO one VALUES (2)")
+    assert count(other) == 1
+
+
+def test_a_transaction_is_alone(tmp_path: Path) -> None:
+    """A second writer is refused once it has waited."""
+    db, other = (sqlite.connect(tmp_path / "a.sqlite", busy_timeout_s=0.01) for _ in range(2))
+    with (
+        sqlite.transaction(db),
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+        sqlite.transaction(other),
+    ):
+        pytest.fail("two writers at once")
+
+
+def test_openers_wait_for_one_another(tmp_path: Path) -> None:
+    """Many may turn WAL on and make the tables at once."""
+    begin, failures = threading.Barrier(OPENERS), []
+
+    def open_one() -> None:
+        begin.wait()
+        try:
+            db = sqlite.connect(tmp_path / "a.sqlite", 30)
+            sqlite.to_wal(db, 30)
+            sqlite.create(db, SCHEMA)
+        except sqlite3.Error as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=open_one) for _ in range(OPENERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert sqlite.connect(tmp_path / "a.sqlite").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_wal_is_waited_for_within_a_bound(tmp_path: Path) -> None:
+    """A file that stays locked is given up."""
+    holder, db = (sqlite.connect(tmp_path / "a.sqlite", busy_timeout_s=0.01) for _ in range(2))
+    sqlite.create(holder, SCHEMA)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite.to_wal(db, 0.05)
+
+
+def test_errors_are_service_errors(tmp_path: Path) -> None:
+    """With the caller's code, and what was found and wanted."""
+    path = tmp_path / "a.sqlite"
+    path.write_bytes(b"no database, but longer than a header of one: " * 4)
+    with pytest.raises(ServiceError, match="not a database, wanted a state file") as refused:  # noqa: SIM117
+        with sqlite.service_errors("state_failed", "a state file"):
+            sqlite.create(sqlite.connect(path), SCHEMA)
+    assert refused.value.code == "state_failed"
