@@ -12,7 +12,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.broker import Broker, BrokerLimits
+from ingest.broker import Broker
+from ingest.broker_delivery import BrokerLimits
 from lading.frame import FRAME_BYTES_MAX
 
 FRAMES = "lading/v1/demo/00/frames"
