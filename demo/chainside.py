@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from contracts.agreements import Agreement, Domain, agreement_id
-from contracts.parties import credit_of, deposit, mint, withdraw
+from contracts.parties import deposit, mint
 from lading.account import Account
 from lading.assignment import Assignment
 from lading.chain import Chain
@@ -84,17 +84,3 @@ class Chainside:
         agreement = Agreement.sign(terms, self.domain, carrier, shipper)
         self.agreements[agreement_id(terms, self.domain)] = agreement
         return agreement
-
-    def withdraw_all(self) -> dict[str, int]:
-        """Both parties take out what they are owed; how much, by party."""
-        return {
-            name: withdraw(self.chain, self.deployment, self.accounts[name])
-            for name in ("carrier", "shipper")
-        }
-
-    def credits(self) -> dict[str, int]:
-        """What the vault owes carrier and shipper."""
-        return {
-            name: credit_of(self.chain, self.deployment, self.accounts[name].address)
-            for name in ("carrier", "shipper")
-        }

@@ -36,7 +36,6 @@ class Stages:
     ) -> None:
         self._stack = ExitStack()
         self._now_ms = now_ms
-        self._frames_judged = 0
         keep = self._stack.callback
         self.gateways = GatewayFile(folder / "gateways.json")
         self.log = SqliteLog(folder / "log.sqlite", now_ms=now_ms)

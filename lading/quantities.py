@@ -51,8 +51,3 @@ def name(code: int) -> str:
 def unit(code: int) -> str:
     """Unit whose thousandths a value counts; empty for private codes."""
     return _UNITS[Quantity(code)] if code < PRIVATE_FIRST else ""
-
-
-def is_valid(flags: int) -> bool:
-    """True when a reading is a measurement at a known time."""
-    return not flags & INVALID
