@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ingest.broker import Broker
 from ingest.broker_delivery import BrokerLimits
 from lading.frame import FRAME_BYTES_MAX
+from tests.waiting import LIMIT_S, until
 
 FRAMES = "lading/v1/demo/00/frames"
 ALL_FRAMES = "lading/v1/+/+/frames"
-LIMIT_S = 30.0
-
-
-def until(condition: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
-    """Wait for a condition."""
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s, "the condition did not come true in time"
-        time.sleep(0.005)
 
 
 class Client:

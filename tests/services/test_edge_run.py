@@ -21,7 +21,9 @@ from lading.quantities import CLOCK, DERIVED, FAULT
 from lading.topics import gateway_topic
 from tests.gateways import OPERATOR, TENANT, order
 from tests.services.amqtt_broker import AmqttBroker
+from tests.waiting import until
 
+LIMIT_S = 60.0
 REPOSITORY = Path(__file__).parents[2]
 SIMULATED = """
 seed = 7
@@ -110,13 +112,6 @@ def broker() -> Iterator[AmqttBroker]:
     broker.stop()
 
 
-def wait_for(condition, limit_s: float = 60.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s, "the condition did not come true in time"
-        time.sleep(0.02)
-
-
 def contents(site: Site, name: str) -> list[list[tuple]]:
     """What a gateway's frames say, but for when they were signed."""
     return [[(run.record.channel, run.salt, run.readings) for run in frame.runs] for frame in site.of(name)]
@@ -129,7 +124,7 @@ def test_a_killed_process_ends_in_the_same_frames(tmp_path: Path, broker: AmqttB
     (tmp_path / "wild").mkdir()
     calm = Site(tmp_path / "calm", broker, SIMULATED.format(speed=0), ("truck", "room"))
     calm.finish(calm.start())
-    wait_for(lambda: len(calm.of("truck")) == 37 and len(calm.of("room")) == 37)
+    until(lambda: len(calm.of("truck")) == 37 and len(calm.of("room")) == 37, LIMIT_S)
     expected = {name: contents(calm, name) for name in ("truck", "room")}
     calm.client.disconnect()
 
@@ -143,7 +138,7 @@ def test_a_killed_process_ends_in_the_same_frames(tmp_path: Path, broker: AmqttB
         process.send_signal(signal.SIGKILL)
         process.communicate()
     wild.finish(wild.start())
-    wait_for(lambda: len(wild.of("truck")) >= 37 and len(wild.of("room")) >= 37)
+    until(lambda: len(wild.of("truck")) >= 37 and len(wild.of("room")) >= 37, LIMIT_S)
     assert {name: contents(wild, name) for name in ("truck", "room")} == expected
     readings = check_frames(wild, "truck")
     assert len(readings[1]) == 6 * 60 + 1
@@ -168,7 +163,7 @@ def test_sigterm_ends_cleanly(tmp_path: Path, broker: AmqttBroker) -> None:
     """SIGTERM: exit code 0, status offline, nothing lost; status shows what waits."""
     site = Site(tmp_path, broker, SIMULATED.format(speed=600), ("truck", "room"))
     process = site.start()
-    wait_for(lambda: len(site.of("truck")) > 2)
+    until(lambda: len(site.of("truck")) > 2, LIMIT_S)
     process.send_signal(signal.SIGTERM)
     site.finish(process)
     shown = subprocess.run(site.command("status", "--json"), cwd=REPOSITORY, capture_output=True, check=True)
@@ -198,12 +193,12 @@ channel = 2
     gateway = site.keys["gw"].public.gateway_id
     site.retain("gw", order(1, gateway=gateway))
     process = site.start()
-    wait_for(lambda: site.of("gw"))
+    until(lambda: site.of("gw"), LIMIT_S)
     pack = b'[{"bn":"urn:dev:ow:1:","n":"temp","u":"Cel","v":4.5},{"n":"door","vb":true},{"n":"odd","u":"Cel","v":1}]'
     site.client.publish(gateway_topic(TENANT, gateway, "senml"), pack, qos=1).wait_for_publish(10)
-    wait_for(lambda: any(frame.reading_count for frame in site.of("gw")))
+    until(lambda: any(frame.reading_count for frame in site.of("gw")), LIMIT_S)
     site.retain("gw", end_order_for(gateway))
-    wait_for(lambda: site.of("gw")[-1].header.leg_state == CLOSED)
+    until(lambda: site.of("gw")[-1].header.leg_state == CLOSED, LIMIT_S)
     process.send_signal(signal.SIGTERM)
     log = site.finish(process)
     readings = check_frames(site, "gw")
@@ -233,7 +228,7 @@ def test_a_recording_is_replayed_at_full_speed(tmp_path: Path, broker: AmqttBrok
     edge = 'speed = 0\nreplay = { paths = ["log.csv"], map = "map.toml" }\n'
     site = Site(tmp_path, broker, edge, ("one", "two"))
     log = site.finish(site.start())
-    wait_for(lambda: sum(f.reading_count for n in ("one", "two") for f in site.of(n)) == 1_001)
+    until(lambda: sum(f.reading_count for n in ("one", "two") for f in site.of(n)) == 1_001, LIMIT_S)
     one, two = check_frames(site, "one")[1], check_frames(site, "two")[1]
     assert (len(one), one[-1].flags, one[-1].time_ms) == (501, CLOCK, one[-2].time_ms + 1)
     assert {reading.flags for reading in two} == {FAULT}

@@ -24,8 +24,9 @@ from lading.gateways import save_gateways
 from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, root, sha256
-from tests.services.test_broker import Client, until
+from tests.services.test_broker import Client
 from tests.unit.ingest.truck import OPERATOR, OPERATORS, TENANT, Fleet, Truck
+from tests.waiting import until
 
 KILLS = int(os.environ.get("LADING_TEST_KILLS", "10"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))

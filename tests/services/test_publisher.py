@@ -19,7 +19,9 @@ from lading.frame import decode_frame
 from lading.topics import anchors_topic, gateway_topic
 from tests.gateways import KEY, T0_MS, TENANT, check_chain, end_order, open_gateway, order
 from tests.services.amqtt_broker import AmqttBroker
+from tests.waiting import until
 
+LIMIT_S = 15.0
 ID = KEY.public.gateway_id
 FRAMES, STATUS, ORDERS = (gateway_topic(TENANT, ID, kind) for kind in ("frames", "status", "assignment"))
 
@@ -61,14 +63,7 @@ def listener(broker: AmqttBroker) -> Iterator[Listener]:
     listener.stop()
 
 
-def until(condition: Callable[[], bool], limit_s: float = 15.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s, "the condition did not come true in time"
-        time.sleep(0.005)
-
-
-def step_until(publisher: Publisher, condition: Callable[[], bool], limit_s: float = 15.0) -> None:
+def step_until(publisher: Publisher, condition: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
     def stepped() -> bool:
         publisher.step(T0_MS)
         return condition()
@@ -96,7 +91,7 @@ def test_frames_arrive_in_order_and_leave_the_outbox(
     publisher = make_publisher(gateway, broker.port)
     publisher.start()
     assert publisher.wait_acked(15, T0_MS)
-    until(lambda: len(listener.came[FRAMES]) == 50)
+    until(lambda: len(listener.came[FRAMES]) == 50, LIMIT_S)
     check_chain([decode_frame(data) for data in listener.came[FRAMES]])
     assert gateway.outbox.frames_after(-1, 10) == []
     publisher.stop()
@@ -130,7 +125,7 @@ def test_retained_status_says_online_and_offline(
     publisher.start()
     step_until(publisher, lambda: len(listener.came[STATUS]) == 1)
     publisher.stop(T0_MS)
-    until(lambda: len(listener.came[STATUS]) == 2)
+    until(lambda: len(listener.came[STATUS]) == 2, LIMIT_S)
     states = [json.loads(data) for data in listener.came[STATUS]]
     assert [state["state"] for state in states] == ["online", "offline"]
     assert states[0]["gateway"] == ID.hex()
@@ -148,7 +143,7 @@ def test_a_lost_connection_leaves_the_will(tmp_path: Path, broker: AmqttBroker, 
     connection = client.socket()
     assert connection is not None
     connection.shutdown(socket.SHUT_RDWR)
-    until(lambda: len(listener.came[STATUS]) == 2)
+    until(lambda: len(listener.came[STATUS]) == 2, LIMIT_S)
     assert json.loads(listener.came[STATUS][1]) == {"state": "offline", "gateway": ID.hex()}
     publisher.stop()
 
@@ -162,7 +157,7 @@ def test_a_broker_that_goes_away_and_comes_back(
     publisher.start()
     cut_frames(gateway, 5)
     assert publisher.wait_acked(15, T0_MS)
-    until(lambda: len(listener.came[FRAMES]) == 5)
+    until(lambda: len(listener.came[FRAMES]) == 5, LIMIT_S)
     broker.stop()
     cut_frames(gateway, 20)
     publisher.step(T0_MS)
@@ -171,7 +166,7 @@ def test_a_broker_that_goes_away_and_comes_back(
     broker.start()
     assert listener.ready.wait(60)
     assert publisher.wait_acked(60, T0_MS)
-    until(lambda: len(set(listener.came[FRAMES])) == 25)
+    until(lambda: len(set(listener.came[FRAMES])) == 25, LIMIT_S)
     frames = {frame.header.frame_seq: frame for frame in map(decode_frame, listener.came[FRAMES])}
     check_chain([frames[seq] for seq in sorted(frames)])
     publisher.stop()

@@ -4,28 +4,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lading.errors import ServiceError
 from lading.supervise import Part, Supervisor
+from tests.ports import free_port
+from tests.waiting import until
 
 LIMIT_S = 20.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "condition not reached in time"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_part_with_a_port_is_waited_for() -> None:
@@ -62,9 +50,9 @@ def test_what_is_killed_starts_again_and_sigterm_stops_all(tmp_path: Path) -> No
     def started() -> list[int]:
         return [int(line) for line in pids.read_text().split()] if pids.exists() else []
 
-    until(lambda: len(started()) == 1)
+    until(lambda: len(started()) == 1, LIMIT_S)
     kill(started()[0])
-    until(lambda: len(started()) == 2)
+    until(lambda: len(started()) == 2, LIMIT_S)
     process.terminate()
     output, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_port
 
 LIMIT_S = 240.0
 WINDOW_S = 5
@@ -32,7 +33,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = [_free_port(), _free_port()]
+        self.ports = [free_port(), free_port()]
         self.environment = os.environ | {"LADING_ANCHORING_INTERVAL_S": "2", "LADING_EDGE_FLUSH_S": "2"}
 
     def lading(self, *arguments: str, code: int = 0) -> str:
@@ -51,11 +52,6 @@ class Machine:
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.lading(*arguments, "--json"))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from lading.account import Account
 from lading.cose import KeySigner
 from lading.gateways import GatewayEntry, save_gateways
 from lading.supervise import lading_command
+from tests.ports import free_port
 
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 TENANT = "drill"
@@ -106,7 +107,7 @@ class Installation:
         self.folder = folder
         self.data = folder / "data"
         self.config = folder / "lading.toml"
-        self.mqtt_port, self.chain_port = _free_port(), _free_port()
+        self.mqtt_port, self.chain_port = free_port(), free_port()
         self._seed = seed
         self._speed = speed
         self.running: dict[str, Running] = {}
@@ -264,11 +265,6 @@ def leg_begin_ms(leg: int) -> int:
 
 def _toml_time(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
