@@ -10,9 +10,20 @@ from enum import Enum
 from typing import NamedTuple
 
 from lading.cose import sig_structure
-from lading.errors import RejectedError
+from lading.errors import MalformedError, RejectedError
 from lading.fast import Head
-from lading.frame import CLOSED, HEADER_BYTES, IDLE, OPEN, RECORD_BYTES, Frame, Header, RunRecord
+from lading.frame import (
+    CLOSED,
+    FRAME_BYTES_MAX,
+    HEADER_BYTES,
+    IDLE,
+    OPEN,
+    RECORD_BYTES,
+    Frame,
+    Header,
+    RunRecord,
+    decode_frame,
+)
 from lading.gateways import GatewayEntry
 from lading.limits import Limits
 from lading.totals import EMPTY, Totals, fold
@@ -88,6 +99,17 @@ def peek(data: bytes) -> Peeked | None:
     return Peeked(
         header[2:34], int.from_bytes(header[99:107], "big"), leaf_hash(sig_structure(header)), header
     )
+
+
+def open_head(data: bytes) -> Peeked:
+    """The frame's head; MalformedError when it is too long, or does not begin like a frame."""
+    if len(data) > FRAME_BYTES_MAX:
+        raise MalformedError("frame_size", f"{len(data)} bytes, wanted at most {FRAME_BYTES_MAX}")
+    frame = peek(data)
+    if frame is None:
+        decode_frame(data)
+        raise AssertionError(f"a frame decodes that does not begin like one: {data.hex()[:1024]}")
+    return frame
 
 
 def envelope(data: bytes) -> bytes:

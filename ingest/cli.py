@@ -10,8 +10,9 @@ import typer
 
 from ingest.letters import Numbered, find_letter, letters
 from ingest.settings import IngestSettings
-from ingest.stage import Ingest, Outcome
+from ingest.stage import Ingest
 from ingest.state import State
+from ingest.turn import Outcome
 from lading import logs, settings, topics
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile

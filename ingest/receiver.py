@@ -16,7 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ingest.stage import Ingest, Outcome
+from ingest.stage import Ingest
+from ingest.turn import Outcome
 from lading import topics
 from lading.errors import ServiceError
 from lading.frame import FRAME_BYTES_MAX

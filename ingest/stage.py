@@ -1,17 +1,14 @@
 """The stage's driver: messages in, each frame once in the log, the rest in the dead letters, durable on return.
 
 Order of writing: the log first, then the state. Whoever opens the state next follows what the log has beyond it
-(`_follow_log`), so a kill between the two neither loses a frame nor writes it twice. Processes that share a log
+(`Known.begin`), so a kill between the two neither loses a frame nor writes it twice. Processes that share a log
 share one state file, and take turns.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from ingest.admission import (
     Action,
@@ -22,22 +19,22 @@ from ingest.admission import (
     check_validity,
     decide,
     envelope,
+    open_head,
     peek,
 )
-from ingest.checking import Sound, check_bytes, check_signatures, why_not_following
+from ingest.checking import check_bytes, check_signatures, why_not_following
 from ingest.known import HEADS_CACHED_BYTES, Known, dead_digest
+from ingest.orders import check_order
 from ingest.state import GAP, LIMITS, State, Waiting
+from ingest.turn import Candidate, Outcome, Ready, Turn
 from lading import topics
-from lading.assignment import open_assignment
 from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.deadletter import DeadLetter
 from lading.errors import LadingError, MalformedError, RejectedError
-from lading.frame import FRAME_BYTES_MAX, decode_frame
 from lading.gateways import GatewayEntry, Gateways
 from lading.limits import Limits
 from lading.log import Log, wall_ms
-from lading.names import tenant_id
 from lading.signatures import Signatures
 from lading.tree import sha256
 
@@ -49,56 +46,6 @@ OVERDUE_A_STEP = 1_000
 VERIFY_THREADS = 2
 
 _FOREVER_MS = 2**62
-
-
-class Outcome(NamedTuple):
-    """What became of a message: action `taken`, `waiting`, `dropped` or `refused`, and the code that says why."""
-
-    action: str
-    code: str = ""
-    gateway: bytes | None = None
-    frame_seq: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A frame's bytes on the way in. `index`: its message in this turn; None when it waited."""
-
-    data: bytes
-    origin: str
-    tenant: str | None
-    since_ms: int
-    index: int | None
-    is_overdue: bool = False
-
-
-class _Ready(NamedTuple):
-    """A candidate whose bytes and signature are good."""
-
-    candidate: _Candidate
-    frame: Peeked
-    sound: Sound
-
-
-@dataclass
-class _Turn:
-    """What one turn will write."""
-
-    now_ms: int
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    frames: list[tuple[Peeked, bytes]] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
-    clones: list[tuple[bytes, bytes]] = field(default_factory=list)
-    orders: list[tuple[bytes, bytes]] = field(default_factory=list)
-    digests: set[bytes] = field(default_factory=set)
-    waiting_of: set[bytes] = field(default_factory=set)
-    codes: Counter[str] = field(default_factory=Counter)
-    again: list[_Candidate] = field(default_factory=list)
-
-    def note(self, candidate: _Candidate, outcome: Outcome) -> None:
-        """A message's outcome; of a frame that had waited nobody asks."""
-        if candidate.index is not None:
-            self.outcomes[candidate.index] = outcome
 
 
 class Ingest:
@@ -154,7 +101,7 @@ class Ingest:
             excess = self.state.waiting_count() - self._waiting_max
             if not due and excess > 0:
                 due = self.state.overdue(_FOREVER_MS, min(excess, OVERDUE_A_STEP))
-            self._process(turn, [_waited(waiting, is_overdue=True) for waiting in due])
+            self._process(turn, [Candidate.of(waiting, is_overdue=True) for waiting in due])
         return len(due)
 
     def retry(self, letter: DeadLetter) -> Outcome:
@@ -165,12 +112,12 @@ class Ingest:
         return turn.outcomes[0]
 
     @contextmanager
-    def _turn(self) -> Iterator[_Turn]:
+    def _turn(self) -> Iterator[Turn]:
         """Inside the state's transaction: the log is followed first, and written before the state is."""
         try:
             with self.state.transaction():
                 followed = self._known.begin()
-                turn = _Turn(self._now_ms(), waiting_of=self.state.waiting_gateways())
+                turn = Turn(self._now_ms(), waiting_of=self.state.waiting_gateways())
                 for gateway in sorted(followed & turn.waiting_of):
                     self._try_again(turn, gateway, LIMITS, GAP)
                 yield turn
@@ -180,13 +127,13 @@ class Ingest:
             self._known.forget()
             raise
 
-    def _take_all(self, turn: _Turn, messages: Sequence[tuple[str, bytes]]) -> None:
-        candidates: list[_Candidate] = []
+    def _take_all(self, turn: Turn, messages: Sequence[tuple[str, bytes]]) -> None:
+        candidates: list[Candidate] = []
         for index, (topic, data) in enumerate(messages):
             parts = topic.split("/")
             kind = parts[4] if len(parts) == 5 and topic.startswith(f"{topics.ROOT}/") else ""
             if kind == "frames":
-                candidates.append(_Candidate(data, topic, parts[2], turn.now_ms, index))
+                candidates.append(Candidate(data, topic, parts[2], turn.now_ms, index))
             elif kind == "assignment":
                 turn.outcomes[index] = self._take_order(turn, topic, data)
             else:
@@ -194,7 +141,7 @@ class Ingest:
                 turn.outcomes[index] = self._refuse(turn, topic, data, error)
         self._process(turn, candidates)
 
-    def _process(self, turn: _Turn, candidates: list[_Candidate]) -> None:
+    def _process(self, turn: Turn, candidates: list[Candidate]) -> None:
         """Rounds: what is taken may let a frame that waited follow, which may let the next."""
         candidates = candidates + turn.again
         while candidates:
@@ -205,13 +152,13 @@ class Ingest:
 
     # Checks that need no past, over all candidates at once.
 
-    def _check(self, turn: _Turn, candidates: Iterable[_Candidate]) -> list[_Ready]:
+    def _check(self, turn: Turn, candidates: Iterable[Candidate]) -> list[Ready]:
         """The candidates whose size, gateway, bytes, times and signature are good, by gateway and frame_seq."""
-        found: list[tuple[_Candidate, Peeked, GatewayEntry]] = []
+        found: list[tuple[Candidate, Peeked, GatewayEntry]] = []
         entries: dict[bytes, GatewayEntry | None] = {}
         for candidate in candidates:
             try:
-                frame = _peek(candidate.data)
+                frame = open_head(candidate.data)
                 if frame.gateway not in entries:
                     entries[frame.gateway] = self._gateways.find(frame.gateway)
                 entry = check_gateway(frame, entries[frame.gateway], candidate.tenant)
@@ -226,8 +173,8 @@ class Ingest:
         return self._check_signed(turn, self._check_bytes(turn, found))
 
     def _check_bytes(
-        self, turn: _Turn, found: list[tuple[_Candidate, Peeked, GatewayEntry]]
-    ) -> list[tuple[_Ready, GatewayEntry]]:
+        self, turn: Turn, found: list[tuple[Candidate, Peeked, GatewayEntry]]
+    ) -> list[tuple[Ready, GatewayEntry]]:
         hashes = {frame.hash for _, frame, _ in found}
         before = {
             (frame.gateway, frame.frame_seq - 1)
@@ -237,20 +184,20 @@ class Ingest:
         heads = [head for place in sorted(before) if (head := self._known.head_of(*place)) is not None]
         limits = dict(leg for _, frame, _ in found if (leg := self._known.limits_of(frame)) is not None)
         sounds = check_bytes([candidate.data for candidate, _, _ in found], heads, limits)
-        ready: list[tuple[_Ready, GatewayEntry]] = []
+        ready: list[tuple[Ready, GatewayEntry]] = []
         for (candidate, frame, entry), sound in zip(found, sounds, strict=True):
             try:
                 if isinstance(sound, LadingError):
                     raise sound
                 check_validity(frame, sound.head.records, entry)
-                ready.append((_Ready(candidate, frame, sound), entry))
+                ready.append((Ready(candidate, frame, sound), entry))
             except LadingError as exc:
                 self._refuse_candidate(turn, candidate, exc)
         return ready
 
-    def _check_signed(self, turn: _Turn, found: list[tuple[_Ready, GatewayEntry]]) -> list[_Ready]:
+    def _check_signed(self, turn: Turn, found: list[tuple[Ready, GatewayEntry]]) -> list[Ready]:
         claims = [(entry.public, item.sound.digest, item.sound.signature) for item, entry in found]
-        ready: list[_Ready] = []
+        ready: list[Ready] = []
         for (item, _), error in zip(
             found, check_signatures(claims, self._signatures, self._pool), strict=True
         ):
@@ -262,7 +209,7 @@ class Ingest:
 
     # One frame and its past.
 
-    def _admit(self, turn: _Turn, item: _Ready) -> None:
+    def _admit(self, turn: Turn, item: Ready) -> None:
         frame, candidate = item.frame, item.candidate
         rival = self._rival(turn, frame)
         past = self._past(frame, rival)
@@ -289,14 +236,14 @@ class Ingest:
             leg[0] if leg else None,
         )
 
-    def _rival(self, turn: _Turn, frame: Peeked) -> Waiting | None:
+    def _rival(self, turn: Turn, frame: Peeked) -> Waiting | None:
         """Another frame that waits under the same number."""
         if frame.gateway not in turn.waiting_of:
             return None
         waiting = self.state.waiting(frame.gateway, frame.frame_seq)
         return waiting if waiting and waiting.hash != frame.hash else None
 
-    def _check_fold(self, item: _Ready, decision: Decision) -> Decision:
+    def _check_fold(self, item: Ready, decision: Decision) -> Decision:
         """The batched check's word, or the pure check's where that had not all at hand."""
         if item.sound.follows:
             return decision
@@ -310,7 +257,7 @@ class Ingest:
 
     # What becomes of it.
 
-    def _take(self, turn: _Turn, item: _Ready, decision: Decision, rival: Waiting | None) -> None:
+    def _take(self, turn: Turn, item: Ready, decision: Decision, rival: Waiting | None) -> None:
         frame, candidate = item.frame, item.candidate
         turn.frames.append((frame, candidate.data))
         turn.codes["taken"] += 1
@@ -322,25 +269,25 @@ class Ingest:
             self.state.remove_waiting(frame.gateway, frame.frame_seq)
             following = self.state.waiting(frame.gateway, frame.frame_seq + 1)
             if following:
-                turn.again.append(_waited(following, is_overdue=False))
+                turn.again.append(Candidate.of(following, is_overdue=False))
         if rival:
             self._refuse_equivocation(turn, rival.origin, rival.data, candidate.data)
         self._recheck_next(turn, item)
 
-    def _recheck_next(self, turn: _Turn, item: _Ready) -> None:
+    def _recheck_next(self, turn: Turn, item: Ready) -> None:
         """The frame after a late one was taken with the gap open. Now its totals can be checked; too late to refuse."""
         gateway, seq = item.frame.gateway, item.frame.frame_seq + 1
         if self._known.next_names(gateway, item.frame.frame_seq) is None:
             return
         data = self._known.bytes_of(gateway, seq)
         assert data is not None
-        frame = _peek(data)
+        frame = open_head(data)
         error = why_not_following(data, frame, item.sound.head, self._limits(frame))
         if error is not None:
             text = f"frame {seq} is in the log, taken when the one before was missing: {error.text}"
             self._refuse(turn, "log", data, RejectedError(error.code, text))
 
-    def _wait(self, turn: _Turn, item: _Ready, decision: Decision) -> None:
+    def _wait(self, turn: Turn, item: Ready, decision: Decision) -> None:
         frame, candidate = item.frame, item.candidate
         turn.waiting_of.add(frame.gateway)
         self.state.add_waiting(
@@ -360,19 +307,19 @@ class Ingest:
             first = self.state.waiting_of(frame.gateway, GAP, 1) or self.state.waiting_of(
                 frame.gateway, LIMITS, 1
             )
-            turn.again += [_waited(waiting, is_overdue=True) for waiting in first]
+            turn.again += [Candidate.of(waiting, is_overdue=True) for waiting in first]
 
-    def _try_again(self, turn: _Turn, gateway: bytes, *reasons: str) -> None:
+    def _try_again(self, turn: Turn, gateway: bytes, *reasons: str) -> None:
         """What a gateway's frames waited for may be there now."""
         for reason in reasons:
             waiting = self.state.waiting_of(gateway, reason, self._waiting_of_gateway_max + 1)
-            turn.again += [_waited(item, is_overdue=False) for item in waiting]
+            turn.again += [Candidate.of(item, is_overdue=False) for item in waiting]
 
-    def _drop(self, turn: _Turn, candidate: _Candidate, frame: Peeked) -> None:
+    def _drop(self, turn: Turn, candidate: Candidate, frame: Peeked) -> None:
         turn.codes["duplicate"] += candidate.index is not None
         turn.note(candidate, Outcome("dropped", "duplicate", frame.gateway, frame.frame_seq))
 
-    def _refuse_frame(self, turn: _Turn, item: _Ready, decision: Decision, rival: Waiting | None) -> None:
+    def _refuse_frame(self, turn: Turn, item: Ready, decision: Decision, rival: Waiting | None) -> None:
         candidate, frame = item.candidate, item.frame
         if decision.code == "equivocation":
             other = self._known.bytes_of(frame.gateway, frame.frame_seq) or (rival.data if rival else None)
@@ -384,16 +331,16 @@ class Ingest:
         if frame.gateway in turn.waiting_of and not rival:
             self.state.remove_waiting(frame.gateway, frame.frame_seq)
 
-    def _refuse_equivocation(self, turn: _Turn, origin: str, data: bytes, other: bytes) -> None:
+    def _refuse_equivocation(self, turn: Turn, origin: str, data: bytes, other: bytes) -> None:
         """Both envelopes are the proof; the one that came second, or does not fit, is a dead letter."""
-        frame, rival = _peek(data), _peek(other)
+        frame, rival = open_head(data), open_head(other)
         proof = Clone.of(envelope(data), envelope(other)).encode()
         if self._is_new(turn, sha256(proof)):
             turn.clones.append((frame.gateway, proof))
         text = f"frame {frame.frame_seq} is also {rival.hash.hex()}, signed by the same key"
         self._refuse(turn, origin, data, RejectedError("equivocation", text), envelope(other))
 
-    def _refuse_candidate(self, turn: _Turn, candidate: _Candidate, error: LadingError) -> None:
+    def _refuse_candidate(self, turn: Turn, candidate: Candidate, error: LadingError) -> None:
         frame = peek(candidate.data)
         outcome = self._refuse(turn, candidate.origin, candidate.data, error)
         if frame:
@@ -403,7 +350,7 @@ class Ingest:
         turn.note(candidate, outcome)
 
     def _refuse(
-        self, turn: _Turn, origin: str, data: bytes, error: LadingError, related: bytes | None = None
+        self, turn: Turn, origin: str, data: bytes, error: LadingError, related: bytes | None = None
     ) -> Outcome:
         """Into the dead letters, once: the same message refused again for the same reason is only counted."""
         letter = DeadLetter(error.code, error.text, origin, turn.now_ms, data, related)
@@ -412,7 +359,7 @@ class Ingest:
             turn.dead.append(letter)
         return Outcome("refused", error.code)
 
-    def _is_new(self, turn: _Turn, digest: bytes) -> bool:
+    def _is_new(self, turn: Turn, digest: bytes) -> bool:
         if digest in turn.digests or self.state.is_seen(digest):
             return False
         turn.digests.add(digest)
@@ -420,38 +367,25 @@ class Ingest:
 
     # Orders.
 
-    def _take_order(self, turn: _Turn, topic: str, data: bytes) -> Outcome:
+    def _take_order(self, turn: Turn, topic: str, data: bytes) -> Outcome:
         if not data:
             return Outcome("dropped", "cleared")  # a retained order was taken back
         try:
-            gateway, is_new = self._check_order(topic, data)
+            order = check_order(topic, data, self._operators, self._gateways)
+            known = self.state.order(order.gateway, order.order_seq)
+            if known not in (None, sha256(order.encode_payload())):
+                raise RejectedError("assignment", f"order {order.order_seq} was another one before")
         except LadingError as exc:
             return self._refuse(turn, topic, data, exc)
-        if not is_new:
-            return Outcome("dropped", "duplicate", gateway)
+        if known is not None:
+            return Outcome("dropped", "duplicate", order.gateway)
         self._known.add_order(data)
-        turn.orders.append((gateway, data))
+        turn.orders.append((order.gateway, data))
         turn.codes["orders"] += 1
-        self._try_again(turn, gateway, LIMITS)
-        return Outcome("taken", "order", gateway)
+        self._try_again(turn, order.gateway, LIMITS)
+        return Outcome("taken", "order", order.gateway)
 
-    def _check_order(self, topic: str, data: bytes) -> tuple[bytes, bool]:
-        """(gateway, whether the order is new), if the tenant's operator signed it for the topic's gateway."""
-        _, _, tenant, gateway_hex, _ = topic.split("/")
-        key = self._operators.get(tenant_id(tenant))
-        if key is None:
-            raise RejectedError("operator_unknown", f"no operator key of tenant {tenant[:64]}")
-        order = open_assignment(data, key)
-        if order.tenant != tenant_id(tenant) or order.gateway.hex() != gateway_hex:
-            raise RejectedError("assignment", "the order names another tenant or gateway than its topic")
-        if self._gateways.find(order.gateway) is None:
-            raise RejectedError("gateway_unknown", f"order for {gateway_hex}, which is not enrolled")
-        known = self.state.order(order.gateway, order.order_seq)
-        if known not in (None, sha256(order.encode_payload())):
-            raise RejectedError("assignment", f"order {order.order_seq} was another one before")
-        return order.gateway, known is None
-
-    def _write(self, turn: _Turn) -> None:
+    def _write(self, turn: Turn) -> None:
         """The log, then the state: the transaction commits after this."""
         self._known.append(topics.ASSIGNMENTS, turn.orders)
         places = self._known.append(topics.FRAMES, [(frame.gateway, data) for frame, data in turn.frames])
@@ -464,18 +398,3 @@ class Ingest:
         self.state.add_seen(turn.digests)
         for code, count in turn.codes.items():
             self.state.count(code, count)
-
-
-def _peek(data: bytes) -> Peeked:
-    """The frame's head; MalformedError when it is too long, or does not begin like a frame."""
-    if len(data) > FRAME_BYTES_MAX:
-        raise MalformedError("frame_size", f"{len(data)} bytes, wanted at most {FRAME_BYTES_MAX}")
-    frame = peek(data)
-    if frame is None:
-        decode_frame(data)
-        raise AssertionError(f"a frame decodes that does not begin like one: {data.hex()[:1024]}")
-    return frame
-
-
-def _waited(waiting: Waiting, *, is_overdue: bool) -> _Candidate:
-    return _Candidate(waiting.data, waiting.origin, None, waiting.since_ms, None, is_overdue)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.letters import letters
-from ingest.stage import Ingest, Outcome
+from ingest.stage import Ingest
+from ingest.turn import Outcome
 from lading import topics
 from lading.clone import Clone
 from lading.cose import KeySigner
