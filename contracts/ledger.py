@@ -11,11 +11,13 @@ from pathlib import Path
 from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.frame import decode_header
-from lading.log import Log, Record
+from lading.log import Log, Record, require_reached
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
 
 READ_RECORDS = 2_000
+SCHEMA_VERSION = 2
+_TABLES = ("positions", "frames", "batches", "anchors", "verdicts", "settlements")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions(
     topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, partition));
@@ -25,7 +27,9 @@ CREATE TABLE IF NOT EXISTS batches(
     tenant BLOB NOT NULL, partition INTEGER NOT NULL, last INTEGER NOT NULL, record BLOB NOT NULL,
     PRIMARY KEY (tenant, partition, last));
 CREATE TABLE IF NOT EXISTS anchors(interval INTEGER PRIMARY KEY, record BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS verdicts(leg_id BLOB PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS verdicts(
+    leg_id BLOB NOT NULL, gateway_id BLOB NOT NULL, limits_hash BLOB NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (leg_id, gateway_id, limits_hash));
 CREATE TABLE IF NOT EXISTS settlements(agreement BLOB PRIMARY KEY, record BLOB NOT NULL);
 """
 _TOPICS = (topics.FRAMES, topics.BATCHES, topics.ANCHORS, topics.VERDICTS, topics.SETTLEMENTS)
@@ -47,7 +51,12 @@ class Ledger:
         self._log = log
         self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.executescript(_SCHEMA)
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version != SCHEMA_VERSION:  # another version's cache: the log is read anew
+            self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _TABLES))
+        self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
+        for topic in _TOPICS:
+            require_reached(log, topic, self._positions(topic))
 
     def close(self) -> None:
         """Close the file."""
@@ -62,9 +71,12 @@ class Ledger:
                     positions[record.partition] = record.offset + 1
                 self._take(topic, found, positions)
 
-    def verdict(self, leg_id: bytes) -> Verdict | None:
-        """The newest verdict of a leg."""
-        row = self._db.execute("SELECT record FROM verdicts WHERE leg_id = ?", (leg_id,)).fetchone()
+    def verdict(self, leg_id: bytes, gateway_id: bytes, limits_hash: bytes) -> Verdict | None:
+        """The newest verdict of a leg as this gateway signs it under these limits: a leg id alone is not unique."""
+        row = self._db.execute(
+            "SELECT record FROM verdicts WHERE leg_id = ? AND gateway_id = ? AND limits_hash = ?",
+            (leg_id, gateway_id, limits_hash),
+        ).fetchone()
         return None if row is None else VerdictRecord.decode(row[0]).verdict
 
     def frame(self, frame_hash: bytes) -> KnownFrame | None:
@@ -133,7 +145,9 @@ def _rows(topic: str, found: Sequence[Record]) -> tuple[str, list[tuple[object, 
         anchors = [(AnchorRecord.decode(record.value).interval, record.value) for record in found]
         return "INSERT OR REPLACE INTO anchors VALUES (?, ?)", list(anchors)
     if topic == topics.VERDICTS:
-        verdicts = [(VerdictRecord.decode(record.value).verdict.leg_id, record.value) for record in found]
-        return "INSERT OR REPLACE INTO verdicts VALUES (?, ?)", list(verdicts)
+        verdicts = [(VerdictRecord.decode(record.value).verdict, record.value) for record in found]
+        return "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", [
+            (verdict.leg_id, verdict.gateway_id, verdict.limits_hash, value) for verdict, value in verdicts
+        ]
     settled = [(Settlement.decode(record.value).agreement, record.value) for record in found]
     return "INSERT OR IGNORE INTO settlements VALUES (?, ?)", list(settled)

@@ -15,6 +15,7 @@ from lading import abi, topics
 from lading.batchlog import TenantOf
 from lading.chain import FINALIZED, Chain, RevertedError
 from lading.deployment import Deployment
+from lading.errors import ProofError, ServiceError
 from lading.frame import CLOSED
 from lading.log import Log
 from lading.sending import Sender
@@ -23,6 +24,11 @@ from lading.terms import Terms
 from lading.verdict import Verdict
 
 NONE, OPEN, SHOWN, SETTLED, JUDGED = range(5)
+_OF_ONE_AGREEMENT = {
+    "send_refused",
+    "batch_log",
+    "gateway_unknown",
+}  # these stop one agreement, not the others
 STATES = ("none", "open", "shown", "settled", "judged")  # the escrow's states in its order
 
 Agreements = Callable[[], Mapping[bytes, Agreement]]
@@ -69,6 +75,16 @@ class Settling:
     def _advance(self, key: bytes, agreement: Agreement, now_ms: int) -> int:
         """Take the agreement's next step, if there is one; the escrow's state before it."""
         state, shown_seq, *_ = self._escrow.call("agreementOf", key)
+        try:
+            self._take_step(key, agreement, (state, shown_seq), now_ms)
+        except (ProofError, ServiceError) as exc:
+            if isinstance(exc, ServiceError) and exc.code not in _OF_ONE_AGREEMENT:
+                raise
+            self.waits[key] = str(exc)
+        return int(state)
+
+    def _take_step(self, key: bytes, agreement: Agreement, on_chain: tuple[int, int], now_ms: int) -> None:
+        state, shown_seq = on_chain
         if state == NONE:
             terms = terms_argument(agreement.terms)
             self._try(key, "open", terms, agreement.carrier_signature, agreement.shipper_signature)
@@ -76,7 +92,6 @@ class Settling:
             self._conclude(key, agreement, shown_seq if state == SHOWN else -1, now_ms // 1000)
         elif state == JUDGED:  # what is due waits for the vault's outflow limit to recover
             self._try(key, "pay", terms_argument(agreement.terms))
-        return int(state)
 
     def _conclude(self, key: bytes, agreement: Agreement, shown_seq: int, now_s: int) -> None:
         """Settle from the closing frame; after the deadline show the newest; after the window finish."""
@@ -85,7 +100,7 @@ class Settling:
         if now_s >= end_s:
             self._try(key, "finish", terms_argument(agreement.terms))
             return
-        verdict = self.ledger.verdict(terms.leg_id)
+        verdict = self.ledger.verdict(terms.leg_id, terms.gateway_id, terms.limits_hash)
         if verdict is None or not (verdict.final or now_s >= terms.deadline_s):
             return
         step = self._step_for(verdict, shown_seq, is_past_deadline=now_s >= terms.deadline_s)

@@ -1,14 +1,20 @@
 """A leg's evidence moves its bond: once, whoever dies, and by what the terms say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from contracts.agreements import Agreement, agreement_id
+from contracts.ledger import Ledger
 from contracts.parties import balance_of, credit_of, deposit, mint, withdraw
 from lading import abi, topics
+from lading.errors import ServiceError
+from lading.log import SqliteLog
+from lading.sending import TRIES_MAX
 from lading.settlement import Settlement
 from lading.terms import Tier
+from lading.verdict import Horizon, VerdictRecord
 from tests.dying import Died, Fuse, places_to_die
 from tests.settling import (
     ABOVE_MS,
@@ -140,6 +146,38 @@ def test_missing_deposit_waits(world: World) -> None:
     assert [world.settling.state(one) for one in (funded, key)] == ["open", "open"]
 
 
+def test_another_gateways_verdict_of_the_same_leg_id_changes_nothing(world: World) -> None:
+    """A leg id is no secret, and a leg may go from one gateway to the next: only the agreed gateway's, under the
+    agreed limits, counts."""
+    leg = warm_leg(40 * MINUTE_MS)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    (record,) = world.log.read(topics.VERDICTS, {}, 10)
+    verdict = VerdictRecord.decode(record.value).verdict
+    for strange in (replace(verdict, gateway_id=bytes(32)), replace(verdict, limits_hash=bytes(32))):
+        other = replace(strange, final=False, state="open", horizon=Horizon(0, 0, bytes(32), 0))
+        world.log.append(topics.VERDICTS, [(verdict.leg_id, VerdictRecord(other, None).encode())])
+    world.until(lambda: bool(written(world)))
+    assert written(world)[0].amount == 300_000
+
+
+def test_one_agreement_that_is_always_refused_does_not_stop_the_others(world: World) -> None:
+    """A party can make a call fail whenever it is mined, as often as it likes: only its own agreement waits."""
+    leg = warm_leg(40 * MINUTE_MS)
+    bad = world.agree(make_terms(world, leg, TIERS, salt=1))
+    for tries in range(TRIES_MAX):
+        world.settle_sender.queue(f"open {bad.hex()}/{tries}", world.deployment.escrow, b"", gas=100_000)
+    for _ in range(3):
+        world.step(MINUTE_MS)
+    assert world.settling.waits.keys() == {bad}
+    good = world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    world.until(lambda: bool(written(world)))
+    assert [one.agreement for one in written(world)] == [good]
+
+
 def test_restart_anywhere_pays_once(world: World) -> None:
     """The stages stopped and started between any two steps: one payment, one record."""
     leg = warm_leg(40 * MINUTE_MS)
@@ -171,6 +209,16 @@ def test_lost_outbox_and_caches_change_nothing(world: World) -> None:
     assert len(written(world)) == 1
     assert credits_of(world) == (BOND - 300_000, 300_000)
     assert world.anchoring.index.interval_last() == 1
+
+
+def test_a_ledger_of_another_log_is_refused(world: World) -> None:
+    """With a ledger that has read further than the log goes, new verdicts would be passed over in silence."""
+    leg = warm_leg(0)
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    world.step()
+    with pytest.raises(ServiceError, match="log_lost"):
+        Ledger(SqliteLog(world.folder / "new.sqlite"), world.folder / "ledger.sqlite")
 
 
 @pytest.mark.slow
