@@ -18,7 +18,7 @@ from lading.batch import AnchorRecord, AnchorState, BatchRecord
 from lading.batchlog import TenantOf, records_between
 from lading.chain import RevertedError
 from lading.errors import ServiceError
-from lading.log import Log
+from lading.log import Log, require_reached
 from lading.sending import IS_FINALIZED, IS_SAFE, MINED, REVERTED, Sender
 from lading.tree import ZERO_HASH
 
@@ -55,6 +55,8 @@ class Anchoring:
         self._frames_max = frames_max
         self._announce = announce
         self._announced = 0
+        for topic in (topics.FRAMES, topics.BATCHES, topics.ANCHORS):
+            require_reached(log, topic, index.positions(topic))
 
     def step(self, now_ms: int) -> list[AnchorRecord]:
         """Cut if due, send, follow; the anchor records that were written."""

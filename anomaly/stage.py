@@ -17,7 +17,7 @@ from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.errors import MalformedError, RejectedError
 from lading.frame import CLOSED, IDLE, Header
-from lading.log import Log, Record
+from lading.log import Log, Record, require_reached
 from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, load, save
 from lading.verdict import Verdict, VerdictRecord
 
@@ -27,6 +27,14 @@ STEP_BYTES_MAX = 4 * 1024 * 1024
 CHANNELS_CACHED_MAX = 10_000
 CHANNELS_KEPT_AT_ONCE = 4_096
 PROVISIONAL_MS = 600_000
+_TOPICS = (
+    topics.ASSIGNMENTS,
+    topics.CLONES,
+    topics.BATCHES,
+    topics.ANCHORS,
+    topics.FRAMES,
+    topics.VERDICTS,
+)
 _NOT_READ = 2**62  # a next offset past every record
 
 _log = structlog.get_logger()
@@ -284,6 +292,8 @@ class Anomaly:
     def _recover(self) -> None:
         """Learn of verdicts that were appended without the state being committed."""
         with self._state.transaction():
+            for topic in _TOPICS:
+                require_reached(self._log, topic, self._state.positions(topic))
             while records := self._read(topics.VERDICTS):
                 for record in records:
                     verdict = VerdictRecord.decode(record.value).verdict

@@ -70,6 +70,19 @@ class Log(Protocol):
         """The offset that the next record will get, by partition."""
 
 
+def require_reached(log: Log, topic: str, positions: Mapping[int, int]) -> None:
+    """ServiceError `log_lost` when the log ends before positions that were read in it: it is another, or was cut."""
+    ends = log.end(topic)
+    for partition, position in sorted(positions.items()):
+        end = ends.get(partition, 0)
+        if position > end:
+            raise ServiceError(
+                "log_lost",
+                f"{topic}: partition {partition} ends at {end} and was read up to {position}, wanted the log that this "
+                "state is of, or a new state",
+            )
+
+
 def wall_ms() -> int:
     """Milliseconds since 1970, by the machine's clock."""
     return time.time_ns() // 1_000_000

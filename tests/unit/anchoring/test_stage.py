@@ -335,3 +335,14 @@ def _anchor(site: Site, interval: int) -> AnchorRecord | None:
         return index.anchor(interval)
     finally:
         index.close()
+
+
+def test_a_lost_log_is_not_anchored_from_its_middle(tmp_path: Path) -> None:
+    """With an index of another log, the first frames would be taken for anchored ones and left out in silence."""
+    site = Site(tmp_path)
+    site.take("demo", 3)
+    site.step()
+    site.stop()
+    site.log = SqliteLog(tmp_path / "new.sqlite", now_ms=lambda: site.now_ms)
+    with pytest.raises(ServiceError, match="log_lost"):
+        site.start(Fuse())

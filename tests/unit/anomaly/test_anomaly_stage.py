@@ -8,6 +8,7 @@ import pytest
 
 from lading.errors import ServiceError
 from lading.limits import ChannelLimits, Limits
+from lading.log import SqliteLog
 from lading.quantities import FAULT, Quantity
 from lading.rules import judge
 from lading.totals import Reading
@@ -211,3 +212,15 @@ def test_any_order_delay_and_restart_ends_alike(bench: Bench, seed: int) -> None
         wanted = judge(leg.begin, leg.frames, clones, final=True)
         assert own[-1].encoded == wanted.encoded
         assert [verdict.final for verdict in own].count(True) == 1
+
+
+def test_a_lost_log_is_not_waited_for(bench: Bench) -> None:
+    """With a state that has read further than the log goes, every frame up to there would be passed over in silence."""
+    leg, stage = warm_leg(), bench.stage()
+    bench.order(leg)
+    bench.frames(leg.frames)
+    run(stage)
+    stage.close()
+    bench.log = SqliteLog(bench.folder / "new.sqlite")
+    with pytest.raises(ServiceError, match="log_lost"):
+        bench.stage()

@@ -467,6 +467,21 @@ def test_a_lost_state_is_made_again_from_the_log(bench: Bench, truck: Truck) -> 
     assert len(bench.dead()) == 1
 
 
+def test_a_log_that_was_lost_is_not_taken_for_the_one_before(bench: Bench, truck: Truck) -> None:
+    """A frame that only the lost log had would be dropped as a duplicate, and the gateway told that it is safe."""
+    bench.begin(truck)
+    messages = truck.messages(2)
+    bench.take(messages[0])
+    bench.ingest.close()
+    bench.log = SqliteLog(bench.folder / "new.sqlite")
+    with pytest.raises(ServiceError, match="log_lost"):
+        bench.open()
+    bench.ingest = bench.open("new state.sqlite")
+    truck.order_seq = 0
+    bench.begin(truck)
+    assert bench.take(*messages) == ["taken"] * 2
+
+
 def test_two_processes_take_turns(bench: Bench, truck: Truck) -> None:
     """Two ingests over one log and one state: each sees what the other took."""
     bench.begin(truck)
