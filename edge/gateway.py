@@ -326,6 +326,8 @@ class Gateway:
                     "order_quantity",
                     f"channel {limits.channel} measures {quantity}, the limits say {limits.quantity}",
                 )
+        if self._leg is not None and order.leg_id == self._leg.order.leg_id:
+            raise RejectedError("order_leg", f"begins leg {order.leg_id.hex()}, which is open already")
         if not self._fits_frames(2, readings=self._pending_count, runs=len(order.limits.channels)):
             raise ServiceError("outbox_full", "no room for the new leg's closing frame yet")
 

@@ -127,6 +127,21 @@ def test_an_order_that_comes_again_changes_nothing(tmp_path: Path) -> None:
     assert again.frame_seq == 0
 
 
+def test_a_begin_sent_again_does_not_cut_its_open_leg_in_two(tmp_path: Path) -> None:
+    """An order lost and given anew, under a new number, is for the leg that is open: a closing frame would end it for
+    good, and ingest refuses what a gateway signs for a closed leg."""
+    gateway = open_gateway(tmp_path)
+    gateway.obey(order(1), T0_MS)
+    gateway.take(1, T0_MS + 1, 5_000)
+    with pytest.raises(RejectedError, match="order_leg"):
+        gateway.obey(order(2), T0_MS + 2)
+    gateway.take(1, T0_MS + 3, 5_000)
+    assert gateway.obey(end_order(3), T0_MS + 4)
+    (closing,) = waiting_frames(gateway)
+    assert closing.header.leg_state == CLOSED
+    assert closing.runs[0].record.totals.count == 2
+
+
 @pytest.mark.parametrize(
     ("reading", "code"),
     [
