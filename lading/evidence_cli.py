@@ -29,6 +29,9 @@ def evidence() -> None:
 def export(
     leg: Annotated[str, typer.Argument(help="Reference, leg id, or the unique beginning of one.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Evidence file to write.")],
+    gateway: Annotated[
+        str | None, typer.Option(help="The gateway's id in hex, where the leg was begun at several.")
+    ] = None,
     config: Config = CONFIG,
 ) -> None:
     """Write the evidence of LEG, as far as its frames are anchored."""
@@ -36,7 +39,8 @@ def export(
     log, operator = _open(shared)
     gateways = open_gateways(shared)
     leg_id = find_leg(_begun(log, operator), leg)
-    data = export_leg(log, gateways, operator, leg_id, wall_ms())
+    gateway_id = None if gateway is None else _gateway_id(gateway)
+    data = export_leg(log, gateways, operator, leg_id, wall_ms(), gateway_id)
     write_whole(output, data)
     typer.echo(f"{output}: {len(data)} bytes, leg {leg_id.hex()}; check with: lading verify {output}")
 
@@ -45,7 +49,7 @@ def export(
 def list_legs(config: Config = CONFIG) -> None:
     """The legs that the operator began: id, gateway, reference."""
     log, operator = _open(load_shared(config))
-    for order in {order.assignment.leg_id: order for order in _begun(log, operator)}.values():
+    for order in {(o.assignment.leg_id, o.assignment.gateway): o for o in _begun(log, operator)}.values():
         begin = order.assignment
         typer.echo(f"{begin.leg_id.hex()}  {begin.gateway.hex()[:16]}  {begin.reference}")
 
@@ -68,6 +72,13 @@ def _open(shared: Shared) -> tuple[SqliteLog, PublicKey]:
     if not path.exists():
         raise ServiceError("log", f"no log at {path}")
     return open_log(shared), open_operator(shared).public
+
+
+def _gateway_id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as exc:
+        raise ServiceError("gateway_unknown", f"{text!r}, wanted a gateway id in hex") from exc
 
 
 def _begun(log: SqliteLog, operator: PublicKey) -> list[Order]:

@@ -14,6 +14,7 @@ from lading.evidence import BatchProof, Evidence, FrameProof
 from lading.frame import CLOSED, Frame, decode_frame, decode_header
 from lading.gateways import Gateways
 from lading.log import Log, Record
+from lading.paid import is_over
 from lading.rules import judge
 from lading.settlement import Settlement
 from lading.tree import levels, siblings
@@ -67,9 +68,19 @@ def find_leg(begun: list[Order], text: str) -> bytes:
     return named.pop()
 
 
-def export_leg(log: Log, gateways: Gateways, operator: PublicKey, leg_id: bytes, now_ms: int) -> bytes:
-    """The evidence file of a leg, as far as its frames are anchored. ServiceError says what is not there yet."""
-    begin, end = _orders_of(orders(log, operator), leg_id)
+def export_leg(
+    log: Log,
+    gateways: Gateways,
+    operator: PublicKey,
+    leg_id: bytes,
+    now_ms: int,
+    gateway_id: bytes | None = None,
+) -> bytes:
+    """The evidence file of a leg, as far as its frames are anchored. ServiceError says what is not there yet.
+
+    `gateway_id` is needed where the operator began the leg at several gateways.
+    """
+    begin, end = _orders_of(orders(log, operator), leg_id, gateway_id)
     entry = gateways.find(begin.assignment.gateway)
     if entry is None:
         raise ServiceError("gateway_unknown", f"gateway {begin.assignment.gateway.hex()} is not enrolled")
@@ -93,16 +104,25 @@ def export_leg(log: Log, gateways: Gateways, operator: PublicKey, leg_id: bytes,
         anchors=tuple(used),
         verdict=judge(begin.assignment, [proof.frame for proof in proofs], clones, final=final),
         clones=clones,
-        settlements=_settlements(log, leg_id),
+        settlements=_settlements(log, begin.assignment),
     ).encode()
 
 
-def _orders_of(all_orders: list[Order], leg_id: bytes) -> tuple[Order, Order | None]:
-    """The begin and end of a leg; one that was sent again counts by its least order_seq."""
-    of_leg = [order for order in all_orders if order.assignment.leg_id == leg_id]
+def _orders_of(
+    all_orders: list[Order], leg_id: bytes, gateway_id: bytes | None
+) -> tuple[Order, Order | None]:
+    """The begin and end of a leg at one gateway; one that was sent again counts by its least order_seq."""
+    of_leg = [
+        order
+        for order in all_orders
+        if order.assignment.leg_id == leg_id and gateway_id in (None, order.assignment.gateway)
+    ]
     begins = [order for order in of_leg if order.assignment.action == BEGIN]
     if not begins:
         raise ServiceError("leg_unknown", f"the operator began no leg {leg_id.hex()}")
+    begun_at = sorted({order.assignment.gateway.hex() for order in begins})
+    if len(begun_at) > 1:
+        raise ServiceError("leg_gateway", f"the leg was begun at gateways {', '.join(begun_at)}, wanted one")
     begin = min(begins, key=lambda order: order.assignment.order_seq)
     ends = [
         order
@@ -145,7 +165,18 @@ def _batches(
             at: decode_frame(record.value) for at, record in enumerate(frames) if _is_of_leg(record, begin)
         }
         if mine:
-            yield _Batch(batch, mine, levels([decode_header(record.value).hash for record in frames]))
+            tree = levels([decode_header(record.value).hash for record in frames])
+            _check_batch(batch, tree)
+            yield _Batch(batch, mine, tree)
+
+
+def _check_batch(batch: BatchRecord, tree: list[list[bytes]]) -> None:
+    """The frames are those that were anchored: not so, where a gateway went to another tenant since."""
+    if tree[-1] != [batch.leaf.frames_root]:
+        raise ServiceError(
+            "batch_log",
+            f"batch {batch.location} holds other frames than the gateways of {batch.tenant_name} now have there",
+        )
 
 
 def _is_of_leg(record: Record, begin: Assignment) -> bool:
@@ -192,7 +223,8 @@ def _clones(log: Log, gateway_id: bytes, frame_seqs: list[int]) -> tuple[Clone, 
     return tuple(clone for _, clone in sorted(found.items()))
 
 
-def _settlements(log: Log, leg_id: bytes) -> tuple[Settlement, ...]:
+def _settlements(log: Log, begin: Assignment) -> tuple[Settlement, ...]:
+    """What was settled over this leg; an agreement over another gateway's or tenant's of the same id is not."""
     found = {record.value for record in records(log, topics.SETTLEMENTS)}
     decoded = [Settlement.decode(value) for value in sorted(found)]
-    return tuple(settlement for settlement in decoded if settlement.leg_id == leg_id)
+    return tuple(settlement for settlement in decoded if is_over(settlement, begin))

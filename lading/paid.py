@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from lading.assignment import Assignment
 from lading.errors import ProofError
 from lading.evidence import Evidence
 from lading.frame import CLOSED, Frame
@@ -10,13 +11,18 @@ from lading.terms import Payment, Terms, due_from_closing, due_from_shown
 from lading.totals import Totals
 
 
+def is_over(settlement: Settlement, begin: Assignment) -> bool:
+    """True when the agreement is over the leg that the order began: its tenant, gateway, id and limits."""
+    terms = Terms.decode(settlement.terms)
+    limits_hash = begin.limits.hash if begin.limits else b""
+    bound = (terms.tenant, terms.gateway_id, terms.leg_id, terms.limits_hash, settlement.leg_id)
+    return bound == (begin.tenant, begin.gateway, begin.leg_id, limits_hash, begin.leg_id)
+
+
 def check_amount(evidence: Evidence, settlement: Settlement) -> str:
     """What follows, in words; ProofError `settlement` when the terms are of another leg, or the amount is another."""
     terms = Terms.decode(settlement.terms)
-    begin = evidence.begin
-    limits_hash = begin.limits.hash if begin.limits else b""
-    bound = (terms.tenant, terms.gateway_id, terms.leg_id, terms.limits_hash, settlement.leg_id)
-    if bound != (begin.tenant, begin.gateway, begin.leg_id, limits_hash, begin.leg_id):
+    if not is_over(settlement, evidence.begin):
         raise ProofError("settlement", "the agreement is over another tenant, gateway, leg or limits")
     for payment, reason in _payments(terms, [proof.frame for proof in evidence.frames]):
         if (payment.kind, payment.amount) == (settlement.kind, settlement.amount):

@@ -16,6 +16,8 @@ from lading.export import export_leg, find_leg, orders
 from lading.gateways import GatewayEntry, GatewayFile, save_gateways
 from lading.log import SqliteLog
 from lading.names import tenant_id
+from lading.settlement import Settlement
+from lading.terms import Metric, Terms, Tier
 from lading.verify import EXIT_GOOD, Expected, verify
 from tests.unit.lading.evidence_world import (
     GATEWAY,
@@ -95,6 +97,59 @@ def test_a_leg_is_found_by_reference_and_by_the_beginning_of_its_id(tmp_path: Pa
     for text in ("SHIPMENT", leg_id.hex()[:7], "FOREIGN-1", "", "00" * 32):
         with pytest.raises(ServiceError, match="leg_unknown"):
             find_leg(begun, text)
+
+
+def test_a_leg_of_two_gateways_is_exported_of_the_one_named(tmp_path: Path, gateways: GatewayFile) -> None:
+    """A leg may go on at another gateway under the same id: which of the two is never guessed."""
+    world, other = make_world(), OTHER_GATEWAY.public.gateway_id
+    log = SqliteLog(tmp_path / "log.sqlite")
+    handed_over = replace(world.begin, gateway=other)
+    log.append(topics.ASSIGNMENTS, [(other, sign_assignment(handed_over, OPERATOR))])
+    log.close()
+    log = logged(tmp_path, world)
+    with pytest.raises(ServiceError, match="leg_gateway"):
+        export_leg(log, gateways, OPERATOR.public, world.begin.leg_id, NOW_MS)
+    data = export_leg(log, gateways, OPERATOR.public, world.begin.leg_id, NOW_MS, GATEWAY.public.gateway_id)
+    assert verify(data, Expected()).exit_code(strict=True) == EXIT_GOOD
+
+
+def test_what_others_settled_under_the_leg_id_is_left_out(tmp_path: Path, gateways: GatewayFile) -> None:
+    """A leg id is no secret: another tenant's agreement over it would fail the `settlement` check of this leg."""
+    world = make_world()
+    log = logged(tmp_path, world)
+    terms = Terms(
+        bytes(19) + b"\1", bytes(19) + b"\2", bytes(19) + b"\3", tenant_id("north"), bytes(32), world.begin.leg_id,
+        bytes(32), 0, 1, 2, 3600, 1000, 7, (Tier(0, Metric.SILENCE_MS, 0, 500),),
+    )  # fmt: skip
+    strange = Settlement(
+        bytes(32),
+        world.begin.leg_id,
+        bytes(20),
+        31337,
+        terms.encode(),
+        "penalty",
+        500,
+        bytes(32),
+        200,
+        bytes(32),
+        1,
+    )
+    log.append(topics.SETTLEMENTS, [(strange.agreement, strange.encode())])
+    data = export_leg(log, gateways, OPERATOR.public, world.begin.leg_id, NOW_MS)
+    assert verify(data, Expected()).exit_code(strict=True) == EXIT_GOOD
+    assert Evidence.decode(data).settlements == ()
+
+
+def test_a_gateway_that_went_to_another_tenant_does_not_spoil_the_batches_before(
+    tmp_path: Path, gateways: GatewayFile
+) -> None:
+    """The gateways' file is another now: the export says so, rather than write a file that no one can check."""
+    world = make_world()
+    log = logged(tmp_path, world)
+    entries = [GatewayEntry(GATEWAY.public, TENANT), GatewayEntry(OTHER_GATEWAY.public, "north")]
+    save_gateways(tmp_path / "gateways.json", entries)
+    with pytest.raises(ServiceError, match="batch_log"):
+        export_leg(log, gateways, OPERATOR.public, world.begin.leg_id, NOW_MS)
 
 
 def test_command(tmp_path: Path, gateways: GatewayFile) -> None:
