@@ -11,6 +11,7 @@ from pathlib import Path
 from anchoring.batches import BatchedFrame, Head
 from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
+from lading.fields import signed_64
 from lading.log import Record
 
 _SCHEMA = """
@@ -58,7 +59,9 @@ class Index:
         rows: list[tuple[bytes, int, int, int, int]] = []
         for frame in frames:
             batch = batch_of[frame.tenant_name]
-            rows.append((frame.gateway_id, frame.frame_seq, records[0].interval, batch, leaf_next[batch]))
+            rows.append(
+                (frame.gateway_id, signed_64(frame.frame_seq), records[0].interval, batch, leaf_next[batch])
+            )
             leaf_next[batch] += 1
         assert [leaf_next[record.batch_index] for record in records] == [r.leaf.frame_count for r in records]
         taken = {partition: last + 1 for partition, _, last in records[0].positions}
@@ -145,7 +148,7 @@ class Index:
         """Where a frame is; None when it is in no interval yet."""
         row = self._db.execute(
             "SELECT interval, batch_index, leaf_index FROM frames WHERE gateway_id = ? AND frame_seq = ?",
-            (gateway_id, frame_seq),
+            (gateway_id, signed_64(frame_seq)),
         ).fetchone()
         return None if row is None else Place(*row)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lading import sqlite
+from lading.fields import signed_64, unsigned_64
 from lading.rules import LegTrack, SignedAs
 
 BUSY_TIMEOUT_S = 10.0
@@ -136,9 +137,11 @@ class State:
         known = self._db.execute(
             "SELECT order_seq FROM orders WHERE (leg, gateway, limits) = (?, ?, ?)", key
         ).fetchone()
-        if known and int(known[0]) <= order_seq:
+        if known and unsigned_64(known[0]) <= order_seq:
             return False
-        self._db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?)", (*key, order_seq, message))
+        self._db.execute(
+            "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?)", (*key, signed_64(order_seq), message)
+        )
         return True
 
     def order(self, key: LegKey) -> bytes | None:

@@ -21,11 +21,12 @@ from lading.frame import (
     RECORD_BYTES,
     Frame,
     Header,
+    Run,
     RunRecord,
     decode_frame,
 )
 from lading.gateways import GatewayEntry
-from lading.limits import Limits
+from lading.limits import ChannelLimits, Limits
 from lading.totals import EMPTY, Totals, fold
 from lading.tree import leaf_hash
 
@@ -227,12 +228,29 @@ def check_follows(frame: Frame, before: Head | None, limits: Limits | None) -> N
     assert limits is not None
     for run, channel in zip(frame.runs, limits.channels, strict=True):
         past = EMPTY if records is None else _totals_of(records, run.record.channel)
-        wanted = fold(past, channel, run.readings)
-        if wanted != run.record.totals:
-            raise RejectedError(
-                "totals",
-                f"channel {run.record.channel}: totals {run.record.totals}, the readings fold to {wanted}",
-            )
+        _check_fold(run, past, channel)
+
+
+def check_beginnings(frame: Frame, limits: Limits | None) -> None:
+    """RejectedError `totals` where totals count this frame's readings alone, and are not their fold from empty ones.
+
+    For a frame without the one before; its limits are checked.
+    """
+    if frame.header.leg_state == IDLE:
+        return
+    assert limits is not None
+    for run, channel in zip(frame.runs, limits.channels, strict=True):
+        if run.record.totals.count == run.record.count:
+            _check_fold(run, EMPTY, channel)
+
+
+def _check_fold(run: Run, past: Totals, limits: ChannelLimits) -> None:
+    wanted = fold(past, limits, run.readings)
+    if wanted != run.record.totals:
+        raise RejectedError(
+            "totals",
+            f"channel {run.record.channel}: totals {run.record.totals}, the readings fold to {wanted}",
+        )
 
 
 def _leg_records(header: Header, before: Head | None) -> Sequence[RunRecord] | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from ingest.admission import Peeked, check_follows, check_limits
+from ingest.admission import Peeked, check_beginnings, check_follows, check_limits
 from lading.errors import LadingError, RejectedError
 from lading.fast import Head, check_frames
 from lading.frame import decode_frame
@@ -70,12 +70,13 @@ def why_not_following(
 ) -> LadingError | None:
     """The pure check of a frame that the batched one did not pass: the error, or None when it follows all the same.
 
-    Without the frame before (`before` None, frame_seq not 0) only its limits can be checked.
+    Without the frame before (`before` None, frame_seq not 0) only its limits and its beginnings can be checked.
     """
     decoded = decode_frame(data)
     try:
         if frame.frame_seq and before is None:
             check_limits(decoded, limits)
+            check_beginnings(decoded, limits)
         else:
             check_follows(decoded, before, limits)
     except RejectedError as exc:

@@ -32,6 +32,7 @@ from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.deadletter import DeadLetter
 from lading.errors import LadingError, MalformedError, RejectedError
+from lading.fields import U64_MAX
 from lading.gateways import GatewayEntry, Gateways
 from lading.limits import Limits
 from lading.log import Log, wall_ms
@@ -267,7 +268,9 @@ class Ingest:
         turn.note(candidate, Outcome("taken", decision.code, frame.gateway, frame.frame_seq))
         if frame.gateway in turn.waiting_of:
             self.state.remove_waiting(frame.gateway, frame.frame_seq)
-            following = self.state.waiting(frame.gateway, frame.frame_seq + 1)
+            following = (
+                self.state.waiting(frame.gateway, frame.frame_seq + 1) if frame.frame_seq < U64_MAX else None
+            )
             if following:
                 turn.again.append(Candidate.of(following, is_overdue=False))
         if rival:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lading import sqlite
+from lading.fields import signed_64, unsigned_64
 
 BUSY_TIMEOUT_S = 30.0
 GATEWAYS_CACHED_MAX = 20_000
@@ -91,21 +92,23 @@ class State:
         """Where the log has the frame of this number."""
         row = self._db.execute(
             "SELECT hash, partition, at FROM frames WHERE no = ? AND frame_seq = ?",
-            (self._number(gateway), _signed(frame_seq)),
+            (self._number(gateway), signed_64(frame_seq)),
         ).fetchone()
         return None if row is None else Place(*row)
 
     def add_frames(self, rows: Iterable[tuple[bytes, int, bytes, int, int]]) -> None:
         """(gateway, frame_seq, hash, partition, offset) of frames that the log has now; they wait no longer."""
-        found = [(self._number(gateway), _signed(seq), *rest) for gateway, seq, *rest in rows]
+        found = [(self._number(gateway), signed_64(seq), *rest) for gateway, seq, *rest in rows]
         self._db.executemany("INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?, ?)", found)
 
     def newest(self, gateway: bytes) -> int | None:
         """The greatest frame_seq that the log has of a gateway."""
-        row = self._db.execute(
-            "SELECT max(frame_seq) FROM frames WHERE no = ?", (self._number(gateway),)
+        row = self._db.execute(  # those from 2^63 on are stored below 0
+            "SELECT coalesce((SELECT max(frame_seq) FROM frames WHERE no = ?1 AND frame_seq < 0),"
+            " (SELECT max(frame_seq) FROM frames WHERE no = ?1))",
+            (self._number(gateway),),
         ).fetchone()
-        return None if row[0] is None else _unsigned(row[0])
+        return None if row[0] is None else unsigned_64(row[0])
 
     def frame_count(self) -> int:
         """Frames that the log has."""
@@ -126,18 +129,19 @@ class State:
         self._db.execute(
             "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (no, frame_seq) DO UPDATE SET reason = excluded.reason",
-            (self._number(waiting.gateway), _signed(waiting.frame_seq), *waiting[2:]),
+            (self._number(waiting.gateway), signed_64(waiting.frame_seq), *waiting[2:]),
         )
 
     def remove_waiting(self, gateway: bytes, frame_seq: int) -> None:
         """Forget a frame that waited."""
         self._db.execute(
-            "DELETE FROM waiting WHERE no = ? AND frame_seq = ?", (self._number(gateway), _signed(frame_seq))
+            "DELETE FROM waiting WHERE no = ? AND frame_seq = ?",
+            (self._number(gateway), signed_64(frame_seq)),
         )
 
     def waiting(self, gateway: bytes, frame_seq: int) -> Waiting | None:
         """The frame that waits under this number."""
-        found = self._waiting("no = ? AND frame_seq = ?", (self._number(gateway), _signed(frame_seq)), 1)
+        found = self._waiting("no = ? AND frame_seq = ?", (self._number(gateway), signed_64(frame_seq)), 1)
         return found[0] if found else None
 
     def waiting_of(self, gateway: bytes, reason: str, count_max: int) -> list[Waiting]:
@@ -168,7 +172,7 @@ class State:
             f" FROM waiting JOIN gateways USING (no) WHERE {where} LIMIT ?",
             (*values, count_max),
         ).fetchall()
-        return [Waiting(bytes(row[0]), _unsigned(row[1]), *row[2:]) for row in rows]
+        return [Waiting(bytes(row[0]), unsigned_64(row[1]), *row[2:]) for row in rows]
 
     # Orders and limits.
 
@@ -180,14 +184,14 @@ class State:
             self._db.execute("INSERT OR IGNORE INTO limits VALUES (?, ?)", limits)
         self._db.execute(
             "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?)",
-            (self._number(gateway), _signed(order_seq), leg, limits[0] if limits else b"", digest),
+            (self._number(gateway), signed_64(order_seq), leg, limits[0] if limits else b"", digest),
         )
 
     def order(self, gateway: bytes, order_seq: int) -> bytes | None:
         """SHA-256 of the order of this number."""
         row = self._db.execute(
             "SELECT hash FROM orders WHERE no = ? AND order_seq = ?",
-            (self._number(gateway), _signed(order_seq)),
+            (self._number(gateway), signed_64(order_seq)),
         ).fetchone()
         return None if row is None else bytes(row[0])
 
@@ -257,12 +261,3 @@ class State:
                 row = (cursor.lastrowid,)
             number = self._numbers[gateway] = int(row[0])
         return number
-
-
-def _signed(value: int) -> int:
-    """A u64 as SQLite's i64; order is kept up to 2^63 − 1, and equality always."""
-    return value - 2**64 if value >= 2**63 else value
-
-
-def _unsigned(value: int) -> int:
-    return value + 2**64 if value < 0 else value

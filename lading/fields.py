@@ -80,3 +80,13 @@ def _show(value: Any) -> str:
     if isinstance(value, bytes | list):
         return f"{type(value).__name__} of {len(value)}"
     return repr(value)[:60]
+
+
+def signed_64(value: int) -> int:
+    """A u64 as SQLite's i64: equality is kept, and order up to 2^63 − 1. What is no u64 (−1, 2^64) is left alone."""
+    return value - 2**64 if 2**63 <= value < 2**64 else value
+
+
+def unsigned_64(value: int) -> int:
+    """The u64 of `signed_64`."""
+    return value + 2**64 if value < 0 else value

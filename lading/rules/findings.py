@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from lading.fields import U64_MAX
 from lading.limits import OFF_HIGH
 from lading.mkt import weight
 from lading.quantities import Quantity
@@ -139,7 +140,8 @@ def _totals_findings(channel: Channel, last_hash: bytes) -> Iterator[Finding]:
     ]
     found = [(rule, figure, limit) for rule, figure, limit in figures if is_over(figure, limit)]
     if limits.mkt_max != OFF_HIGH and totals.mkt_weight_sum > weight(limits.mkt_max) * totals.known_ms:
-        found.append(("mkt", totals.mkt_weight_sum // totals.known_ms, weight(limits.mkt_max)))
+        mean = min(totals.mkt_weight_sum // totals.known_ms, U64_MAX) if totals.known_ms else U64_MAX
+        found.append(("mkt", mean, weight(limits.mkt_max)))
     for rule, figure, limit in found:
         seqs = (totals.first_seq, totals.first_seq + totals.count - 1)
         when = (totals.first_ms, totals.last_ms)

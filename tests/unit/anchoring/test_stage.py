@@ -346,3 +346,16 @@ def test_a_lost_log_is_not_anchored_from_its_middle(tmp_path: Path) -> None:
     site.log = SqliteLog(tmp_path / "new.sqlite", now_ms=lambda: site.now_ms)
     with pytest.raises(ServiceError, match="log_lost"):
         site.start(Fuse())
+
+
+@pytest.mark.parametrize("frame_seq", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_gateway_may_number_its_frames_as_it_likes(site: Site, frame_seq: int) -> None:
+    """frame_seq is a u64 that the gateway chooses: no number stops the anchoring of all tenants."""
+    frame = seal(SIGNERS["demo"], NO_LEG, frame_seq, bytes([1]) * 32, site.now_ms, NO_ANCHOR, [])
+    site.log.append(topics.FRAMES, [(frame.header.gateway_id, frame.encode())])
+    site.take("north")
+    site.step()
+    assert site.anchored() == [1]
+    place = site.index.place(frame.header.gateway_id, frame_seq)
+    assert place is not None
+    assert (place.interval, place.leaf_index) == (1, 0)

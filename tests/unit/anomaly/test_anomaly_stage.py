@@ -2,17 +2,21 @@
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lading import topics
+from lading.assignment import sign_assignment
 from lading.errors import ServiceError
+from lading.frame import NO_ANCHOR, LegRef, seal
 from lading.limits import ChannelLimits, Limits
 from lading.log import SqliteLog
 from lading.quantities import FAULT, Quantity
 from lading.rules import judge
 from lading.totals import Reading
-from tests.legs import Leg, fork_of, make_leg, make_order
+from tests.legs import GATEWAY, OPERATOR, Leg, fork_of, make_leg, make_order
 from tests.unit.anomaly.harness import Bench, check_chain, run
 
 T0 = 1_700_000_000_000
@@ -224,3 +228,36 @@ def test_a_lost_log_is_not_waited_for(bench: Bench) -> None:
     bench.log = SqliteLog(bench.folder / "new.sqlite")
     with pytest.raises(ServiceError, match="log_lost"):
         bench.stage()
+
+
+def test_great_order_numbers_are_orders(bench: Bench) -> None:
+    """order_seq is a u64 that a tenant's operator chooses: no number stops the judging of all tenants' legs."""
+    leg = warm_leg()
+    message = sign_assignment(replace(leg.begin, order_seq=2**64 - 1), OPERATOR)
+    bench.log.append(topics.ASSIGNMENTS, [(leg.begin.gateway, message), (leg.begin.gateway, leg.order)])
+    bench.frames(leg.frames)
+    bench.finalize()
+    run(bench.stage())
+    assert bench.said()[-1].verdict.encoded == judge(leg.begin, leg.frames, [], final=True).encoded
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_signed_lies_of_any_size_have_a_verdict(bench: Bench, count: int) -> None:
+    """Where a gap hid them from ingest, totals are what the gateway signed: they stop no one else's legs."""
+    limits = Limits((replace(LIMITS.channels[0], mkt_max=8000),))
+    leg = make_leg(make_order(limits), {1: [Reading(i, T0 + i, 5000) for i in range(count)]}, [], T0 + 2)
+    (frame,) = leg.frames
+    (honest,) = frame.runs
+    totals = replace(honest.record.totals, mkt_weight_sum=2**128 - 1)
+    header = frame.header
+    lie = seal(
+        GATEWAY,
+        LegRef(header.leg_state, header.leg_id, header.limits_hash),
+        *(header.frame_seq, header.previous_hash, header.sent_ms, NO_ANCHOR),
+        [replace(honest, record=replace(honest.record, totals=totals))],
+    )
+    bench.order(leg)
+    bench.frames([lie])
+    run(bench.stage())
+    (finding,) = bench.said()[-1].verdict.findings
+    assert (finding.rule, finding.measured) == ("mkt", 2**64 - 1)

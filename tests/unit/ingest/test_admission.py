@@ -482,6 +482,41 @@ def test_a_log_that_was_lost_is_not_taken_for_the_one_before(bench: Bench, truck
     assert bench.take(*messages) == ["taken"] * 2
 
 
+@pytest.mark.parametrize("frame_seq", [2**63 - 1, 2**63, 2**64 - 1])
+def test_great_frame_numbers_are_counted_once(bench: Bench, truck: Truck, frame_seq: int) -> None:
+    """frame_seq is a u64 that the gateway chooses; after a restart too, a duplicate is one."""
+    bench.begin(truck)
+    bench.take(*truck.messages(2))
+    truck.frame_seq = frame_seq
+    (message,) = truck.messages(1)
+    assert bench.take(message) == ["waiting gap"]
+    bench.now_ms += 10**9
+    bench.ingest.step()
+    bench.ingest.close()
+    bench.ingest = bench.open()
+    assert bench.take(message) == ["dropped duplicate"]
+    assert bench.seqs(truck) == [0, 1, frame_seq]
+
+
+def test_a_beginning_is_refolded_without_the_frame_before(bench: Bench, truck: Truck) -> None:
+    """Totals that count this frame's readings alone come from empty ones, whatever was before: a gap hides no lie."""
+    bench.begin(truck)
+    truck.frame(0)
+    frame = truck.frame(2)
+    lies = [
+        replace(run, record=replace(run.record, totals=replace(run.record.totals, mkt_weight_sum=2**128 - 1)))
+        for run in frame.runs
+    ]
+    header = frame.header
+    leg = truck.leg
+    lie = seal(truck.signer, leg, header.frame_seq, header.previous_hash, header.sent_ms, NO_ANCHOR, lies)
+    assert bench.take((truck.topic, lie.encode())) == ["waiting gap"]
+    bench.now_ms += 10**9
+    bench.ingest.step()
+    assert bench.frames(truck) == []
+    assert [letter.code for letter in bench.dead()] == ["totals"]
+
+
 def test_two_processes_take_turns(bench: Bench, truck: Truck) -> None:
     """Two ingests over one log and one state: each sees what the other took."""
     bench.begin(truck)
