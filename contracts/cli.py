@@ -10,17 +10,16 @@ import structlog
 import typer
 
 from contracts.agreements import Agreement, AgreementFolder, Domain, agreement_id, save
-from contracts.drafting import make_terms, read_draft
+from contracts.drafting import make_terms, newest_begin, read_draft
 from contracts.ledger import Ledger
 from contracts.parties import credit_of, deposit, mint, withdraw
 from contracts.settings import SettleSettings
 from contracts.stage import Settling, escrow_state
-from lading import logs, settings, topics
+from lading import logs, settings
 from lading.account import Account
-from lading.assignment import BEGIN, Assignment, open_assignment
+from lading.assignment import Assignment
 from lading.chain import Chain, connect
 from lading.deployment import Deployment
-from lading.errors import ServiceError
 from lading.log import wall_ms
 from lading.onchain import open_deployment, open_sender
 from lading.opening import open_gateways, open_log, open_operator
@@ -30,7 +29,6 @@ from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True)
 
-READ_RECORDS = 1_000
 Carrier = Annotated[Path, typer.Option(help="Carrier's key file, below `data` unless absolute.")]
 Shipper = Annotated[Path, typer.Option(help="Shipper's key file, below `data` unless absolute.")]
 CARRIER, SHIPPER = Path("carrier.key"), Path("shipper.key")
@@ -159,19 +157,7 @@ def withdraw_credit(
 
 def _begin(shared: Shared, leg: str) -> Assignment:
     """The newest begin order of a leg in the log, signed by this operator."""
-    operator = open_operator(shared).public
-    log = open_log(shared)
-    positions: dict[int, int] = {}
-    found = None
-    while records := log.read(topics.ASSIGNMENTS, positions, READ_RECORDS):
-        for record in records:
-            positions[record.partition] = record.offset + 1
-            order = open_assignment(record.value, operator)
-            if order.action == BEGIN and leg in (order.reference, order.leg_id.hex()):
-                found = order
-    if found is None:
-        raise ServiceError("leg", f"the log holds no begin order of {leg!r}")
-    return found
+    return newest_begin(open_log(shared), open_operator(shared).public, leg)
 
 
 def _agreements(shared: Shared, own: SettleSettings, chain: Chain, deployment: Deployment) -> AgreementFolder:

@@ -15,8 +15,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lading.assignment import Assignment
+from lading.assignment import BEGIN, Assignment
+from lading.cose import PublicKey
 from lading.errors import MalformedError, ServiceError
+from lading.export import orders
+from lading.log import Log
 from lading.mkt import weight
 from lading.terms import TIERS_MAX, VALUE_OFFSET, Metric, Terms, Tier
 
@@ -107,3 +110,16 @@ def _threshold(metric: Metric, value: int) -> int:
     if metric is Metric.MAX_VALUE:
         return value + VALUE_OFFSET
     return VALUE_OFFSET - value if metric is Metric.MIN_VALUE else value
+
+
+def newest_begin(log: Log, operator: PublicKey, leg: str) -> Assignment:
+    """The newest begin order in the log that this operator signed for a leg, by reference or id in hex."""
+    found = [
+        order.assignment
+        for order in orders(log, operator)
+        if order.assignment.action == BEGIN
+        and leg in (order.assignment.reference, order.assignment.leg_id.hex())
+    ]
+    if not found:
+        raise ServiceError("leg", f"the log holds no begin order of {leg!r}")
+    return found[-1]

@@ -10,14 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.agreements import Agreement, AgreementFolder, Domain, agreement_id, save
-from contracts.drafting import Draft, make_terms
+from contracts.drafting import Draft, make_terms, newest_begin
 from contracts.stage import terms_argument
-from lading import abi
+from lading import abi, topics
 from lading.account import Account
-from lading.errors import MalformedError, RejectedError
+from lading.assignment import sign_assignment
+from lading.cose import KeySigner
+from lading.errors import MalformedError, RejectedError, ServiceError
+from lading.log import SqliteLog
 from lading.mkt import weight
+from lading.names import tenant_id
 from lading.terms import Metric, Terms, Tier
-from tests.legs import make_order
+from tests.legs import OPERATOR, make_order
 from tests.settling import CARRIER, LIMITS, SHIPPER, World
 
 DOMAIN = Domain(31_337, b"\x11" * 20)
@@ -209,3 +213,14 @@ def test_draft_thresholds_are_in_the_units_of_limits() -> None:
             b"\3" * 20,
             9,
         )
+
+
+def test_another_operators_orders_are_passed_over(tmp_path: Path) -> None:
+    """Tenants share a log: what another's operator signed, under the same reference too, is no leg of this one's."""
+    log, own = SqliteLog(tmp_path / "log.sqlite"), make_order(LIMITS)
+    foreign = sign_assignment(replace(own, tenant=tenant_id("north")), KeySigner.from_seed(b"north"))
+    mine = sign_assignment(own, OPERATOR)
+    log.append(topics.ASSIGNMENTS, [(own.gateway, message) for message in (foreign, mine, foreign)])
+    assert newest_begin(log, OPERATOR.public, own.reference) == own
+    with pytest.raises(ServiceError, match="no begin order"):
+        newest_begin(log, OPERATOR.public, "another")
