@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +48,7 @@ def begin(
         )
     limits = _profile(profile).limits(channels)
     now_ms = wall_ms()
-    due_ms = 0 if due is None else int(due.timestamp() * 1000)
+    due_ms = 0 if due is None else utc_ms(due)
     _issue(
         shared,
         Assignment(
@@ -112,6 +112,11 @@ def list_legs(
     for row in rows:
         ordered = "end ordered" if row["end_ordered"] else "open"
         typer.echo(f"{str(row['leg'])[:16]}  {row['gateway']:16} {ordered:12} {row['reference']}")
+
+
+def utc_ms(time_utc: datetime) -> int:
+    """Of a time as it was typed: without a zone, and UTC wherever the operator sits."""
+    return int(time_utc.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _profile(name: str) -> profiles.Profile:
