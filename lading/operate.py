@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from lading.cose import KeySigner
 from lading.errors import ServiceError
@@ -121,11 +123,7 @@ def up(
     """Run broker, local chain and every stage until an interrupt; what dies is started again."""
     shared = load_shared(config)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    colours = dict(zip((*STAGES, "broker", "chain"), _COLOURS, strict=True))
-
-    def show(name: str, line: str) -> None:
-        console.print(f"[{colours.get(name, 'white')}]{name:>9}[/]", line, markup=True, emoji=False)
-
+    show = shower(console)
     given = ("--config", str(config))
     chain_port = int(shared.chain.rpc.rsplit(":", 1)[-1].strip("/"))
     supervisor = Supervisor(show)
@@ -144,6 +142,16 @@ def up(
 
 
 _COLOURS = ("green", "cyan", "magenta", "blue", "yellow", "white", "white")
+
+
+def shower(console: Console) -> Callable[[str, str], None]:
+    """Shows a part's lines. They may hold what strangers sent: text, never markup."""
+    colours = dict(zip((*STAGES, "broker", "chain"), _COLOURS, strict=True))
+
+    def show(name: str, line: str) -> None:
+        console.print(Text.assemble((f"{name:>9}", colours.get(name, "white")), " ", line))
+
+    return show
 
 
 def _deploy(given: tuple[str, str], window_s: int) -> None:
