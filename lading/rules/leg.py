@@ -75,7 +75,19 @@ class LegTrack:
         if self.last is None:
             return all(run.totals_count == run.reading_count for run in frame.runs)
         wanted = (self.last.frame_seq + 1, self.last.hash)
-        return not self.closed and (header.frame_seq, header.previous_hash) == wanted
+        if self.closed or (header.frame_seq, header.previous_hash) != wanted:
+            return False
+        return all(map(self._goes_on, frame.runs))
+
+    def _goes_on(self, run: RunView) -> bool:
+        """True when the run's sequence numbers and times come right after the channel's last reading."""
+        last = self.tracks[run.channel].last
+        if run.first_seq != self.first_seqs[run.channel] + last.nth + 1:
+            return False
+        if not run.reading_count:
+            return True
+        first_ms = run.summary.first_ms if run.summary else run.readings()[0].time_ms
+        return first_ms > last.time_ms
 
     def join(self, frame: FrameView) -> None:
         """Take the next frame, which `is_of_leg` and `follows`."""

@@ -1,17 +1,18 @@
 """Hand-worked cases of every rule in docs/spec/verdict.md: it fires past its limit, and not at it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from lading.frame import Frame
+from lading.frame import CLOSED, NO_ANCHOR, Frame, LegRef, decode_frame, make_run, seal
 from lading.limits import ChannelLimits, Limits
 from lading.mkt import weight
 from lading.quantities import CLOCK, FAULT, Quantity
 from lading.rules import describe, judge
 from lading.totals import EMPTY, Reading
 from lading.verdict import Finding, Horizon, Verdict
-from tests.legs import Leg, fork_of, make_leg, make_order
+from tests.legs import GATEWAY, SALT, Leg, fork_of, make_leg, make_order
 
 T0 = 1_700_000_000_000
 MINUTE = 60_000
@@ -432,3 +433,23 @@ def test_the_largest_verdict_fits() -> None:
     assert rules >= {"cumulative_above", "cumulative_below"}
     assert 500_000 < len(verdict.encoded) <= 1_048_576
     assert Verdict.decode(verdict.encoded) == verdict
+
+
+@pytest.mark.parametrize(("first_seq", "time_ms"), [(2**63 + 2, T0 + 2), (1, T0 + 2), (3, T0 + 2), (2, T0)])
+def test_a_frame_whose_run_does_not_go_on_is_not_judged(first_seq: int, time_ms: int) -> None:
+    """Behind a gap a gateway may sign any numbers and times: the horizon ends before them, and all of it is encoded."""
+    limits = temperature(gap_max_ms=0, stuck_max_ms=0, rate_max=0)
+    leg = make_leg(
+        make_order(Limits((limits,))), {1: series(5000, 9000, step_ms=1)}, [], T0 + 1, closed=False
+    )
+    (first,) = leg.frames
+    totals = replace(first.runs[0].record.totals, first_seq=first_seq - 1, last_ms=time_ms)
+    totals = replace(totals, first_ms=time_ms - totals.known_ms, last_flags=0)
+    run = make_run(1, TEMPERATURE, first_seq, SALT, [Reading(first_seq, time_ms, 9000)], totals)
+    header = first.header
+    names = LegRef(CLOSED, header.leg_id, header.limits_hash)
+    lie = seal(GATEWAY, names, header.frame_seq + 1, header.hash, T0 + 9, NO_ANCHOR, [run])
+    assert decode_frame(lie.encode()) == lie
+    verdict = judge(leg.begin, [first, lie], [], final=False)
+    assert Verdict.decode(verdict.encoded) == verdict
+    assert (verdict.state, verdict.horizon.last_frame_seq) == ("incomplete", header.frame_seq)
