@@ -58,6 +58,9 @@ interval_s = 60
 # Simulated gateways, a reading of every sensor each second; docs/gateway.md has real ones.
 [edge]
 flush_s = 10
+
+[edge.link]
+protocol = "3.1.1"  # what the embedded broker speaks; "auto" tries MQTT 5 first
 """
 _GATEWAY = """
 [[edge.gateways]]
