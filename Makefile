@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --extra all --generate-hashes --universal 
 SEED ?= 1
 OUT ?= demo-out
 
-.PHONY: help demo test check format lock bench venv venv-dev node clean
+.PHONY: help demo test check format lock lock-add bench venv venv-dev node servers clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ help:  ## list the targets
 demo: venv  ## the whole path on embedded parts, Python alone
 	$(BIN)/lading demo --seed $(SEED) --out $(OUT)
 
-test: venv-dev node  ## set up what tests need, and run them
+test: venv-dev node servers  ## set up what tests need, and run them
 	$(BIN)/python -m pytest
 
 check: venv-dev node  ## format, lint, types, imports, generated files unchanged
@@ -28,6 +28,10 @@ check: venv-dev node  ## format, lint, types, imports, generated files unchanged
 lock: venv-dev  ## choose the newest versions that fit, with their hashes
 	$(BIN)/$(LOCK) --upgrade --output-file requirements.lock
 	$(BIN)/$(LOCK) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+lock-add: venv-dev  ## after a change of pyproject.toml: lock what is new, leave the rest
+	$(BIN)/$(LOCK) --output-file requirements.lock
+	$(BIN)/$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 format: venv-dev  ## rewrite files in the project's format
 	$(BIN)/ruff format .
@@ -56,6 +60,9 @@ contracts/node_modules/.installed: contracts/package-lock.json
 	  npm ci --prefix contracts --ignore-scripts --no-audit --no-fund --silent && touch $@; \
 	elif [ "$$CI" = true ]; then echo "npm is missing: the contracts cannot be built or tested" >&2; exit 1; \
 	else echo "npm is missing: tests of contracts, anvil and JavaScript will be listed as skipped"; fi
+
+servers:  ## the real servers that tests start, in a cache outside the checkout
+	@tests/services/real/install.sh
 
 clean:  ## remove what builds left
 	rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis contracts/out contracts/cache

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Puts the real servers that tests start into a cache outside the checkout, once a version:
+#   $LADING_SERVERS, or ${XDG_CACHE_HOME:-~/.cache}/lading/servers
+# Kafka comes from Maven Central, InfluxDB is built from its Go module, Mosquitto is Debian's. What cannot be had
+# here is named on stderr; where CI=true that is a failure, elsewhere its tests are listed as skipped.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+cache="${LADING_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/lading/servers}"
+missing=0
+
+have() { command -v "$1" >/dev/null 2>&1; }
+lack() { echo "$1" >&2; missing=1; }
+# What follows from a pinned file is kept under the file's digest.
+key() { cat "$@" | sha256sum | cut -c1-16; }
+
+kafka() {
+  local home="$cache/kafka-$(key "$here/kafka/pom.xml")"
+  [ -e "$home/.complete" ] && return
+  have mvn && have java || { lack "kafka needs java and mvn"; return; }
+  echo "fetching Kafka to $home" >&2
+  rm -rf "$home" && mkdir -p "$home"
+  mvn -B -q -f "$here/kafka/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$home/libs"
+  touch "$home/.complete"
+}
+
+influxdb() {
+  local home="$cache/influxdb-$(key "$here/influxdb/go.mod" "$here/influxdb/go.sum")"
+  [ -x "$home/influxd" ] && return
+  have go && have cargo || { lack "influxd needs go and cargo"; return; }
+  echo "building influxd to $home: some minutes, once" >&2
+  local work
+  work="$(mktemp -d)"
+  cp "$here/influxdb/go.mod" "$here/influxdb/go.sum" "$work/"
+  (
+    cd "$work"
+    mkdir bin
+    go build -o bin/pkg-config github.com/influxdata/pkg-config # builds libflux with cargo
+    # Lints newer than flux's code are warnings. The wrapper works where --cap-lints in RUSTFLAGS does not.
+    printf '#!/bin/sh\nexec "$@" --cap-lints warn\n' >bin/rustc-lint-cap
+    chmod +x bin/*
+    # flux pins a Rust of its own: RUSTUP_TOOLCHAIN takes the one that is here.
+    RUSTUP_TOOLCHAIN=stable RUSTC_WORKSPACE_WRAPPER="$work/bin/rustc-lint-cap" PKG_CONFIG="$work/bin/pkg-config" \
+      CGO_ENABLED=1 go build -trimpath -tags sqlite_foreign_keys,sqlite_json -ldflags '-s -w -X main.version=v2.7.12' \
+      -o influxd github.com/influxdata/influxdb/v2/cmd/influxd
+  )
+  mkdir -p "$home"
+  mv "$work/influxd" "$home/influxd.new" && mv "$home/influxd.new" "$home/influxd"
+  chmod -R u+w "$work" && rm -rf "$work"
+}
+
+mosquitto() {
+  have mosquitto || [ -x /usr/sbin/mosquitto ] || lack "mosquitto is not installed: apt-get install mosquitto"
+}
+
+mkdir -p "$cache"
+exec 9>"$cache/.lock"
+flock 9
+kafka
+influxdb
+mosquitto
+if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi
