@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
@@ -10,14 +11,14 @@ from paho.mqtt.enums import CallbackAPIVersion
 from anchoring.announcing import Announcer
 from lading.batch import AnchorRecord
 from lading.topics import anchors_topic
-from tests.services.amqtt_broker import AmqttBroker
+from tests.services.brokers import BROKERS, AnyBroker, make_broker
 
 LIMIT_S = 20
 
 
-@pytest.fixture
-def broker() -> Iterator[AmqttBroker]:
-    broker = AmqttBroker()
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyBroker]:
+    broker = make_broker(request.param, tmp_path)
     yield broker
     broker.stop()
 
@@ -52,7 +53,7 @@ def next_anchor(port: int, tenant: str, interval: int) -> AnchorRecord:
     return found[0]
 
 
-def test_newest_anchor_is_retained(broker: AmqttBroker) -> None:
+def test_newest_anchor_is_retained(broker: AnyBroker) -> None:
     """Announced before the broker is up, it is there once it is; each tenant's topic has the newest."""
     announcer = Announcer("127.0.0.1", broker.port, "announcer")
     try:

@@ -20,7 +20,7 @@ from lading.frame import CLOSED, Frame, decode_frame
 from lading.quantities import CLOCK, DERIVED, FAULT
 from lading.topics import gateway_topic
 from tests.gateways import OPERATOR, TENANT, order
-from tests.services.amqtt_broker import AmqttBroker
+from tests.services.brokers import BROKERS, AnyBroker, running_broker
 from tests.waiting import until
 
 LIMIT_S = 60.0
@@ -52,7 +52,7 @@ source = "cold-room"
 class Site:
     """A folder with settings and keys, and what a listener at the broker got."""
 
-    def __init__(self, folder: Path, broker: AmqttBroker, edge: str, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, broker: AnyBroker, edge: str, names: tuple[str, ...]) -> None:
         self.folder = folder
         self.frames: list[bytes] = []
         (folder / "data" / "keys").mkdir(parents=True)
@@ -104,12 +104,10 @@ class Site:
         return [found[seq] for seq in sorted(found)]
 
 
-@pytest.fixture
-def broker() -> Iterator[AmqttBroker]:
-    broker = AmqttBroker()
-    broker.start()
-    yield broker
-    broker.stop()
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyBroker]:
+    with running_broker(request.param, tmp_path) as broker:
+        yield broker
 
 
 def contents(site: Site, name: str) -> list[list[tuple]]:
@@ -117,7 +115,7 @@ def contents(site: Site, name: str) -> list[list[tuple]]:
     return [[(run.record.channel, run.salt, run.readings) for run in frame.runs] for frame in site.of(name)]
 
 
-def test_a_killed_process_ends_in_the_same_frames(tmp_path: Path, broker: AmqttBroker) -> None:
+def test_a_killed_process_ends_in_the_same_frames(tmp_path: Path, broker: AnyBroker) -> None:
     """Killed six times at random instants and restarted: the same readings in the same frames as undisturbed."""
     rng = random.Random(5)
     (tmp_path / "calm").mkdir()
@@ -159,7 +157,7 @@ def check_frames(site: Site, name: str) -> dict:
     return readings
 
 
-def test_sigterm_ends_cleanly(tmp_path: Path, broker: AmqttBroker) -> None:
+def test_sigterm_ends_cleanly(tmp_path: Path, broker: AnyBroker) -> None:
     """SIGTERM: exit code 0, status offline, nothing lost; status shows what waits."""
     site = Site(tmp_path, broker, SIMULATED.format(speed=600), ("truck", "room"))
     process = site.start()
@@ -173,7 +171,7 @@ def test_sigterm_ends_cleanly(tmp_path: Path, broker: AmqttBroker) -> None:
     site.client.disconnect()
 
 
-def test_senml_sensors_come_in_as_derived_readings(tmp_path: Path, broker: AmqttBroker) -> None:
+def test_senml_sensors_come_in_as_derived_readings(tmp_path: Path, broker: AnyBroker) -> None:
     """A pack on the gateway's senml topic becomes readings of a leg that is begun and ended by orders."""
     edge = """
 flush_s = 1
@@ -211,7 +209,7 @@ def end_order_for(gateway: bytes) -> bytes:
     return order(2, END, gateway=gateway)
 
 
-def test_a_recording_is_replayed_at_full_speed(tmp_path: Path, broker: AmqttBroker) -> None:
+def test_a_recording_is_replayed_at_full_speed(tmp_path: Path, broker: AnyBroker) -> None:
     """Two devices of a csv become two gateways: error codes are faults, times that run back flagged, lines named."""
     lines = [b"timestamp,value,id"]
     for k in range(500):

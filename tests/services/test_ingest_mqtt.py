@@ -24,7 +24,7 @@ from lading.gateways import save_gateways
 from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, root, sha256
-from tests.services.test_broker import Client
+from tests.services.mqtt_client import Client
 from tests.unit.ingest.truck import OPERATOR, OPERATORS, TENANT, Fleet, Truck
 from tests.waiting import until
 

@@ -18,7 +18,7 @@ from lading.batch import AnchorRecord
 from lading.frame import decode_frame
 from lading.topics import anchors_topic, gateway_topic
 from tests.gateways import KEY, T0_MS, TENANT, check_chain, end_order, open_gateway, order
-from tests.services.amqtt_broker import AmqttBroker
+from tests.services.brokers import BROKERS, AnyBroker, running_broker
 from tests.waiting import until
 
 LIMIT_S = 15.0
@@ -26,12 +26,10 @@ ID = KEY.public.gateway_id
 FRAMES, STATUS, ORDERS = (gateway_topic(TENANT, ID, kind) for kind in ("frames", "status", "assignment"))
 
 
-@pytest.fixture
-def broker() -> Iterator[AmqttBroker]:
-    broker = AmqttBroker()
-    broker.start()
-    yield broker
-    broker.stop()
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyBroker]:
+    with running_broker(request.param, tmp_path) as broker:
+        yield broker
 
 
 class Listener:
@@ -57,7 +55,7 @@ class Listener:
 
 
 @pytest.fixture
-def listener(broker: AmqttBroker) -> Iterator[Listener]:
+def listener(broker: AnyBroker) -> Iterator[Listener]:
     listener = Listener(broker.port)
     yield listener
     listener.stop()
@@ -83,7 +81,7 @@ def cut_frames(gateway: Gateway, count: int) -> None:
 
 
 def test_frames_arrive_in_order_and_leave_the_outbox(
-    tmp_path: Path, broker: AmqttBroker, listener: Listener
+    tmp_path: Path, broker: AnyBroker, listener: Listener
 ) -> None:
     """Every frame comes once, in order; the outbox is empty when all are acknowledged."""
     gateway = open_gateway(tmp_path)
@@ -98,7 +96,7 @@ def test_frames_arrive_in_order_and_leave_the_outbox(
 
 
 def test_a_retained_order_is_obeyed_and_a_forged_one_is_noted(
-    tmp_path: Path, broker: AmqttBroker, listener: Listener
+    tmp_path: Path, broker: AnyBroker, listener: Listener
 ) -> None:
     """The order waits at the broker for the gateway; a later end closes the leg; another key's order does nothing."""
     listener.retain(ORDERS, order(1))
@@ -118,7 +116,7 @@ def test_a_retained_order_is_obeyed_and_a_forged_one_is_noted(
 
 
 def test_retained_status_says_online_and_offline(
-    tmp_path: Path, broker: AmqttBroker, listener: Listener
+    tmp_path: Path, broker: AnyBroker, listener: Listener
 ) -> None:
     """While it runs the status says online and what waits; after a clean stop, offline."""
     publisher = make_publisher(open_gateway(tmp_path), broker.port)
@@ -132,7 +130,7 @@ def test_retained_status_says_online_and_offline(
     assert states[0]["outbox_full"] is False
 
 
-def test_a_lost_connection_leaves_the_will(tmp_path: Path, broker: AmqttBroker, listener: Listener) -> None:
+def test_a_lost_connection_leaves_the_will(tmp_path: Path, broker: AnyBroker, listener: Listener) -> None:
     """Cut off without a goodbye, the broker says offline in the gateway's name."""
     publisher = make_publisher(open_gateway(tmp_path), broker.port)
     publisher.start()
@@ -149,7 +147,7 @@ def test_a_lost_connection_leaves_the_will(tmp_path: Path, broker: AmqttBroker, 
 
 
 def test_a_broker_that_goes_away_and_comes_back(
-    tmp_path: Path, broker: AmqttBroker, listener: Listener
+    tmp_path: Path, broker: AnyBroker, listener: Listener
 ) -> None:
     """Frames cut while it is away wait, and arrive afterwards; none is missing, duplicates are the same bytes."""
     gateway = open_gateway(tmp_path)
@@ -258,7 +256,7 @@ def test_a_puback_that_took_nothing_is_not_believed(tmp_path: Path) -> None:
     stern.stop()
 
 
-def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AmqttBroker, listener: Listener) -> None:
+def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AnyBroker, listener: Listener) -> None:
     """amqtt knows 3.1.1 alone and misreads a CONNECT of MQTT 5; the link falls back by itself."""
     gateway = open_gateway(tmp_path)
     cut_frames(gateway, 1)
@@ -269,7 +267,7 @@ def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AmqttBroker
 
 
 def test_an_anchor_on_the_anchors_topic_is_named_in_frames(
-    tmp_path: Path, broker: AmqttBroker, listener: Listener
+    tmp_path: Path, broker: AnyBroker, listener: Listener
 ) -> None:
     """The retained anchor record reaches the header of the next frame."""
     record = AnchorRecord(3, bytes(32), 1, 1, bytes(20), bytes(32), 9, b"\7" * 32, T0_MS - 1, 1, "finalized")
