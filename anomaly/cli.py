@@ -14,7 +14,7 @@ from anomaly.stage import Anomaly, lag
 from anomaly.verdicts import LegVerdict
 from lading import logs, profiles, settings
 from lading.errors import ServiceError
-from lading.log import SqliteLog
+from lading.log import Log
 from lading.opening import open_log, operator_keys
 from lading.process import results, stop_on_signals
 from lading.settings import Shared
@@ -44,7 +44,7 @@ def run(config: Config = CONFIG) -> None:
         stage.close()
 
 
-def _loop(stage: Anomaly, source: SqliteLog, stop: threading.Event, poll_s: float) -> None:
+def _loop(stage: Anomaly, source: Log, stop: threading.Event, poll_s: float) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
@@ -55,7 +55,7 @@ def _loop(stage: Anomaly, source: SqliteLog, stop: threading.Event, poll_s: floa
             stop.wait(poll_s)
 
 
-def _open_stage(log: SqliteLog, shared: Shared, own: AnomalySettings) -> Anomaly:
+def _open_stage(log: Log, shared: Shared, own: AnomalySettings) -> Anomaly:
     return Anomaly(
         log,
         shared.lading.below(own.state),

@@ -10,7 +10,7 @@ from lading.assignment import BEGIN
 from lading.cose import PublicKey
 from lading.errors import ServiceError
 from lading.export import Order, export_leg, find_leg, orders
-from lading.log import SqliteLog, wall_ms
+from lading.log import Log, wall_ms
 from lading.opening import open_gateways, open_log, open_operator
 from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG
@@ -67,7 +67,7 @@ def write_whole(path: Path, data: bytes) -> None:
         raise ServiceError("file", f"{path}: {exc.strerror}") from exc
 
 
-def _open(shared: Shared) -> tuple[SqliteLog, PublicKey]:
+def _open(shared: Shared) -> tuple[Log, PublicKey]:
     path = shared.lading.below(shared.log.path)
     if not path.exists():
         raise ServiceError("log", f"no log at {path}")
@@ -81,5 +81,5 @@ def _gateway_id(text: str) -> bytes:
         raise ServiceError("gateway_unknown", f"{text!r}, wanted a gateway id in hex") from exc
 
 
-def _begun(log: SqliteLog, operator: PublicKey) -> list[Order]:
+def _begun(log: Log, operator: PublicKey) -> list[Order]:
     return [order for order in orders(log, operator) if order.assignment.action == BEGIN]

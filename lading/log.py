@@ -52,9 +52,11 @@ class Log(Protocol):
     """Topics of records. A key's records are in one partition, in the order they were appended."""
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
-        """Append (key, value) items, all or none; durable on return. Gives (partition, offset) of each.
+        """Append (key, value) items; durable on return. Gives (partition, offset) of each.
 
-        Raises ServiceError: `log_full` (bounded size reached), `log_record` (too long), `log_failed`.
+        Raises ServiceError: `log_full` (bounded size reached), `log_record` (too long), `log_topic` (no such topic may
+        be made), `log_failed`. With `log_record` none is in the log. After another error some or all of them may be:
+        whoever appends again reads the log first, and what is read then is all that the failed append will ever leave.
         """
 
     def read(self, topic: str, positions: Mapping[int, int], count_max: int) -> list[Record]:
@@ -68,6 +70,13 @@ class Log(Protocol):
 
     def end(self, topic: str) -> dict[int, int]:
         """The offset that the next record will get, by partition."""
+
+
+class OpenLog(Log, Protocol):
+    """A log for the one who opened it."""
+
+    def close(self) -> None:
+        """Let go of files and connections. The log is as durable without it."""
 
 
 def require_reached(log: Log, topic: str, positions: Mapping[int, int]) -> None:
@@ -122,7 +131,7 @@ class SqliteLog:
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
         """See `Log.append`."""
-        _check_items(items)
+        check_items(items)
         if not items:
             return []
         time_ms = self._now_ms()
@@ -227,7 +236,8 @@ class SqliteLog:
         return 0 if row[0] is None else int(row[0]) + 1
 
 
-def _check_items(items: Sequence[tuple[bytes, bytes]]) -> None:
+def check_items(items: Sequence[tuple[bytes, bytes]]) -> None:
+    """ServiceError `log_record` when an append has too many items, or one that is too long."""
     if len(items) > APPEND_ITEMS_MAX:
         raise ServiceError(
             "log_record", f"{len(items)} items in one append, wanted at most {APPEND_ITEMS_MAX}"

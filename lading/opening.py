@@ -1,18 +1,56 @@
 """What the shared settings name, opened: the log, the list of gateways, the operators' keys."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from lading.cose import KeySigner, PublicKey
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
-from lading.log import SqliteLog
+from lading.log import OpenLog, SqliteLog
 from lading.names import tenant_id
-from lading.settings import Shared
+from lading.settings import LogSettings, Shared
 
 
-def open_log(shared: Shared) -> SqliteLog:
-    """The log that joins the stages."""
-    return SqliteLog(shared.lading.below(shared.log.path))
+def open_log(shared: Shared) -> OpenLog:
+    """The log that joins the stages: a file here, or topics of a broker."""
+    if shared.log.kind == "kafka":
+        return _open_kafka(shared.log)
+    return SqliteLog(shared.lading.below(shared.log.path), partitions=shared.log.partitions)
+
+
+def _open_kafka(log: LogSettings) -> OpenLog:
+    try:
+        from lading.kafka.clients import Broker
+        from lading.kafka.log import KafkaLog
+    except ModuleNotFoundError as exc:
+        raise ServiceError(
+            "install", f"log.kind = \"kafka\" needs {exc.name}: pip install 'lading-evidence[kafka]'"
+        ) from exc
+    broker = Broker(
+        log.bootstrap,
+        log.security_protocol,
+        ca=log.ca,
+        certificate=log.certificate,
+        key=log.key,
+        user=log.user,
+        password=_read_secret(log.password_file) if log.password_file else None,
+        sasl_mechanism=log.sasl_mechanism,
+    )
+    return KafkaLog(
+        broker,
+        partitions=log.partitions,
+        prefix=log.prefix,
+        replicas=log.replicas,
+        create_topics=log.create_topics,
+        append_s=log.append_timeout_s,
+    )
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ServiceError("settings", f"log.password_file: {path}: {exc}, wanted a file with it") from exc
 
 
 def open_gateways(shared: Shared) -> GatewayFile:

@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -57,7 +57,54 @@ class MqttSettings(Settings):
 class LogSettings(Settings):
     """Table `log`: the stream all stages read and write."""
 
+    kind: Literal["sqlite", "kafka"] = Field("sqlite", description="a file on this machine, or Apache Kafka")
     path: Path = Field(Path("log.sqlite"), description="SQLite log, below `data` unless absolute")
+    partitions: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="of each topic; as many processes can share a stage's work; fixed at first use",
+    )
+
+    bootstrap: str = Field(
+        "127.0.0.1:9092", description="Kafka: host:port of one broker or, by commas, of more"
+    )
+    prefix: str = Field(
+        "",
+        pattern=r"^[a-zA-Z0-9._-]{0,100}$",
+        description="Kafka: before each topic and group, to share a broker",
+    )
+    replicas: int = Field(
+        1, ge=1, le=32, description="Kafka: brokers that keep a topic made here; 3 outlive one"
+    )
+    create_topics: bool = Field(
+        True, description="Kafka: the first append makes its topic; false: `lading log init` alone does"
+    )
+    append_timeout_s: float = Field(
+        30, ge=1, le=600, description="Kafka: an append that is not acknowledged by then has failed, in s"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Kafka: SSL encrypts, SASL has user and password"
+    )
+    ca: Path | None = Field(
+        None, description="Kafka: PEM file of the authority that signed the broker's certificate"
+    )
+    certificate: Path | None = Field(
+        None, description="Kafka: PEM file of our own certificate, where it asks for one"
+    )
+    key: Path | None = Field(None, description="Kafka: PEM file of the certificate's key")
+    user: str | None = Field(None, description="Kafka: SASL user")
+    password_file: Path | None = Field(
+        None, description="Kafka: file that holds the user's password and no more"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-256", description="Kafka: how the password is shown"
+    )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse SASL without a user and a password."""
+        if self.security_protocol.startswith("SASL") and not (self.user and self.password_file):
+            raise ValueError(f"security_protocol {self.security_protocol} wants user and password_file")
 
 
 class ChainSettings(Settings):

@@ -49,6 +49,10 @@ def test_data_lies_beside_the_file(tmp_path: Path) -> None:
         ("[edge\n", "lading.toml"),
         ('[lading]\ntenant = "No Such"\n', "tenant"),
         ("[mqtt]\nport = 70000\n", "mqtt.port"),
+        ('[log]\nkind = "redis"\n', "log.kind"),
+        ('[log]\nprefix = "a b"\n', "log.prefix"),
+        ("[log]\npartitions = 0\n", "log.partitions"),
+        ('[log]\nsecurity_protocol = "SASL_SSL"\n', "password_file"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, text: str, names: str) -> None:

@@ -1,0 +1,94 @@
+"""`KafkaLog`: the log on Apache Kafka, for any number of processes on any number of machines.
+
+No transactions: their control records would make holes in the offsets, and batches count positions. docs/adr/0040 says
+what that leaves open.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from lading.errors import ServiceError
+from lading.kafka.appending import Appender
+from lading.kafka.asking import Asker
+from lading.kafka.clients import DELIVERY_MS, Broker
+from lading.kafka.reading import Readers
+from lading.log import PARTITIONS_MAX, READ_BYTES_MAX, Record, check_items
+
+APPEND_S = 30.0
+ANSWER_S = 10.0
+STALL_S = 15.0
+"""More than a request may take: one that was lost with its connection is no stall."""
+
+
+class KafkaLog:
+    """The log on a broker. Opens no connection before it is used; may be shared by threads.
+
+    `partitions` holds for every topic, `prefix` stands before every topic and group. `append_s` and `answer_s` bound
+    how long an append and any question take. `stall_s`: without progress for so long while the broker answers, the
+    producer is replaced. `delivery_ms` is for tests.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        partitions: int = 1,
+        prefix: str = "",
+        replicas: int = 1,
+        create_topics: bool = True,
+        append_s: float = APPEND_S,
+        answer_s: float = ANSWER_S,
+        stall_s: float = STALL_S,
+        delivery_ms: int = DELIVERY_MS,
+        read_bytes_max: int = READ_BYTES_MAX,
+    ) -> None:
+        if not 1 <= partitions <= PARTITIONS_MAX:
+            raise ServiceError("log_settings", f"{partitions} partitions, wanted 1..{PARTITIONS_MAX}")
+        self._prefix = prefix
+        self.asker = Asker(
+            broker, partitions=partitions, replicas=replicas, create_topics=create_topics, answer_s=answer_s
+        )
+        self._appender = Appender(
+            broker, self.asker, append_s=append_s, stall_s=stall_s, delivery_ms=delivery_ms
+        )
+        self._readers = Readers(broker, self.asker, read_bytes_max, answer_s)
+
+    def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        """See `Log.append`."""
+        check_items(items)
+        if not items:
+            return []
+        name = self._prefix + topic
+        self.asker.require(name)
+        return self._appender.append(name, items)
+
+    def read(self, topic: str, positions: Mapping[int, int], count_max: int) -> list[Record]:
+        """See `Log.read`."""
+        self._appender.settle()
+        name = self._prefix + topic
+        if count_max < 1 or not self.asker.exists(name):
+            return []
+        return self._readers.read(name, positions, count_max)
+
+    def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
+        """See `Log.commit`."""
+        if positions:
+            self.asker.commit(self._prefix + group, self._prefix + topic, positions)
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """See `Log.committed`."""
+        name = self._prefix + topic
+        return self.asker.committed(self._prefix + group, name) if self.asker.exists(name) else {}
+
+    def end(self, topic: str) -> dict[int, int]:
+        """See `Log.end`."""
+        self._appender.settle()
+        name = self._prefix + topic
+        if not self.asker.exists(name):
+            return dict.fromkeys(range(self.asker.partitions), 0)
+        return self.asker.ends(name)
+
+    def close(self) -> None:
+        """Close the connections. What was appended is as durable without it."""
+        self._appender.close()
+        self._readers.close()
+        self.asker.close()

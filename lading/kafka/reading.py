@@ -1,0 +1,260 @@
+"""Reading a topic: consumers that stay where they read last, so that reading on costs no seek."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+from kafka import TopicPartition
+from kafka import errors as kafka_errors
+
+from lading.errors import ServiceError
+from lading.kafka.asking import Asker
+from lading.kafka.clients import PARTITION_FETCH_BYTES, Broker, service_errors
+from lading.log import Record
+
+READERS_OF_TOPIC_MAX = 2
+READERS_MAX = 24
+NOT_READ = 2**60
+"""From this position on nothing will ever be: a caller says so that it does not want the partition."""
+_SINGLE_FETCH_BYTES = 64 * 1024  # at least one whole batch comes all the same
+_POLL_MS = 200
+
+
+class Reader:
+    """A consumer in one topic with what it has fetched and nobody has passed yet. One thread at a time: `lock`."""
+
+    def __init__(self, consumer: Any, topic: str, asker: Asker, read_bytes_max: int, answer_s: float) -> None:
+        self.lock = Lock()
+        self.used_s = 0.0
+        self.topic = topic
+        self._consumer = consumer
+        self._asker = asker
+        self._read_bytes_max = read_bytes_max
+        self._answer_s = answer_s
+        self._begin()
+
+    def stands_at(self, positions: Mapping[int, int]) -> bool:
+        """Whether reading from these positions needs no seek."""
+        return all(
+            (held[0].offset if (held := self._held[p]) else at) <= positions.get(p, 0) <= at
+            or positions.get(p, 0) >= NOT_READ
+            for p, at in self._next.items()
+        )
+
+    def turn_to(self, topic: str) -> None:
+        """Read another topic from now on."""
+        if topic != self.topic:
+            self.topic = topic
+            self._begin()
+
+    def read(self, positions: Mapping[int, int], count_max: int) -> list[Record]:
+        """See `Log.read`."""
+        wanted = [p for p in self._held if positions.get(p, 0) < NOT_READ]
+        if not wanted:
+            return []
+        self._assign(wanted)
+        for partition in wanted:
+            self._place(partition, positions.get(partition, 0))
+        while self._poll(count_max, 0):
+            pass
+        if not any(self._held.values()):
+            self._await({p: positions.get(p, 0) for p in wanted}, count_max)
+        return self._served(count_max)
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close(autocommit=False, timeout_ms=1000)
+
+    def _begin(self) -> None:
+        partitions = range(self._asker.partitions)
+        self._held: dict[int, deque[Record]] = {partition: deque() for partition in partitions}
+        self._held_bytes = 0
+        self._next: dict[int, int] = dict.fromkeys(partitions, NOT_READ)  # where the consumer goes on
+        self._assigned: list[int] = []
+
+    def _assign(self, wanted: list[int]) -> None:
+        """Fetch from these alone. (A consumer that pauses partitions may never fetch from them again.)"""
+        if wanted == self._assigned:
+            return
+        for partition in set(self._assigned) - set(wanted):
+            self._forget(partition)
+        self._consumer.assign([TopicPartition(self.topic, partition) for partition in wanted])
+        self._assigned = wanted
+
+    def _place(self, partition: int, position: int) -> None:
+        """Let go what was passed; go elsewhere if need be."""
+        held = self._held[partition]
+        if held and held[0].offset <= position <= self._next[partition]:
+            while held and held[0].offset < position:
+                self._held_bytes -= len(held.popleft().value)
+        elif held or self._next[partition] != position:
+            self._forget(partition)
+            self._consumer.seek(TopicPartition(self.topic, partition), position)
+            self._next[partition] = position
+
+    def _forget(self, partition: int) -> None:
+        self._held_bytes -= sum(len(record.value) for record in self._held[partition])
+        self._held[partition].clear()
+        self._next[partition] = NOT_READ
+
+    def _poll(self, count_max: int, wait_ms: int) -> int:
+        """Take what has come in, as far as a read may give it. How many records that were."""
+        room = count_max - sum(map(len, self._held.values()))
+        if room < 1 or self._held_bytes >= self._read_bytes_max:
+            return 0
+        found: Mapping[TopicPartition, list[Any]] = self._consumer.poll(wait_ms, max_records=room)
+        return sum(self._take(place.partition, records) for place, records in found.items())
+
+    def _take(self, partition: int, records: list[Any]) -> int:
+        if records[0].offset != self._next[partition]:  # a compacted topic, or one written in transactions
+            raise ServiceError(
+                "log_hole",
+                f"{self.topic}: {partition}:{records[0].offset} came, wanted {partition}:{self._next[partition]}",
+            )
+        held = self._held[partition]
+        for r in records:
+            held.append(Record(partition, r.offset, r.key or b"", r.value or b"", r.timestamp))
+            self._held_bytes += len(r.value or b"")
+        self._next[partition] = held[-1].offset + 1
+        return len(records)
+
+    def _await(self, positions: Mapping[int, int], count_max: int) -> None:
+        """Nothing is at hand: what lies past the positions now is waited for."""
+        ends = self._asker.ends(self.topic)
+        behind = {p: (at, ends[p]) for p, at in positions.items() if at < ends[p]}
+        if not behind:
+            return
+        deadline_s = time.monotonic() + self._answer_s
+        while not any(self._held.values()):
+            if time.monotonic() > deadline_s:
+                raise ServiceError(
+                    "log_failed",
+                    f"{self.topic}: no record came in {self._answer_s} s, wanted (from, to) {behind}",
+                )
+            self._poll(count_max, _POLL_MS)
+
+    def _served(self, count_max: int) -> list[Record]:
+        """Partitions share the count. What is served stays held until a later read passes it."""
+        shares: dict[int, int] = {}
+        left = count_max
+        for at, partition in enumerate(sorted(self._held, key=lambda p: len(self._held[p]))):
+            shares[partition] = min(len(self._held[partition]), -(-left // (len(self._held) - at)))
+            left -= shares[partition]
+        records: list[Record] = []
+        bytes_left = self._read_bytes_max
+        for partition, held in self._held.items():
+            for record in islice(held, shares[partition]):
+                records.append(record)
+                bytes_left -= len(record.value)
+                if bytes_left <= 0:
+                    return records
+        return records
+
+
+class Readers:
+    """The readers of a log. A read goes to the one that stands where it begins. May be shared by threads."""
+
+    def __init__(self, broker: Broker, asker: Asker, read_bytes_max: int, answer_s: float) -> None:
+        self._broker = broker
+        self._asker = asker
+        self._read_bytes_max = read_bytes_max
+        self._answer_s = answer_s
+        self._lock = Lock()
+        self._along: list[Reader] = []
+        self._single: Reader | None = None
+
+    def read(self, topic: str, positions: Mapping[int, int], count_max: int) -> list[Record]:
+        """See `Log.read`; the topic is there."""
+        is_single = count_max <= self._asker.partitions
+        with service_errors(f"reading {topic}"):
+            try:
+                with self._reader(topic, positions, is_single) as reader:
+                    return reader.read(positions, count_max)
+            except kafka_errors.OffsetOutOfRangeError:
+                inside = self._inside(topic, positions)
+            with self._reader(topic, inside, is_single) as reader:
+                return reader.read(inside, count_max)
+
+    def close(self) -> None:
+        """Close the consumers. A later read opens new ones."""
+        with self._lock:
+            open_now, self._along, self._single = [*self._along, self._single], [], None
+        for reader in open_now:
+            if reader is not None:
+                reader.close()
+
+    @contextmanager
+    def _reader(self, topic: str, positions: Mapping[int, int], is_single: bool) -> Iterator[Reader]:
+        """A reader, locked. One that failed is not used again."""
+        reader = self._for_single(topic) if is_single else self._for_reading_on(topic, positions)
+        try:
+            reader.used_s = time.monotonic()
+            yield reader
+        except kafka_errors.OffsetOutOfRangeError:
+            raise
+        except (ServiceError, kafka_errors.KafkaError, RuntimeError):
+            self._drop(reader)
+            raise
+        finally:
+            reader.lock.release()
+
+    def _for_single(self, topic: str) -> Reader:
+        with self._lock:
+            if self._single is None:
+                self._single = self._new(topic, _SINGLE_FETCH_BYTES)
+            reader = self._single
+        reader.lock.acquire()
+        reader.turn_to(topic)
+        return reader
+
+    def _for_reading_on(self, topic: str, positions: Mapping[int, int]) -> Reader:
+        with self._lock:
+            own = [reader for reader in self._along if reader.topic == topic]
+            for reader in own:
+                if reader.lock.acquire(blocking=False):
+                    if reader.stands_at(positions):
+                        return reader
+                    reader.lock.release()
+            if len(own) < READERS_OF_TOPIC_MAX:
+                self._make_room()
+                reader = self._new(topic, PARTITION_FETCH_BYTES)
+                self._along.append(reader)
+            else:
+                reader = min(own, key=lambda one: one.used_s)
+        reader.lock.acquire()
+        return reader
+
+    def _new(self, topic: str, partition_bytes: int) -> Reader:
+        consumer = self._broker.consumer(partition_bytes=partition_bytes)
+        return Reader(consumer, topic, self._asker, self._read_bytes_max, self._answer_s)
+
+    def _make_room(self) -> None:
+        if len(self._along) >= READERS_MAX:
+            oldest = min(self._along, key=lambda one: one.used_s)
+            if oldest.lock.acquire(blocking=False):
+                self._along.remove(oldest)
+                oldest.close()
+
+    def _drop(self, reader: Reader) -> None:
+        with self._lock:
+            if reader is self._single:
+                self._single = None
+            elif reader in self._along:
+                self._along.remove(reader)
+        reader.close()
+
+    def _inside(self, topic: str, positions: Mapping[int, int]) -> dict[int, int]:
+        """Positions without those past the end. ServiceError `log_hole` for those before the oldest record."""
+        begins, ends = self._asker.begins(topic), self._asker.ends(topic)
+        for partition, begin in begins.items():
+            if positions.get(partition, 0) < begin:
+                raise ServiceError(
+                    "log_hole",
+                    f"{topic}: partition {partition} begins at {begin}, wanted {positions.get(partition, 0)}: what was "
+                    "there is deleted, by retention or by hand",
+                )
+        return {p: at if (at := positions.get(p, 0)) <= end else NOT_READ for p, end in ends.items()}
