@@ -210,7 +210,7 @@ def make(stages: Iterable[str]) -> Any:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
     from prometheus_client.process_collector import ProcessCollector
 
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     _made.clear()
     _reached.clear()
