@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from anchoring import meters
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from anchoring.index import Index
 from anchoring.keys import ensure_keys
@@ -16,13 +17,14 @@ from anchoring.proofs import FrameProof, Prover, ReadingProof
 from anchoring.registry import Registry
 from anchoring.settings import AnchoringSettings
 from anchoring.stage import Anchoring
-from lading import logs, settings, topics
+from lading import logs, settings
 from lading.account import Account
-from lading.batch import ANCHOR_STATES
 from lading.chain import Chain, connect
 from lading.errors import ServiceError
+from lading.health import log_answers, watched
+from lading.heart import Heart
 from lading.log import wall_ms
-from lading.onchain import open_deployment, open_sender
+from lading.onchain import chain_answers, open_deployment, open_sender
 from lading.opening import open_gateways, open_log
 from lading.process import results, stop_on_signals
 from lading.settings import Shared
@@ -44,30 +46,34 @@ def run(config: Config = CONFIG) -> None:
     deployment = open_deployment(shared, chain, "anchors")
     sender = open_sender(shared, own, chain)
     announcer = _announcer(shared) if own.announce else None
+    source, index = open_log(shared), Index(shared.lading.below(own.index))
     stage = Anchoring(
-        open_log(shared),
+        source,
         Registry(chain, deployment.anchors),
         sender,
-        Index(shared.lading.below(own.index)),
+        index,
         open_gateways(shared).tenant_of,
         int(own.interval_s * 1000),
         own.frames_max,
         announcer,
     )
-    try:
-        _loop(stage, stop, own.poll_s)
-    finally:
-        sender.close()
-        if announcer is not None:
-            announcer.close()
+    probes = {"log": log_answers(source), "chain": chain_answers(chain)}
+    with watched("anchoring", shared, own, probes, lambda: meters.measure(source, index, sender)) as heart:
+        try:
+            _loop(stage, stop, own.poll_s, heart)
+        finally:
+            sender.close()
+            if announcer is not None:
+                announcer.close()
 
 
-def _loop(stage: Anchoring, stop: threading.Event, poll_s: float) -> None:
+def _loop(stage: Anchoring, stop: threading.Event, poll_s: float, heart: Heart) -> None:
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anchoring_started")
-    for changed in results(lambda: stage.step(wall_ms()), stop, poll_s):
+    for changed in results(lambda: stage.step(wall_ms()), stop, poll_s, heart=heart):
         for anchor in changed:
+            meters.count_anchor(anchor)
             log.info(
                 "anchor",
                 interval=anchor.interval,
@@ -149,13 +155,12 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Intervals by state, frames that wait, and the newest anchor."""
     shared, own = _load(config)
     log, index = open_log(shared), Index(shared.lading.below(own.index))
-    taken = index.positions(topics.FRAMES)
-    waiting = sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
+    waiting = meters.frames_waiting(log, index)
     counts = index.counts()
     newest = index.newest_finalized()
     document = {
         "frames_waiting": waiting,
-        "intervals": {state: counts.get(state, 0) for state in ("cut", *ANCHOR_STATES)},
+        "intervals": {state: counts.get(state, 0) for state in meters.STATES},
         "newest_finalized": None if newest is None else newest.interval,
     }
     if as_json:

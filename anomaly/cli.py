@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,10 @@ from anomaly import verdicts
 from anomaly.settings import AnomalySettings
 from anomaly.stage import Anomaly, lag
 from anomaly.verdicts import LegVerdict
-from lading import logs, profiles, settings
+from lading import logs, metrics, profiles, settings
 from lading.errors import ServiceError
+from lading.health import log_answers, watched
+from lading.heart import Heart
 from lading.log import Log
 from lading.opening import open_log, operator_keys
 from lading.process import results, stop_on_signals
@@ -26,8 +29,6 @@ profiles_app = typer.Typer(help="Limits for products, with their sources.", no_a
 app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(profiles_app, name="profiles")
 
-RETRIES_MAX = 10
-
 
 @app.command()
 def run(config: Config = CONFIG) -> None:
@@ -38,21 +39,35 @@ def run(config: Config = CONFIG) -> None:
     stop = stop_on_signals()
     source = open_log(shared)
     stage = _open_stage(source, shared, own)
-    try:
-        _loop(stage, source, stop, own.poll_s)
-    finally:
-        stage.close()
+    with watched("anomaly", shared, own, {"log": log_answers(source)}, lambda: _measure(source)) as heart:
+        try:
+            _loop(stage, source, stop, own.poll_s, heart)
+        finally:
+            stage.close()
 
 
-def _loop(stage: Anomaly, source: Log, stop: threading.Event, poll_s: float) -> None:
+def _loop(stage: Anomaly, source: Log, stop: threading.Event, poll_s: float, heart: Heart) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
-    for handled in results(stage.step, stop, poll_s, retries_max=RETRIES_MAX, errors=ServiceError):
+    for handled in results(lambda: _step(stage), stop, poll_s, heart=heart, errors=ServiceError):
         if handled:
             log.info("step", records=handled, lag=lag(source))
         else:
             stop.wait(poll_s)
+
+
+def _step(stage: Anomaly) -> int:
+    began_s = time.monotonic()
+    handled = stage.step()
+    if handled:
+        metrics.ANOMALY_RECORDS.add(handled)
+        metrics.ANOMALY_STEP.observe(time.monotonic() - began_s)
+    return handled
+
+
+def _measure(log: Log) -> None:
+    metrics.ANOMALY_LAG.set(lag(log))
 
 
 def _open_stage(log: Log, shared: Shared, own: AnomalySettings) -> Anomaly:

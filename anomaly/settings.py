@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lading.settings import Settings
+from lading.settings import StageSettings
 
 
-class AnomalySettings(Settings):
+class AnomalySettings(StageSettings):
     """How the stage keeps its state and how often it speaks."""
 
     state: Path = Field(Path("anomaly.sqlite"), description="state file, below `data` unless absolute")

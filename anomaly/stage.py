@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from anomaly.frames import read_frames
+from anomaly.meters import count_verdicts
 from anomaly.saying import Said, is_news, said
 from anomaly.state import Leg, LegKey, Spot, State
 from lading import topics
@@ -281,6 +282,7 @@ class Anomaly:
         """Append verdicts, then keep their legs. What the log has past the kept position `_recover` finds again."""
         if items:
             self._log.append(topics.VERDICTS, items)
+            count_verdicts(record for _, record in items)
             self._state.set_positions(topics.VERDICTS, self._log.end(topics.VERDICTS))
         for leg in legs:
             leg.snapshot = save(leg.track) if leg.track else None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from contracts import meters
 from contracts.agreements import Agreement, AgreementFolder, Domain, agreement_id, save
 from contracts.drafting import make_terms, newest_begin, read_draft
 from contracts.ledger import Ledger
@@ -20,8 +21,10 @@ from lading.account import Account
 from lading.assignment import Assignment
 from lading.chain import Chain, connect
 from lading.deployment import Deployment
+from lading.health import log_answers, watched
+from lading.heart import Heart
 from lading.log import wall_ms
-from lading.onchain import open_deployment, open_sender
+from lading.onchain import chain_answers, open_deployment, open_sender
 from lading.opening import open_gateways, open_log, open_operator
 from lading.process import results, stop_on_signals
 from lading.settings import Shared
@@ -47,20 +50,30 @@ def run(config: Config = CONFIG) -> None:
     ledger = Ledger(log, shared.lading.below(own.ledger))
     agreements = _agreements(shared, own, chain, deployment)
     stage = Settling(log, deployment, sender, ledger, open_gateways(shared).tenant_of, agreements)
-    try:
-        _loop(stage, agreements, stop, own.poll_s)
-    finally:
-        sender.close()
-        ledger.close()
+
+    def measure() -> None:
+        live = sum(not ledger.is_settled(key) for key in agreements())
+        meters.measure(live, len(stage.waits), sender)
+
+    probes = {"log": log_answers(log), "chain": chain_answers(chain)}
+    with watched("settle", shared, own, probes, measure) as heart:
+        try:
+            _loop(stage, agreements, stop, own.poll_s, heart)
+        finally:
+            sender.close()
+            ledger.close()
 
 
-def _loop(stage: Settling, agreements: AgreementFolder, stop: threading.Event, poll_s: float) -> None:
+def _loop(
+    stage: Settling, agreements: AgreementFolder, stop: threading.Event, poll_s: float, heart: Heart
+) -> None:
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("settle_started")
     said: dict[str, str] = {}
-    for settled in results(lambda: stage.step(wall_ms()), stop, poll_s):
+    for settled in results(lambda: stage.step(wall_ms()), stop, poll_s, heart=heart):
         for one in settled:
+            meters.count_settlement(one)
             log.info(
                 "settled",
                 agreement=one.agreement.hex(),

@@ -10,6 +10,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from edge import meters
 from edge.gateway import Gateway, salt
 from edge.link import Broker
 from edge.mapping import Mapping, load_mapping
@@ -23,9 +24,10 @@ from edge.simulation.reefer import reefer_design
 from edge.sources import ReplaySource, SenmlListener, SimulatedSource, Source
 from edge.stage import Edge, EventClock, Runner, SeededSalts
 from edge.units import UNITS
-from lading import logs, settings
+from lading import logs, metrics, settings
 from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
+from lading.health import watched
 from lading.log import wall_ms
 from lading.opening import open_operator
 from lading.process import stop_on_signals
@@ -52,17 +54,24 @@ def run(
     stop = stop_on_signals()
     shared, own = _load(config)
     edge = build(shared, own)
-    edge.start()
-    structlog.get_logger().info("edge_started")
-    try:
-        while not stop.is_set() and not (once and edge.is_done()):
-            if not edge.step():
-                edge.wait(IDLE_S)
-        if once and not stop.is_set() and not edge.finish(FINISH_S):
-            raise ServiceError("broker", f"frames were left without PUBACK after {FINISH_S:.0f} s")
-    finally:
-        edge.stop()
-        structlog.get_logger().info("edge_stopped")
+    runners = edge.runners
+    probes = {
+        "broker": lambda: meters.why_not_linked(runners),
+        "outbox": lambda: meters.why_failing(runners),
+    }
+    with watched("edge", shared, own, probes, lambda: meters.measure(runners, own.outbox_bytes_max)) as heart:
+        edge.start()
+        structlog.get_logger().info("edge_started")
+        try:
+            while not stop.is_set() and not (once and edge.is_done()):
+                if not edge.step():
+                    edge.wait(IDLE_S)
+                heart.stepped()
+            if once and not stop.is_set() and not edge.finish(FINISH_S):
+                raise ServiceError("broker", f"frames were left without PUBACK after {FINISH_S:.0f} s")
+        finally:
+            edge.stop()
+            structlog.get_logger().info("edge_stopped")
 
 
 @app.command()
@@ -114,6 +123,7 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
     log = structlog.get_logger()
 
     def note(event: str, gateway: str, exc: LadingError) -> None:
+        metrics.EDGE_TROUBLES.add(1, event, exc.code)
         log.warning(event, gateway=gateway, code=exc.code, reason=exc.text)
 
     woken = threading.Event()

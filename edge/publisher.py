@@ -38,6 +38,7 @@ class Publisher:
         woken: threading.Event | None = None,
     ) -> None:
         hexadecimal = gateway.gateway_id.hex()
+        self.sent_count = self.acked_count = 0
         self._gateway = gateway
         self._topic = gateway_topic(tenant, gateway.gateway_id, "frames")
         self._status_topic = gateway_topic(tenant, gateway.gateway_id, "status")
@@ -108,6 +109,7 @@ class Publisher:
                 return
             self._in_flight[mid] = frame_seq
             self._sent_seq = frame_seq
+            self.sent_count += 1
 
     def wait_acked(self, limit_s: float, now_ms: int) -> bool:
         """Step until the outbox is empty; False if it is not within the limit."""
@@ -205,6 +207,7 @@ class Publisher:
         if count:
             self._gateway.outbox.remove(self._acked)
             self._acked = []
+            self.acked_count += count
         return count
 
     def _forget(self) -> None:

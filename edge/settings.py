@@ -20,7 +20,7 @@ from edge.simulation import (
 from edge.simulation.coldroom import ROOM_CHANNELS
 from edge.simulation.stories import TIME_MS_END, Story
 from edge.units import UNITS
-from lading.settings import Settings
+from lading.settings import Settings, StageSettings
 
 Source = Literal["reefer", "cold-room", "replay", "senml"]
 
@@ -124,7 +124,7 @@ class LinkSettings(Settings):
     senml_port: int = Field(1883, ge=1, le=65535)
 
 
-class EdgeSettings(Settings):
+class EdgeSettings(StageSettings):
     """What one edge process runs."""
 
     folder: Path = Field(Path("edge"), description="outboxes, below `data` unless absolute")

@@ -61,7 +61,10 @@ class SeededSalts:
 
 @dataclass
 class Runner:
-    """One gateway with what feeds and empties it. A patient source waits while the outbox is full."""
+    """One gateway with what feeds and empties it. A patient source waits while the outbox is full.
+
+    `failing`: why its last step failed; "" when it did not.
+    """
 
     name: str
     gateway: Gateway
@@ -73,6 +76,7 @@ class Runner:
     is_linked: bool = False
     clock_ms: int = 0
     due_ms: int | None = None
+    failing: str = ""
 
     def __post_init__(self) -> None:
         self.clock_ms = max(0, self.gateway.newest_ms)
@@ -127,51 +131,51 @@ class Edge:
     """All gateways of one process. `step` does what is due and says how much that was."""
 
     def __init__(self, runners: list[Runner], clock: EventClock, note: Note) -> None:
-        self._runners = runners
+        self.runners = runners
         self._clock = clock
         self._note = note
 
     def start(self) -> None:
         """Connect all gateways."""
-        for runner in self._runners:
+        for runner in self.runners:
             runner.start()
 
     def stop(self) -> None:
         """Disconnect all and close their outboxes."""
-        for runner in self._runners:
+        for runner in self.runners:
             runner.stop()
 
     def step(self) -> int:
         """Readings taken and frames acknowledged; 0 when there was nothing to do."""
-        return sum(self._step(runner) for runner in self._runners)
+        return sum(self._step(runner) for runner in self.runners)
 
     def finish(self, limit_s: float) -> bool:
         """Cut and publish what is left; True when the broker has everything."""
-        for runner in self._runners:
+        for runner in self.runners:
             runner.gateway.cut(max(runner.clock_ms, 0))
-        return all(runner.publisher.wait_acked(limit_s, runner.clock_ms) for runner in self._runners)
+        return all(runner.publisher.wait_acked(limit_s, runner.clock_ms) for runner in self.runners)
 
     def is_done(self) -> bool:
         """True when no source has anything left."""
-        return all(runner.is_done() for runner in self._runners)
+        return all(runner.is_done() for runner in self.runners)
 
     def wait(self, limit_s: float) -> None:
         """Until the next reading is due, but no longer than the limit."""
-        due = [
-            ms for runner in self._runners if runner.source and (ms := runner.source.next_ms()) is not None
-        ]
+        due = [ms for runner in self.runners if runner.source and (ms := runner.source.next_ms()) is not None]
         wait_s = min([limit_s, *(self._clock.wait_s(ms) for ms in due)])
         if wait_s > 0:
-            self._runners[0].publisher.wait(wait_s)
+            self.runners[0].publisher.wait(wait_s)
 
     def _step(self, runner: Runner) -> int:
         try:
             count = self._feed(runner)
             count += runner.publisher.step(runner.clock_ms) if runner.is_linked else 0
         except ServiceError as exc:
+            runner.failing = str(exc)
             self._note("outbox_failed", runner.name, exc)
             time.sleep(BACKOFF_S)
             return 0
+        runner.failing = ""
         return count
 
     def _feed(self, runner: Runner) -> int:
@@ -194,9 +198,7 @@ class Edge:
             return True
         if not self._clock.is_free:
             return due_ms > self._clock.now_ms()
-        behind = [
-            ms for other in self._runners if other.source and (ms := other.source.next_ms()) is not None
-        ]
+        behind = [ms for other in self.runners if other.source and (ms := other.source.next_ms()) is not None]
         if due_ms > min(behind) + runner.flush_ms:
             return True
         return runner.source is not None and runner.source.is_online(due_ms) and self._is_ahead(runner)

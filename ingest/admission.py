@@ -67,6 +67,11 @@ class Peeked(NamedTuple):
         return self.header[107:139]
 
     @property
+    def sent_ms(self) -> int:
+        """When it was signed, by the gateway's clock."""
+        return int.from_bytes(self.header[139:147])
+
+    @property
     def leg_state(self) -> int:
         """Idle, open or closed."""
         return self.header[34]

@@ -139,8 +139,11 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes]]:
 @contextmanager
 def _only_one(folder: Path) -> Iterator[bool]:
     """Whether no other process writes this archive now; the lock ends with its process, however that ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as exc:
+        raise ServiceError("archive_failed", f"{folder}: {exc}") from exc
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,23 +2,26 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
 import typer
 
+from ingest import meters
 from ingest.letters import Numbered, find_letter, letters
 from ingest.settings import IngestSettings
 from ingest.stage import Ingest
 from ingest.state import State
 from ingest.turn import Outcome
-from lading import logs, settings, topics
+from lading import logs, metrics, settings
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
+from lading.health import log_answers, watched
 from lading.log import Log
 from lading.opening import open_gateways, open_log, operator_keys
-from lading.process import stop_on_signals
+from lading.process import Tries, results, stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
@@ -27,6 +30,7 @@ dead_app = typer.Typer(help="Messages that were not taken.", no_args_is_help=Tru
 app.add_typer(dead_app, name="dead")
 
 RECEIVE_S = 0.2
+RETRY_S = 0.1
 STEP_S = 1.0
 SHOWN_MAX = 1_000
 
@@ -53,34 +57,73 @@ def run(config: Config = CONFIG) -> None:
         note=_log_outcomes,
     )
     archive = Archive(log, shared.lading.below(own.archive), gateways.tenant_of) if own.archive_here else None
-    receiver.start()
-    structlog.get_logger().info("ingest_started")
-    try:
-        due_s = 0.0
-        while not stop.is_set():
-            receiver.step(RECEIVE_S)
-            if time.monotonic() >= due_s:
-                due_s = time.monotonic() + STEP_S
-                _step(stage, archive)
-    finally:
-        receiver.stop()
-        stage.close()
-        log.close()
+    upkeep = _Upkeep(stage, archive)
+
+    def measure() -> None:
+        meters.measure_intake(receiver, stage.state)
+        if archive is not None:
+            meters.measure_archive(log)
+
+    probes = {
+        "broker": lambda: "" if receiver.is_up else f"{shared.mqtt.host}:{shared.mqtt.port} is not connected",
+        "log": log_answers(log),
+        "upkeep": lambda: upkeep.failing,
+    }
+    with watched("ingest", shared, own, probes, measure, with_stages=("archive",)) as heart:
+        receiver.start()
+        structlog.get_logger().info("ingest_started")
+        try:
+            for _ in results(
+                lambda: receiver.step(RECEIVE_S), stop, RETRY_S, heart=heart, errors=ServiceError
+            ):
+                upkeep.step(time.monotonic())
+        finally:
+            receiver.stop()
+            stage.close()
+            log.close()
 
 
-def _step(stage: Ingest, archive: Any) -> None:
-    """Release what waited too long, write new batches. What fails is tried again the next time."""
-    log = structlog.get_logger()
-    try:
-        released = stage.step()
+class _Upkeep:
+    """Releases what waited too long, writes new batches. While that fails, frames are taken all the same."""
+
+    def __init__(self, stage: Ingest, archive: Any) -> None:
+        self._stage = stage
+        self._archive = archive
+        self._tries = Tries(STEP_S)
+        self._due_s = 0.0
+        self.failing = ""
+
+    def step(self, now_s: float) -> None:
+        """If it is time. The ServiceError of a step that failed too often goes on."""
+        if now_s < self._due_s:
+            return
+        try:
+            self._work()
+        except ServiceError as exc:
+            self.failing = str(exc)
+            metrics.PROCESS_STEP_FAILURES.add(1, exc.code)
+            self._due_s = now_s + self._tries.failed(exc)
+            return
+        self.failing, self._due_s = "", now_s + STEP_S
+        self._tries.succeeded()
+
+    def _work(self) -> None:
+        released = self._stage.step()
         if released:
-            log.info("waiting_released", frames=released)
-        for written in archive.step() if archive else ():
-            log.info(
-                "batch_archived", location=written.location, frames=written.frames, readings=written.readings
-            )
-    except ServiceError as exc:
-        log.warning("step_failed", code=exc.code, reason=exc.text)
+            structlog.get_logger().info("waiting_released", frames=released)
+        if self._archive is not None:
+            _archive_step(self._archive)
+
+
+def _archive_step(writer: Any) -> int:
+    """Write new batches; how many."""
+    written = writer.step()
+    for batch in written:
+        meters.count_archived(batch)
+        structlog.get_logger().info(
+            "batch_archived", location=batch.location, frames=batch.frames, readings=batch.readings
+        )
+    return len(written)
 
 
 @app.command()
@@ -115,14 +158,11 @@ def archive(config: Config = CONFIG) -> None:
     stop = stop_on_signals()
     log, gateways = open_log(shared), open_gateways(shared)
     writer = Archive(log, shared.lading.below(own.archive), gateways.tenant_of)
-    while not stop.is_set():
-        try:
-            written = writer.step()
-        except ServiceError as exc:
-            structlog.get_logger().warning("step_failed", code=exc.code, reason=exc.text)
-            written = []
-        if not written:
-            stop.wait(STEP_S)
+    probes = {"log": log_answers(log)}
+    with watched("archive", shared, own, probes, lambda: meters.measure_archive(log)) as heart:
+        for written in results(lambda: _archive_step(writer), stop, STEP_S, heart=heart, errors=ServiceError):
+            if not written:
+                stop.wait(STEP_S)
     log.close()
 
 
@@ -172,7 +212,6 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
 
 
 def _status(log: Log, state: State, gateways: GatewayFile) -> dict[str, Any]:
-    committed = log.committed("archive", topics.BATCHES)
     return {
         "gateways": [
             {
@@ -186,9 +225,7 @@ def _status(log: Log, state: State, gateways: GatewayFile) -> dict[str, Any]:
             for gateway, frames, newest, missing in state.gateways()
         ],
         "counts": state.counts(),
-        "batches_to_archive": sum(
-            end - committed.get(partition, 0) for partition, end in log.end(topics.BATCHES).items()
-        ),
+        "batches_to_archive": meters.batches_behind(log),
     }
 
 
@@ -277,16 +314,9 @@ def _letter_document(one: Numbered) -> dict[str, Any]:
     }
 
 
-def _log_outcomes(outcomes: Any) -> None:
-    counts: dict[str, int] = {}
-    for outcome in outcomes:
-        name = _name(outcome)
-        counts[name] = counts.get(name, 0) + 1
+def _log_outcomes(outcomes: Sequence[Outcome]) -> None:
+    counts = meters.count_outcomes(outcomes)
     structlog.get_logger().info("batch_taken", messages=len(outcomes), **counts)
-
-
-def _name(outcome: Outcome) -> str:
-    return f"{outcome.action}_{outcome.code}".rstrip("_")
 
 
 def _load(config: Path) -> tuple[Shared, IngestSettings]:

@@ -18,7 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.stage import Ingest
 from ingest.turn import Outcome
-from lading import topics
+from lading import metrics, topics
 from lading.errors import ServiceError
 from lading.frame import FRAME_BYTES_MAX
 
@@ -29,8 +29,6 @@ QUEUE_WAIT_S = 0.5
 BATCH_MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 BATCH_WAIT_S = 0.01
-RETRY_S_MIN, RETRY_S_MAX = 0.1, 10.0
-RETRIES_MAX = 20
 SHARE = "lading-ingest"
 
 _log = structlog.get_logger()
@@ -69,6 +67,7 @@ class Receiver:
         self._batch_wait_s = batch_wait_s
         self._note = note
         self._queue: queue.Queue[Came] = queue.Queue(QUEUED_MAX)
+        self._held: list[Came] = []  # a batch that the stage has not taken yet
         self._connection = 0
         self._is_stopping = False
         self.is_up = False
@@ -91,8 +90,11 @@ class Receiver:
         self._client.loop_stop()
 
     def step(self, wait_s: float = 0.0) -> int:
-        """Take what has come, waiting at most so long for the first message. How many messages were taken."""
-        batch = self._collect(wait_s)
+        """Take what has come, waiting at most so long for the first message. How many messages were taken.
+
+        ServiceError: log or state failed. The next step tries the same messages again.
+        """
+        batch = self._held or self._collect(wait_s)
         if not batch:
             return 0
         outcomes = self._take(batch)
@@ -101,6 +103,11 @@ class Receiver:
                 self._client.ack(came.mid, came.qos)
         self._note(outcomes)
         return len(batch)
+
+    @property
+    def queued(self) -> int:
+        """Messages that came and are not taken yet."""
+        return self._queue.qsize() + len(self._held)
 
     def drain(self, quiet_s: float = 0.2, limit_s: float = 30.0) -> int:
         """Step until nothing has come for a while. How many messages were taken."""
@@ -126,18 +133,13 @@ class Receiver:
         return batch
 
     def _take(self, batch: list[Came]) -> list[Outcome]:
-        """Into the stage, tried again with growing pauses while log or state fail; then the ServiceError goes on."""
-        pause_s = RETRY_S_MIN
-        for attempt in range(RETRIES_MAX):
-            try:
-                return self._ingest.take([(came.topic, came.data) for came in batch])
-            except ServiceError as exc:
-                if attempt == RETRIES_MAX - 1:
-                    raise
-                _log.warning("take_failed", code=exc.code, reason=exc.text, attempt=attempt, pause_s=pause_s)
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, RETRY_S_MAX)
-        raise AssertionError("unreachable")
+        """Into the stage. Until that succeeds the batch is kept, and nothing else is looked at."""
+        self._held = batch
+        began_s = time.monotonic()
+        outcomes = self._ingest.take([(came.topic, came.data) for came in batch])
+        metrics.INGEST_TAKE.observe(time.monotonic() - began_s)
+        self._held = []
+        return outcomes
 
     def _make(self, client_id: str) -> paho.Client:
         client = paho.Client(

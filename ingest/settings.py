@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lading.settings import Settings
+from lading.settings import StageSettings
 
 
-class IngestSettings(Settings):
+class IngestSettings(StageSettings):
     """What the stage keeps where, and its bounds."""
 
     state: Path = Field(Path("ingest.sqlite"), description="state file, below `data` unless absolute")

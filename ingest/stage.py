@@ -265,7 +265,7 @@ class Ingest:
         if decision.code:
             turn.codes[f"taken_{decision.code}"] += 1
         self._known.add(frame, candidate.data, item.sound.head)
-        turn.note(candidate, Outcome("taken", decision.code, frame.gateway, frame.frame_seq))
+        turn.note(candidate, Outcome("taken", decision.code, frame.gateway, frame.frame_seq, frame.sent_ms))
         if frame.gateway in turn.waiting_of:
             self.state.remove_waiting(frame.gateway, frame.frame_seq)
             following = (

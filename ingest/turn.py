@@ -11,12 +11,16 @@ from lading.deadletter import DeadLetter
 
 
 class Outcome(NamedTuple):
-    """What became of a message: action `taken`, `waiting`, `dropped` or `refused`, and the code that says why."""
+    """What became of a message: action `taken`, `waiting`, `dropped` or `refused`, and the code that says why.
+
+    `sent_ms`: when a frame that was taken was signed, by its gateway's clock.
+    """
 
     action: str
     code: str = ""
     gateway: bytes | None = None
     frame_seq: int | None = None
+    sent_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Metric:
             child.inc(amount)
 
     def reach(self, total: float, *labels: str) -> None:
-        """Count on to a total that something else counts from 0 in this process."""
+        """Count on to a total that is counted elsewhere, perhaps since before this process."""
         before = _reached.get((self.name, labels), 0.0)
         if total > before and (child := self._child(labels)) is not None:
             child.inc(total - before)
@@ -116,7 +116,7 @@ for _name, _text in (
 EDGE_GATEWAYS = _gauge("edge_gateways_count", "Gateways that the process runs.")
 EDGE_LINKS_UP = _gauge("edge_links_up_count", "Gateways whose broker answers.")
 EDGE_READINGS = _counter("edge_readings_total", "Readings taken into an outbox.")
-EDGE_READINGS_REFUSED = _counter("edge_readings_refused_total", "Readings not taken, by code.", "code")
+EDGE_READINGS_REFUSED = _counter("edge_readings_refused_total", "Readings not taken.")
 EDGE_READINGS_PENDING = _gauge("edge_pending_readings", "Readings that no frame has yet.")
 EDGE_FRAMES_SIGNED = _counter("edge_frames_signed_total", "Frames signed.")
 EDGE_FRAMES_SENT = _counter("edge_frames_sent_total", "Frames handed to the broker, repeats included.")
@@ -125,7 +125,10 @@ EDGE_OUTBOX_FRAMES = _gauge("edge_outbox_frames", "Frames that no acknowledgemen
 EDGE_OUTBOX_BYTES = _gauge("edge_outbox_bytes", "Bytes of those frames.")
 EDGE_OUTBOX_FULL = _gauge("edge_outbox_full_ratio", "The fullest outbox against its bound, 0 to 1.")
 EDGE_TROUBLES = _counter(
-    "edge_troubles_total", "Links lost, frames not taken, orders and anchors refused, by event.", "event"
+    "edge_troubles_total",
+    "Warnings by event (link_down, frame_not_taken, reading_refused, order_refused, …) and code.",
+    "event",
+    "code",
 )
 
 # 2 ingest and archive
@@ -135,6 +138,7 @@ INGEST_QUEUED = _gauge("ingest_queued_messages", "Messages that came and are not
 INGEST_MESSAGES = _counter(
     "ingest_messages_total", "Messages by outcome and code (docs/ingest.md).", "outcome", "code"
 )
+INGEST_FRAMES = _counter("ingest_frames_total", "Frames written to the log, over the state file's life.")
 INGEST_BATCH = _histogram("ingest_batch_messages", "Messages taken at once.", BATCH)
 INGEST_TAKE = _histogram("ingest_take_seconds", "From a batch in hand to all it caused on disk.", STEP_S)
 INGEST_DELAY = _histogram(

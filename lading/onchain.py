@@ -9,11 +9,12 @@ from lading.account import Account
 from lading.chain import Chain
 from lading.deployment import Deployment
 from lading.errors import ServiceError
+from lading.heart import Probe
 from lading.sending import Fees, Sender
-from lading.settings import Settings, Shared
+from lading.settings import Shared, StageSettings
 
 
-class SendingSettings(Settings):
+class SendingSettings(StageSettings):
     """What a stage's transactions may cost, and when they are sent again. `key` and `outbox` are the stage's."""
 
     key: Path
@@ -42,3 +43,8 @@ def open_deployment(shared: Shared, chain: Chain, contract: Literal["anchors", "
             "deployment", f"{path} is not of the chain at {shared.chain.rpc}: remove it and deploy again"
         )
     return deployment
+
+
+def chain_answers(chain: Chain) -> Probe:
+    """The chain says which block is its newest."""
+    return lambda: "" if chain.head().number >= 0 else "no block"

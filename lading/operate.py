@@ -25,6 +25,7 @@ status_app = typer.Typer(add_completion=False)
 
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 STATUS_LIMIT_S = 60.0
+METRICS_PORT = 9461
 
 _CHANNELS = {
     1: "air",
@@ -52,11 +53,17 @@ port = {mqtt_port}
 [chain]
 rpc = "http://127.0.0.1:{chain_port}"
 
-[anchoring]
+[ingest]{ingest_port}
+
+[anomaly]{anomaly_port}
+
+[anchoring]{anchoring_port}
 interval_s = 60
 
+[settle]{settle_port}
+
 # Simulated gateways, a reading of every sensor each second; docs/gateway.md has real ones.
-[edge]
+[edge]{edge_port}
 flush_s = 10
 
 [edge.link]
@@ -79,6 +86,12 @@ def init(
     tenant: Annotated[str, typer.Option(help="Your name here: a-z, 0-9 and -.")] = "demo",
     mqtt_port: Annotated[int, typer.Option(help="The broker's port.", min=1, max=65535)] = 1883,
     chain_port: Annotated[int, typer.Option(help="The local chain's port.", min=1, max=65535)] = 8545,
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            help="First of the ports on which stages show metrics and health; 0: none.", min=0, max=65_000
+        ),
+    ] = METRICS_PORT,
 ) -> None:
     """Write settings, keys and the list of gateways for one machine. What is there already stays."""
     tenant_id(tenant)
@@ -87,7 +100,8 @@ def init(
         typer.echo(f"{config} is there already: left as it is")
     else:
         config.parent.mkdir(parents=True, exist_ok=True)
-        text = _HEAD.format(tenant=tenant, mqtt_port=mqtt_port, chain_port=chain_port)
+        ports = {f"{stage}_port": _metrics(metrics_port, at) for at, stage in enumerate(STAGES)}
+        text = _HEAD.format(tenant=tenant, mqtt_port=mqtt_port, chain_port=chain_port, **ports)
         config.write_text(text + "".join(_gateway(name, source) for name, source in names.items()), "utf-8")
         typer.echo(f"{config} written")
     shared = load_shared(config).lading
@@ -98,6 +112,10 @@ def init(
         entries = [GatewayEntry(key.public, shared.tenant, name=name) for name, key in keys.items()]
         save_gateways(enrolled, entries)
     typer.echo(f"keys and gateways are in {shared.data}; next: lading up")
+
+
+def _metrics(first: int, at: int) -> str:
+    return f"\nmetrics_port = {first + at}" if first else ""
 
 
 def _gateway(name: str, source: str) -> str:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 
 from lading.errors import LadingError
+from lading.heart import Heart
 
 RETRIES_MAX = 30
 RETRY_S_MAX = 30.0
@@ -28,29 +29,55 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
+class Tries:
+    """Failures in a row of one step: how long to rest after each, and when to give up.
+
+    The pause doubles each time, from twice `pause_s` to RETRY_S_MAX; after `retries_max` failures the next is raised,
+    so that whoever started the process starts it again, with everything opened anew.
+    """
+
+    def __init__(self, pause_s: float, heart: Heart | None = None, retries_max: int = RETRIES_MAX) -> None:
+        self._pause_s = pause_s
+        self._heart = heart
+        self._retries_max = retries_max
+        self._failures = 0
+
+    def failed(self, exc: LadingError) -> float:
+        """Seconds to rest before the next try; or the error itself."""
+        self._failures += 1
+        structlog.get_logger().warning("step_failed", code=exc.code, reason=exc.text, failures=self._failures)
+        if self._heart is not None:
+            self._heart.failed(exc)
+        if self._failures > self._retries_max:
+            raise exc
+        return min(self._pause_s * float(2**self._failures), RETRY_S_MAX)
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self._failures = 0
+        if self._heart is not None:
+            self._heart.stepped()
+
+
 def results(
     step: Callable[[], T],
     stop: threading.Event,
     pause_s: float,
     *,
+    heart: Heart | None = None,
     retries_max: int = RETRIES_MAX,
     errors: type[LadingError] = LadingError,
 ) -> Iterator[T]:
     """What each `step` gives, until `stop`. The caller rests between them.
 
-    A step that raises one of `errors` is tried again after a pause that doubles each time, from twice `pause_s` to
-    RETRY_S_MAX; after `retries_max` failures in a row the next one is raised.
+    A step that raises one of `errors` is tried again as `Tries` says. `heart` learns how each step went.
     """
-    failures = 0
+    tries = Tries(pause_s, heart, retries_max)
     while not stop.is_set():
         try:
             result = step()
         except errors as exc:
-            failures += 1
-            structlog.get_logger().warning("step_failed", code=exc.code, reason=exc.text, failures=failures)
-            if failures > retries_max:
-                raise
-            stop.wait(min(pause_s * 2**failures, RETRY_S_MAX))
+            stop.wait(tries.failed(exc))
             continue
-        failures = 0
+        tries.succeeded()
         yield result

@@ -24,6 +24,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class StageSettings(Settings):
+    """What every stage's table has: where its process shows metrics and health (docs/operations.md)."""
+
+    metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: not served")
+    step_limit_s: float = Field(
+        300.0, ge=1, le=86_400, description="a loop that has not turned for so long hangs, s"
+    )
+
+
 class LadingSettings(Settings):
     """Table `lading`: what all stages share."""
 

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ports import free_port
+from tests.ports import free_port, free_ports
 
 LIMIT_S = 240.0
 WINDOW_S = 5
@@ -34,6 +36,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = [free_port(), free_port()]
+        self.metrics_port = free_ports(5)
         self.environment = os.environ | {"LADING_ANCHORING_INTERVAL_S": "2", "LADING_EDGE_FLUSH_S": "2"}
 
     def lading(self, *arguments: str, code: int = 0) -> str:
@@ -50,6 +53,18 @@ class Machine:
         assert done.returncode == code, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done.stdout
 
+    def readiness(self, stage: int) -> int:
+        """What /readyz of the stage says; 0 while nothing listens."""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.metrics_port + stage}/readyz", timeout=5
+            ) as got:
+                return int(got.status)
+        except urllib.error.HTTPError as exc:
+            return exc.code
+        except OSError:
+            return 0
+
     def json(self, *arguments: str) -> Any:
         return json.loads(self.lading(*arguments, "--json"))
 
@@ -59,7 +74,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     """`lading init`, then `lading up` until the test ends."""
     one = Machine(tmp_path)
     mqtt, chain = map(str, one.ports)
-    one.lading("init", "--mqtt-port", mqtt, "--chain-port", chain)
+    more = ("--metrics-port", str(one.metrics_port))
+    one.lading("init", "--mqtt-port", mqtt, "--chain-port", chain, *more)
     with (tmp_path / "up.log").open("wb") as log:
         up = subprocess.Popen(
             [sys.executable, "-m", "lading.cli", "up", "--window-s", str(WINDOW_S)],
@@ -90,6 +106,7 @@ def test_from_a_legs_begin_to_a_checked_settlement(machine: Machine) -> None:
     """Begin, agree, end; the clean leg's bond is released; the exported evidence passes against the chain."""
     log = machine.folder / "up.log"
     _until("everything runs", lambda: b"everything runs" in log.read_bytes())
+    _until("every stage is ready", lambda: set(map(machine.readiness, range(5))) == {200})
     leg = machine.lading("leg", "begin", "PO 77", "truck-1").strip()
     _until("order in the log", lambda: machine.json("leg", "list"))
     (machine.folder / "terms.toml").write_text(TERMS)
