@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "anomaly": ("anomaly.cli", "app", "anomaly", "Stage 3: rules and verdicts."),
     "anchoring": ("anchoring.cli", "app", "anchoring", "Stage 4: batches, roots, the chain, proofs."),
     "settle": ("contracts.cli", "app", "settle", "Stage 5: agreements and payments."),
+    "dashboards": ("dashboards.cli", "app", "dashboards", "The time series in InfluxDB, and its boards."),
     "evidence": ("lading.evidence_cli", "app", "stage", "Export the evidence of a leg."),
     "verify": ("lading.verify_cli", "app", "", "Check an evidence file."),
     "inspect": ("lading.inspect_cli", "app", "", "Print any of the formats field by field."),

@@ -1,0 +1,124 @@
+"""`lading dashboards …`: write the time series, show how that goes."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+import typer
+
+from dashboards.settings import DashboardsSettings
+from lading import logs, metrics, settings
+from lading.health import log_answers, watched
+from lading.log import wall_ms
+from lading.opening import open_gateways, open_log
+from lading.process import stop_on_signals
+from lading.settings import Shared
+from lading.terminal import CONFIG, AsJson, Config, shown_time
+
+app = typer.Typer(help="The time series and the boards over it.", no_args_is_help=True)
+
+REFUSED_SHOWN = 10
+
+
+@app.callback()
+def dashboards() -> None:
+    """The time series in InfluxDB, filled from the log, and the boards over it."""
+
+
+@app.command()
+def run(config: Config = CONFIG) -> None:
+    """Write what the log has into InfluxDB as it comes, until SIGTERM or an interrupt. Nothing waits for it."""
+    from dashboards.timeseries.names import Names
+    from dashboards.timeseries.pulse import LogPulse, Moments, Scraper
+    from dashboards.timeseries.running import Loop
+    from dashboards.timeseries.stage import Series
+    from dashboards.timeseries.state import SeriesState, only_writer
+    from dashboards.timeseries.statuses import StatusListener
+
+    logs.configure("dashboards")
+    shared, own = _load(config)
+    stop = stop_on_signals()
+    with ExitStack() as opened:
+        path = shared.lading.below(own.state)
+        opened.enter_context(only_writer(path))
+        log, gateways, state = open_log(shared), open_gateways(shared), SeriesState(path)
+        opened.callback(state.close)
+        sink = _open_sink(shared, own)
+        opened.callback(sink.close)
+        channels = shared.lading.channels
+        series = Series(log, state, sink, gateways, channels, own.batch_lines, records_max=own.records_max)
+        moments = Moments()
+        scraper = Scraper(own.scrape, own.interval_s, moments)
+        scraper.start()
+        opened.callback(scraper.stop)
+        if own.status:
+            names = Names(open_gateways(shared), channels, lambda leg: None)
+            listener = StatusListener(names, moments, shared.mqtt.host, shared.mqtt.port, own.client_id)
+            listener.start()
+            opened.callback(listener.stop)
+        structlog.get_logger().info("dashboards_started", url=own.url, bucket=own.bucket)
+
+        def measure() -> None:
+            for topic, records in series.behind().items():
+                metrics.SERIES_BEHIND.set(records, topic)
+
+        heart = opened.enter_context(
+            watched("dashboards", shared, own, {"log": log_answers(log)}, measure, with_stages=("series",))
+        )
+        pulse = LogPulse(log)
+        loop = Loop(series, state, pulse, moments, stop, heart, poll_s=own.poll_s, interval_s=own.interval_s)
+        loop.run()
+
+
+@app.command()
+def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """How the writer is doing, how far it is behind the log, and what InfluxDB refused. Exit 1 while it is waiting."""
+    from dashboards.timeseries.running import WRITING, status_document
+    from dashboards.timeseries.stage import behind_of
+    from dashboards.timeseries.state import SeriesState
+
+    shared, own = _load(config)
+    state = SeriesState(shared.lading.below(own.state))
+    document = status_document(state, behind_of(open_log(shared), state), wall_ms(), REFUSED_SHOWN)
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        for line in _status_lines(document):
+            typer.echo(line)
+    if document["state"] != WRITING:
+        raise typer.Exit(1)
+
+
+def _status_lines(document: dict[str, Any]) -> list[str]:
+    since = f" since {shown_time(document['since_ms'])}" if "since_ms" in document else ""
+    lines = [f"{document['state']}{since}"]
+    if "code" in document:
+        lines.append(f"  {document['code']}: {document['reason']}")
+    lines.append(f"points written: {document['points']}")
+    lines += [f"not written, {code}: {count}" for code, count in document["refused"].items() if count]
+    lines += [f"behind, {topic}: {count}" for topic, count in document["behind"].items() if count]
+    lines += [
+        f"{shown_time(one['at_ms'])}  {one['code']}: {one['reason']}" for one in document["refused_last"]
+    ]
+    return lines
+
+
+def _load(config: Path) -> tuple[Shared, DashboardsSettings]:
+    return settings.load_shared(config), settings.load(config, "dashboards", DashboardsSettings)
+
+
+def _open_sink(shared: Shared, own: DashboardsSettings) -> Any:
+    from dashboards.timeseries.sink import Sink
+
+    return Sink(
+        own.url,
+        own.org,
+        own.bucket,
+        shared.lading.below(own.token_file),
+        timeout_s=own.timeout_s,
+        threads=own.threads,
+        gzip=own.gzip,
+        ca_file=shared.lading.below(own.ca_file) if own.ca_file else None,
+    )

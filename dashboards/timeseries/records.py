@@ -1,0 +1,77 @@
+"""Batches, anchors, settlements and dead letters as points."""
+
+from dashboards.timeseries import schema
+from dashboards.timeseries.lines import EARLIEST_MS, NS_A_MS, Value, line, log_ns
+from dashboards.timeseries.names import Names
+from lading.batch import AnchorRecord, BatchRecord
+from lading.deadletter import DeadLetter
+from lading.errors import MalformedError
+from lading.log import Record
+from lading.names import tenant_id
+from lading.settlement import Settlement
+from lading.terms import Terms
+from lading.topics import ROOT
+
+
+def batch_line(record: Record, batch: BatchRecord) -> bytes:
+    """A batch."""
+    values: dict[str, Value] = {
+        "interval": batch.interval,
+        "batch_seq": batch.leaf.batch_seq,
+        "frames": batch.leaf.frame_count,
+        "last_event_ms": batch.leaf.last_event_ms,
+    }
+    return line(schema.BATCH, {"tenant": batch.tenant_name}, values, log_ns(record.time_ms, record.offset))
+
+
+def anchor_line(record: Record, anchor: AnchorRecord, last_event_ms: int | None) -> bytes:
+    """A state of an interval's anchor; `last_event_ms`: the interval's newest reading, where its batches are known."""
+    is_mined = anchor.state != "pending" and last_event_ms is not None
+    values: dict[str, Value] = {
+        "interval": anchor.interval,
+        "gas_used": anchor.gas_used,
+        "block_number": anchor.block_number,
+        "lag_s": (anchor.block_time_ms - (last_event_ms or 0)) / 1000 if is_mined else None,
+        "tx": anchor.tx_hash.hex(),
+    }
+    return line(schema.ANCHOR, {"state": anchor.state}, values, log_ns(record.time_ms, record.offset))
+
+
+def settlement_line(record: Record, settlement: Settlement, names: Names) -> bytes:
+    """A payment. The tenant is that of the gateway in the agreement's terms."""
+    terms = Terms.decode(settlement.terms)
+    of = names.leg(terms.gateway_id, settlement.leg_id)
+    values: dict[str, Value] = {
+        "amount": settlement.amount,
+        "gas_used": settlement.gas_used,
+        "agreement": settlement.agreement.hex(),
+        "tx": settlement.tx_hash.hex(),
+        "block_number": settlement.block_number,
+    }
+    tags = {"tenant": of.tenant, "leg": of.leg, "kind": settlement.kind}
+    return line(schema.SETTLEMENT, tags, values, log_ns(record.time_ms, record.offset))
+
+
+def dead_line(record: Record, letter: DeadLetter) -> bytes:
+    """A dead letter, at its log time where its own was before all times."""
+    time_ms = letter.received_ms if EARLIEST_MS <= letter.received_ms <= record.time_ms else record.time_ms
+    values: dict[str, Value] = {
+        "count": 1,
+        "bytes": len(letter.data),
+        "reason": letter.reason,
+        "number": f"{record.partition}:{record.offset}",
+    }
+    tags = {"tenant": _tenant_of(letter.origin), "code": letter.code}
+    return line(schema.DEAD, tags, values, time_ms * NS_A_MS + record.offset % NS_A_MS)
+
+
+def _tenant_of(origin: str) -> str:
+    """The tenant in an MQTT topic, or nothing."""
+    parts = origin.split("/")
+    if len(parts) != 5 or "/".join(parts[:2]) != ROOT:
+        return ""
+    try:
+        tenant_id(parts[2])
+    except MalformedError:
+        return ""
+    return parts[2]
