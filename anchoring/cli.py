@@ -12,10 +12,10 @@ import typer
 from anchoring import meters
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from anchoring.index import Index
-from anchoring.keys import ensure_keys
+from anchoring.keys import ensure_keys, fund_for_tests, key_paths
 from anchoring.proofs import FrameProof, Prover, ReadingProof
 from anchoring.registry import Registry
-from anchoring.settings import AnchoringSettings
+from anchoring.settings import AnchoringSettings, SettleKey
 from anchoring.stage import Anchoring
 from lading import logs, settings
 from lading.account import Account
@@ -103,7 +103,7 @@ def chain(
 
     logs.configure("chain")
     shared, _ = _load(config)
-    accounts = ensure_keys(shared.lading.data)
+    accounts = ensure_keys(_key_paths(config, shared))
     funded = {account.address: GENESIS_ETHER * ETHER for account in accounts.values()}
     node = EvmNode(funded, lambda: int(time.time()), store=shared.lading.below(store))
     server = make_server(node, port)
@@ -123,16 +123,21 @@ def deploy_all(
     window_s: Annotated[
         int, typer.Option(help="Seconds from an anchor to its finality in the registry.")
     ] = 60,
-    deployer_key: Annotated[Path, typer.Option(help="Key file, below `data` unless absolute.")] = Path(
-        "deployer.key"
-    ),
+    deployer_key: Annotated[
+        Path, typer.Option(help="Key file, beside the operator's unless absolute.")
+    ] = Path("deployer.key"),
     token: Annotated[str | None, typer.Option(help="Token's address; without one, a test token.")] = None,
+    test_ether: Annotated[
+        bool, typer.Option(help="Make missing accounts, and give poor ones ether: on a node for tests.")
+    ] = False,
 ) -> None:
     """Put the contracts on the chain, once; register what is new in gateways.json, every time."""
     shared, own = _load(config)
     lading, path = shared.lading, shared.lading.below(shared.chain.deployment)
     to = connect(shared.chain.rpc)
-    deployer = Account.load(lading.below(deployer_key))
+    if test_ether:
+        fund_for_tests(to, ensure_keys(_key_paths(config, shared)))
+    deployer = Account.load(lading.beside_operator(deployer_key))
     if path.exists():
         deployment = open_deployment(shared, to, "anchors")
     else:
@@ -222,6 +227,11 @@ def _reading_document(found: ReadingProof) -> dict[str, Any]:
         "run_siblings": [sibling.hex() for sibling in found.run_siblings],
         **_frame_document(found.frame_proof),
     }
+
+
+def _key_paths(config: Path, shared: Shared) -> dict[str, Path]:
+    own = settings.load(config, "anchoring", AnchoringSettings)
+    return key_paths(shared, own.key, settings.load(config, "settle", SettleKey).key)
 
 
 def _load(config: Path) -> tuple[Shared, AnchoringSettings]:

@@ -2,10 +2,18 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from anchoring.batches import INTERVAL_FRAMES_MAX
 from lading.onchain import SendingSettings
+
+
+class SettleKey(BaseModel):
+    """What this stage's commands want of table `settle`: whose account is to have ether."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: Path = Path("settle.key")
 
 
 class AnchoringSettings(SendingSettings):

@@ -25,15 +25,15 @@ from lading.health import log_answers, watched
 from lading.heart import Heart
 from lading.log import wall_ms
 from lading.onchain import chain_answers, open_deployment, open_sender
-from lading.opening import open_gateways, open_log, open_operator
+from lading.opening import open_gateways, open_log, open_operator_public
 from lading.process import results, stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True)
 
-Carrier = Annotated[Path, typer.Option(help="Carrier's key file, below `data` unless absolute.")]
-Shipper = Annotated[Path, typer.Option(help="Shipper's key file, below `data` unless absolute.")]
+Carrier = Annotated[Path, typer.Option(help="Carrier's key file, beside the operator's unless absolute.")]
+Shipper = Annotated[Path, typer.Option(help="Shipper's key file, beside the operator's unless absolute.")]
 CARRIER, SHIPPER = Path("carrier.key"), Path("shipper.key")
 
 
@@ -102,7 +102,7 @@ def agree(
     shared, own = _load(config)
     chain = connect(shared.chain.rpc)
     deployment = open_deployment(shared, chain, "escrow")
-    accounts = [Account.load(shared.lading.below(path)) for path in (carrier, shipper)]
+    accounts = [Account.load(shared.lading.beside_operator(path)) for path in (carrier, shipper)]
     begin = _begin(shared, leg)
     parties = (accounts[0].address, accounts[1].address)
     terms = make_terms(read_draft(draft), begin, *parties, deployment.token, secrets.randbits(128))
@@ -156,13 +156,13 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
 @app.command("withdraw")
 def withdraw_credit(
     config: Config = CONFIG,
-    key: Annotated[Path, typer.Option(help="Key file, below `data` unless absolute.")] = CARRIER,
+    key: Annotated[Path, typer.Option(help="Key file, beside the operator's unless absolute.")] = CARRIER,
 ) -> None:
     """Take everything out that the vault owes an account, to the account itself."""
     shared, _ = _load(config)
     chain = connect(shared.chain.rpc)
     deployment = open_deployment(shared, chain, "escrow")
-    account = Account.load(shared.lading.below(key))
+    account = Account.load(shared.lading.beside_operator(key))
     taken = withdraw(chain, deployment, account)
     left = credit_of(chain, deployment, account.address)
     typer.echo(f"0x{account.address.hex()}: {taken} withdrawn, {left} left")
@@ -170,7 +170,7 @@ def withdraw_credit(
 
 def _begin(shared: Shared, leg: str) -> Assignment:
     """The newest begin order of a leg in the log, signed by this operator."""
-    return newest_begin(open_log(shared), open_operator(shared).public, leg)
+    return newest_begin(open_log(shared), open_operator_public(shared), leg)
 
 
 def _agreements(shared: Shared, own: SettleSettings, chain: Chain, deployment: Deployment) -> AgreementFolder:

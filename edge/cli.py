@@ -29,7 +29,7 @@ from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
 from lading.health import watched
 from lading.log import wall_ms
-from lading.opening import open_operator
+from lading.opening import open_operator_public
 from lading.process import stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
@@ -255,7 +255,7 @@ def _broker(own: EdgeSettings, host: str, port: int) -> Broker:
 def _operator(shared: Shared, own: EdgeSettings) -> PublicKey:
     if own.operator is not None:
         return PublicKey.decode(bytes.fromhex(own.operator))
-    return open_operator(shared).public
+    return open_operator_public(shared)
 
 
 def _mapping(own: EdgeSettings) -> Mapping | None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -103,6 +103,12 @@ class PublicKey:
         """x ‖ y."""
         return self.x + self.y
 
+    def pem(self) -> bytes:
+        """SubjectPublicKeyInfo in PEM."""
+        return self._key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
     @cached_property
     def gateway_id(self) -> bytes:
         """H(08 ‖ alg ‖ x ‖ y)."""
@@ -148,13 +154,38 @@ class Signer(Protocol):
         ...
 
 
+def save_public(key: PublicKey, path: Path) -> None:
+    """Write a key for those who only check signatures; what is there is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    draft.write_bytes(key.pem())
+    draft.replace(path)
+
+
+def load_public(path: Path) -> PublicKey:
+    """From a PEM file. ServiceError `key_file` when it holds no public key of P-256."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except OSError as exc:
+        raise ServiceError("key_file", f"{path}: {exc.strerror}") from exc
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise ServiceError("key_file", f"{path} holds no public key") from exc
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ServiceError("key_file", f"{path} holds no P-256 key")
+    return _public(key)
+
+
+def _public(key: ec.EllipticCurvePublicKey) -> PublicKey:
+    numbers = key.public_numbers()
+    return PublicKey(numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big"))
+
+
 class KeySigner:
     """A P-256 key in memory, kept in a PEM file that only its owner can read. Signs deterministically (RFC 6979)."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
-        numbers = key.public_key().public_numbers()
-        self.public = PublicKey(numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big"))
+        self.public = _public(key.public_key())
 
     @staticmethod
     def generate() -> "KeySigner":

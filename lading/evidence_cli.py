@@ -11,7 +11,7 @@ from lading.cose import PublicKey
 from lading.errors import ServiceError
 from lading.export import Order, export_leg, find_leg, orders
 from lading.log import Log, wall_ms
-from lading.opening import open_gateways, open_log, open_operator
+from lading.opening import open_gateways, open_log, open_operator_public
 from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG
 
@@ -71,7 +71,7 @@ def _open(shared: Shared) -> tuple[Log, PublicKey]:
     path = shared.lading.below(shared.log.path)
     if not path.exists():
         raise ServiceError("log", f"no log at {path}")
-    return open_log(shared), open_operator(shared).public
+    return open_log(shared), open_operator_public(shared)
 
 
 def _gateway_id(text: str) -> bytes:

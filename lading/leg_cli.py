@@ -17,7 +17,7 @@ from lading.export import records
 from lading.gateways import GatewayEntry
 from lading.log import wall_ms
 from lading.names import LEG_SALT_BYTES, tenant_id
-from lading.opening import open_gateways, open_log, open_operator
+from lading.opening import open_gateways, open_log, open_operator, open_operator_public
 from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG, AsJson, Config
 from lading.topics import ASSIGNMENTS, gateway_topic
@@ -135,7 +135,7 @@ def _entry(shared: Shared, name: str) -> GatewayEntry:
 
 def _orders(shared: Shared) -> list[Assignment]:
     """The operator's orders in the log; those of other operators are not its own."""
-    operator = open_operator(shared).public
+    operator = open_operator_public(shared)
     log = open_log(shared)
     found = []
     for record in records(log, ASSIGNMENTS):
@@ -156,7 +156,7 @@ def _next_seq(shared: Shared, gateway: bytes) -> int:
 
 
 def _sequence_path(shared: Shared) -> Path:
-    return shared.lading.below(Path("orders.json"))
+    return shared.lading.beside_operator(Path("orders.json"))
 
 
 def _issue(shared: Shared, order: Assignment) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lading.cose import KeySigner, PublicKey
+from lading.cose import KeySigner, PublicKey, load_public
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
 from lading.log import OpenLog, SqliteLog
@@ -63,10 +63,16 @@ def open_operator(shared: Shared) -> KeySigner:
     return KeySigner.load(shared.lading.below(shared.lading.operator_key))
 
 
+def open_operator_public(shared: Shared) -> PublicKey:
+    """What the operator's orders are checked with; where the settings name its file, the private key is not touched."""
+    path = shared.lading.operator_public
+    return open_operator(shared).public if path is None else load_public(shared.lading.below(path))
+
+
 def operator_keys(shared: Shared, stage: str, keys: Mapping[str, str]) -> dict[bytes, PublicKey]:
     """By tenant id, from a stage's `operators` (tenant's name to key in hex); where it has none, the operator's own."""
     if not keys:
-        return {tenant_id(shared.lading.tenant): open_operator(shared).public}
+        return {tenant_id(shared.lading.tenant): open_operator_public(shared)}
     try:
         return {tenant_id(name): PublicKey.decode(bytes.fromhex(key)) for name, key in keys.items()}
     except ValueError as exc:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
-from lading.cose import KeySigner
+from lading.cose import KeySigner, save_public
 from lading.errors import ServiceError
 from lading.gateways import GatewayEntry, save_gateways
 from lading.names import tenant_id
-from lading.settings import load_shared
+from lading.settings import load, load_shared
 from lading.supervise import Part, Supervisor, lading_command
 from lading.terminal import CONFIG, AsJson, Config
 
@@ -80,6 +81,21 @@ sample_s = 1
 """
 
 
+class _Gateway(BaseModel):
+    """What `init` wants of a gateway's settings; the stage checks the rest."""
+
+    name: str
+    key: Path | None = None
+
+    @property
+    def key_path(self) -> Path:
+        return self.key or Path("keys") / f"{self.name}.pem"
+
+
+class _Edge(BaseModel):
+    gateways: tuple[_Gateway, ...] = ()
+
+
 @init_app.command()
 def init(
     config: Config = CONFIG,
@@ -105,10 +121,13 @@ def init(
         config.write_text(text + "".join(_gateway(name, source) for name, source in names.items()), "utf-8")
         typer.echo(f"{config} written")
     shared = load_shared(config).lading
-    _ensure_key(shared.below(shared.operator_key))
+    operator = _ensure_key(shared.below(shared.operator_key))
+    if shared.operator_public is not None:
+        save_public(operator.public, shared.below(shared.operator_public))
     enrolled = shared.below(shared.gateways)
     if not enrolled.exists():
-        keys = {name: _ensure_key(shared.below(Path("keys") / f"{name}.pem")) for name in names}
+        found = load(config, "edge", _Edge).gateways
+        keys = {one.name: _ensure_key(shared.below(one.key_path)) for one in found}
         entries = [GatewayEntry(key.public, shared.tenant, name=name) for name, key in keys.items()]
         save_gateways(enrolled, entries)
     typer.echo(f"keys and gateways are in {shared.data}; next: lading up")

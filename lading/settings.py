@@ -43,7 +43,10 @@ class LadingSettings(Settings):
     operator_key: Path = Field(
         Path("operator.pem"), description="operator's key file, below `data` unless absolute"
     )
-
+    operator_public: Path | None = Field(
+        None,
+        description="operator's public key file, for a process that only checks orders; none: `operator_key`",
+    )
     channels: dict[str, dict[int, str]] = Field(
         {}, description="by gateway: channel to the part it plays in profiles (air, door, …), or its quantity"
     )
@@ -51,6 +54,10 @@ class LadingSettings(Settings):
     def model_post_init(self, context: Any, /) -> None:
         """Refuse a tenant name that no tenant id can be made of."""
         tenant_id(self.tenant)
+
+    def beside_operator(self, path: Path) -> Path:
+        """`path`, beside the operator's key unless it is absolute: what only the operator's own commands use."""
+        return self.below(self.operator_key).parent / path
 
     def below(self, path: Path) -> Path:
         """`path`, below the data folder unless it is absolute."""
