@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Puts the real servers that tests start into a cache outside the checkout, once a version:
 #   $LADING_SERVERS, or ${XDG_CACHE_HOME:-~/.cache}/lading/servers
-# Kafka comes from Maven Central, InfluxDB is built from its Go module, Mosquitto is Debian's. What cannot be had
+# Kafka comes from Maven Central, InfluxDB is built from its Go module, Mosquitto is Debian's. Docker Compose, which
+# checks docker-compose.yml without an engine, is built from its Go module too. What cannot be had
 # here is named on stderr; where CI=true that is a failure, elsewhere its tests are listed as skipped.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -49,6 +50,21 @@ influxdb() {
   chmod -R u+w "$work" && rm -rf "$work"
 }
 
+compose() {
+  local home="$cache/compose-$(key "$here/compose/go.mod" "$here/compose/go.sum")"
+  [ -x "$home/docker-compose" ] && return
+  have go || { lack "docker-compose needs go"; return; }
+  echo "building docker-compose to $home: some minutes, once" >&2
+  mkdir -p "$home"
+  (
+    cd "$here/compose"
+    CGO_ENABLED=0 go build -mod=readonly -trimpath \
+      -ldflags '-s -w -X github.com/docker/compose/v2/internal.Version=v2.40.3' \
+      -o "$home/docker-compose.new" github.com/docker/compose/v2/cmd
+  )
+  mv "$home/docker-compose.new" "$home/docker-compose"
+}
+
 mosquitto() {
   have mosquitto || [ -x /usr/sbin/mosquitto ] || lack "mosquitto is not installed: apt-get install mosquitto"
 }
@@ -58,5 +74,6 @@ exec 9>"$cache/.lock"
 flock 9
 kafka
 influxdb
+compose
 mosquitto
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi
