@@ -4,8 +4,9 @@
 #   deploy/install.sh /opt/lading
 # Afterwards nothing below the prefix needs to be written: deploy/entrypoint.sh copies the kernels to where they may be.
 set -eu
-prefix="$1"
+case "$1" in /*) prefix="$1" ;; *) echo "$1: an absolute path is wanted" >&2 && exit 2 ;; esac
 python="${PYTHON:-python3}"
+[ ! -e "$prefix" ] || { echo "$prefix is there already" >&2 && exit 2; }
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_NO_COMPILE=1 PYTHONDONTWRITEBYTECODE=1
@@ -27,8 +28,6 @@ export PIP_ROOT_USER_ACTION=ignore
 # be made anew at every start.
 find "$prefix" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH:-$(date +%s)}" {} +
 "$prefix/bin/python" -m compileall -q "$prefix"/lib/python*/site-packages || true # some packages ship what is no Python
-(
-  unset PYTHONDONTWRITEBYTECODE
-  mkdir -p "$prefix/numba"
-  HOME="$work" NUMBA_CACHE_DIR="$prefix/numba" "$prefix/bin/python" -m demo.warm
-)
+mkdir "$prefix/numba"
+cd "$work" # here Python would import the source tree, and the kernels of that would be kept
+HOME="$work" NUMBA_CACHE_DIR="$prefix/numba" "$prefix/bin/python" -m demo.warm
