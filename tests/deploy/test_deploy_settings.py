@@ -5,15 +5,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from anchoring.settings import AnchoringSettings
 from anomaly.settings import AnomalySettings
 from contracts.settings import SettleSettings
+from dashboards.settings import DashboardsSettings
 from edge.settings import EdgeSettings
 from ingest.settings import IngestSettings
-from lading.settings import Settings, load, load_shared
+from lading.settings import Settings, StageSettings, load, load_shared
 from tests.deploy import compose
 
 FILE = compose.ROOT / "deploy/lading.toml"
@@ -23,7 +25,10 @@ MODELS: dict[str, type[Settings]] = {
     "anomaly": AnomalySettings,
     "anchoring": AnchoringSettings,
     "settle": SettleSettings,
+    "dashboards": DashboardsSettings,
 }
+# Which service runs a table's stage, where they differ.
+SERVICES = {"dashboards": "series"}
 # What each stage writes, by its settings.
 WRITTEN = {
     "edge": {"edge": ["folder"]},
@@ -31,6 +36,7 @@ WRITTEN = {
     "anomaly": {"anomaly": ["state"]},
     "anchoring": {"anchoring": ["outbox", "index"]},
     "settle": {"settle": ["outbox", "ledger"]},
+    "series": {"dashboards": ["state"]},
 }
 
 
@@ -45,10 +51,38 @@ def test_hosts_are_services() -> None:
     """What the settings call by name is a service of the project, on a network that the caller is on."""
     shared = load_shared(FILE, {})
     assert shared.mqtt.host in compose.services()
-    assert shared.chain.rpc.split("//")[1].split(":")[0] in compose.services()
-    for name in ("edge", "ingest"):
-        networks = compose.services()[name]["networks"]
-        assert set(networks) & set(compose.services()[shared.mqtt.host]["networks"])
+    own = load(FILE, "dashboards", DashboardsSettings, {})
+    assert _meet("edge", shared.mqtt.host)
+    assert _meet("ingest", shared.mqtt.host)
+    assert _meet("anchoring", _host(shared.chain.rpc))
+    assert _meet("settle", _host(shared.chain.rpc))
+    assert _meet("series", _host(own.url))
+    for name in ("init", "ingest", "anomaly", "anchoring", "settle", "series"):
+        assert _meet(name, shared.log.bootstrap.split(":")[0])
+
+
+def _host(url: str) -> str:
+    return str(urlsplit(url).hostname)
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two services are on one network."""
+    found = compose.services()
+    return bool(set(found[one]["networks"]) & set(found[other]["networks"]))
+
+
+@pytest.mark.parametrize("table", MODELS)
+def test_health_is_asked_where_it_is_served(table: str) -> None:
+    """The stage's port is the one that its container's health check and the scraper ask; it serves to others too."""
+    own = load(FILE, table, MODELS[table], {})
+    assert isinstance(own, StageSettings)
+    name = SERVICES.get(table, table)
+    ready = urlsplit(compose.services()[name]["environment"]["LADING_READY"])
+    assert (ready.hostname, ready.port, ready.path) == ("127.0.0.1", own.metrics_port, "/readyz")
+    assert own.metrics_host == "0.0.0.0"
+    scraped = urlsplit(load(FILE, "dashboards", DashboardsSettings, {}).scrape[name])
+    assert (scraped.hostname, scraped.port, scraped.path) == (name, own.metrics_port, "/metrics")
+    assert _meet("series", name)
 
 
 @pytest.mark.parametrize("service", WRITTEN)
