@@ -7,6 +7,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from lading.batch import AnchorRecord
+from lading.mqtt import Broker, secure
 from lading.topics import anchors_topic
 
 KEEPALIVE_S = 30
@@ -15,12 +16,13 @@ KEEPALIVE_S = 30
 class Announcer:
     """A client that connects by itself and publishes again whenever it is back: losing it costs freshness alone."""
 
-    def __init__(self, host: str, port: int, client_id: str) -> None:
+    def __init__(self, broker: Broker, client_id: str) -> None:
         self._newest: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         self._client.on_connect = lambda *_: self._publish_all()
-        self._client.connect_async(host, port, KEEPALIVE_S)
+        secure(self._client, broker)
+        self._client.connect_async(broker.host, broker.port, KEEPALIVE_S)
         self._client.loop_start()
 
     def __call__(self, anchor: AnchorRecord, tenants: Sequence[str]) -> None:

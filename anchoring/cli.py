@@ -87,8 +87,9 @@ def _loop(stage: Anchoring, stop: threading.Event, poll_s: float, heart: Heart) 
 
 def _announcer(shared: Shared) -> Any:
     from anchoring.announcing import Announcer  # paho only where anchors are announced
+    from lading.mqtt import broker_of
 
-    return Announcer(shared.mqtt.host, shared.mqtt.port, f"lading-anchoring-{shared.lading.tenant}")
+    return Announcer(broker_of(shared, "anchoring"), f"lading-anchoring-{shared.lading.tenant}")
 
 
 @app.command()

@@ -36,6 +36,7 @@ def run(config: Config = CONFIG) -> None:
     from dashboards.timeseries.stage import Series
     from dashboards.timeseries.state import SeriesState, only_writer
     from dashboards.timeseries.statuses import StatusListener
+    from lading.mqtt import broker_of
 
     logs.configure("dashboards")
     shared, own = _load(config)
@@ -55,7 +56,7 @@ def run(config: Config = CONFIG) -> None:
         opened.callback(scraper.stop)
         if own.status:
             names = Names(open_gateways(shared), channels, lambda leg: None)
-            listener = StatusListener(names, moments, shared.mqtt.host, shared.mqtt.port, own.client_id)
+            listener = StatusListener(names, moments, broker_of(shared, "series"), own.client_id)
             listener.start()
             opened.callback(listener.stop)
         structlog.get_logger().info("dashboards_started", url=own.url, bucket=own.bucket)

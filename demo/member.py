@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 from edge.gateway import Gateway
-from edge.link import Broker
 from edge.outbox import Outbox
 from edge.publisher import Publisher
 from edge.readings import NewReading
 from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
 from lading.frame import SALT_BYTES
+from lading.mqtt import Broker
 
 OUTBOX = "outbox.sqlite"
 PUBLISH_LIMIT_S = 60.0

@@ -15,7 +15,6 @@ from demo.chainside import COIN, CURRENCY, Chainside
 from demo.member import Member
 from demo.operator import Operator
 from demo.stages import Stages
-from edge.link import Broker as BrokerAddress
 from ingest.broker import Broker
 from ingest.receiver import Receiver
 from lading import topics
@@ -25,6 +24,7 @@ from lading.cose import KeySigner
 from lading.errors import ServiceError
 from lading.gateways import GatewayEntry, save_gateways
 from lading.limits import Limits
+from lading.mqtt import Broker as BrokerAddress
 from lading.names import tenant_id
 from lading.topics import anchors_topic
 
@@ -85,7 +85,7 @@ class Rig:
         operators = {tenant_id(TENANT): self.operator_key}
         self.stages = Stages(self.folder, self.chainside, operators, self.clock, INTERVAL_MS, self._announce)
         self._stack.callback(self.stages.close)
-        self._receiver = Receiver(self.stages.ingest, HOST, self.broker.port)
+        self._receiver = Receiver(self.stages.ingest, BrokerAddress(HOST, self.broker.port))
         self._receiver.start()
         self._stack.callback(self._receiver.stop)
 

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,6 @@ import typer
 
 from edge import meters
 from edge.gateway import Gateway, salt
-from edge.link import Broker
 from edge.mapping import Mapping, load_mapping
 from edge.outbox import Outbox, read_summary
 from edge.publisher import Publisher
@@ -29,6 +29,7 @@ from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
 from lading.health import watched
 from lading.log import wall_ms
+from lading.mqtt import Broker, broker_of, with_files
 from lading.opening import open_operator_public
 from lading.process import stop_on_signals
 from lading.settings import Shared
@@ -220,7 +221,7 @@ def _publisher(
     return Publisher(
         gateway,
         shared.lading.tenant,
-        _broker(own, shared.mqtt.host, shared.mqtt.port),
+        _broker(shared, own, name),
         in_flight_max=own.link.in_flight_max,
         note=lambda event, exc: note(event, name, exc),
         woken=woken,
@@ -235,7 +236,7 @@ def _listener(
     note: Callable[[str, str, LadingError], None],
 ) -> SenmlListener:
     local = own.link.senml_host
-    broker = Broker(local, own.link.senml_port) if local else _broker(own, shared.mqtt.host, shared.mqtt.port)
+    broker = Broker(local, own.link.senml_port) if local else _broker(shared, own, one.name)
     return SenmlListener(
         gateway,
         broker,
@@ -246,10 +247,14 @@ def _listener(
     )
 
 
-def _broker(own: EdgeSettings, host: str, port: int) -> Broker:
+def _broker(shared: Shared, own: EdgeSettings, name: str) -> Broker:
+    """Table `mqtt`, with what `edge.link` says otherwise."""
     link = own.link
-    password = link.password.get_secret_value() if link.password else None
-    return Broker(host, port, link.protocol, link.ca, link.certificate, link.key, link.user, password)
+    broker = replace(broker_of(shared, name), protocol=link.protocol)
+    if link.user is not None:
+        password = link.password.get_secret_value() if link.password else None
+        broker = replace(broker, user=link.user, password=password)
+    return with_files(shared, name, broker, link.ca, link.certificate, link.key)
 
 
 def _operator(shared: Shared, own: EdgeSettings) -> PublicKey:

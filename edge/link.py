@@ -1,12 +1,10 @@
 """One MQTT connection: paho under events that the caller takes in its own thread. Memory is bounded throughout."""
 
-import ssl
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -15,6 +13,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from lading.errors import ServiceError
+from lading.mqtt import Broker, secure, why_not_connected
 
 EVENTS_MAX = 256
 KEEPALIVE_S = 60
@@ -26,8 +25,6 @@ UNSUPPORTED_VERSION = 132
 CONNACK_S_MAX = 5.0  # a broker that knows 3.1.1 alone may misread a CONNECT of MQTT 5 and say nothing
 SILENT_CONNECTS_MAX = 3
 NO_SUBSCRIBERS = 16
-
-Protocol = Literal["auto", "5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +61,6 @@ class Came:
 Event = Up | Down | Acked | Came
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is and what it wants to see. Without `ca` the connection is not encrypted."""
-
-    host: str
-    port: int
-    protocol: Protocol = "auto"
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    user: str | None = None
-    password: str | None = None
-
-
 class Link:
     """A client that reconnects by itself; MQTT 5, or 3.1.1 where the broker refuses that.
 
@@ -105,6 +88,7 @@ class Link:
         self._silent_count = 0
         self._client: paho.Client | None = None
         self._woken = woken or threading.Event()
+        self._failure = ""
         self.is_up = False
         self.dropped_count = 0
 
@@ -170,11 +154,9 @@ class Link:
         client.max_queued_messages_set(OUTGOING_MAX)
         if self._will:
             client.will_set(*self._will, qos=1, retain=True)
-        if self._broker.user is not None:
-            client.username_pw_set(self._broker.user, self._broker.password)
-        if self._broker.ca is not None:
-            _encrypt(client, self._broker)
+        secure(client, self._broker)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_connect_fail = self._on_connect_fail
         client.on_socket_open = self._on_socket_open
         client.on_publish, client.on_message = self._on_publish, self._on_message
         return client
@@ -220,7 +202,7 @@ class Link:
             return
         for topic in self._subscriptions:
             client.subscribe(topic, qos=1)
-        self.is_up = True
+        self.is_up, self._failure = True, ""
         self._note(Up())
 
     def _on_disconnect(
@@ -231,9 +213,17 @@ class Link:
         reason: ReasonCode,
         _more: Properties | None,
     ) -> None:
-        if self.is_up:
-            self._note(Down(str(reason)))
+        self._fail(str(reason))
         self.is_up = False
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        self._fail(why_not_connected())
+
+    def _fail(self, reason: str) -> None:
+        """Say why there is no connection, and not again while it stays so."""
+        if self.is_up or reason != self._failure:
+            self._note(Down(reason))
+        self._failure = reason
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _more: Properties
@@ -252,13 +242,3 @@ class Link:
             self._woken.set()
         else:
             self.dropped_count += 1
-
-
-def _encrypt(client: paho.Client, broker: Broker) -> None:
-    try:
-        context = ssl.create_default_context(cafile=str(broker.ca))
-        if broker.certificate is not None:
-            context.load_cert_chain(broker.certificate, broker.key)
-    except (OSError, ssl.SSLError) as exc:
-        raise ServiceError("broker", f"TLS files of {broker.host}: {exc}") from exc
-    client.tls_set_context(context)

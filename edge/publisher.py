@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 
 from edge.gateway import Gateway
-from edge.link import Acked, Broker, Came, Down, Event, Link, Up
+from edge.link import Acked, Came, Down, Event, Link, Up
 from lading.assignment import ASSIGNMENT_BYTES_MAX
 from lading.batch import ANCHOR_RECORD_BYTES_MAX
 from lading.errors import LadingError, MalformedError, ServiceError
+from lading.mqtt import Broker
 from lading.topics import anchors_topic, gateway_topic
 
 IN_FLIGHT_MAX = 8

@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
-from edge.link import Protocol
 from edge.simulation import (
     CHANNELS,
     Bump,
@@ -20,6 +19,7 @@ from edge.simulation import (
 from edge.simulation.coldroom import ROOM_CHANNELS
 from edge.simulation.stories import TIME_MS_END, Story
 from edge.units import UNITS
+from lading.mqtt import Protocol
 from lading.settings import Settings, StageSettings
 
 Source = Literal["reefer", "cold-room", "replay", "senml"]
@@ -111,12 +111,12 @@ class ReplaySettings(Settings):
 
 
 class LinkSettings(Settings):
-    """How the broker of table `mqtt` is spoken to, and where local sensors publish."""
+    """How gateways speak to the broker of table `mqtt`, where otherwise than that says, and where sensors publish."""
 
     protocol: Protocol = "auto"
-    ca: Path | None = Field(None, description="certificate authority; none: not encrypted")
-    certificate: Path | None = None
-    key: Path | None = None
+    ca: Path | None = Field(None, description="certificate authority of the broker")
+    certificate: Path | None = Field(None, description="certs/{name}.crt: each gateway has its own")
+    key: Path | None = Field(None, description="certs/{name}.key")
     user: str | None = None
     password: SecretStr | None = None
     in_flight_max: int = Field(8, ge=1, le=64, description="frames sent and not yet acknowledged")

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from edge.gateway import Gateway
-from edge.link import Broker, Came, Down, Link
+from edge.link import Came, Down, Link
 from edge.readings import NewReading
 from edge.replay import Item, LineRefused, ReplayReading
 from edge.senml import PACK_BYTES_MAX, decode, readings
 from edge.simulation import ColdRoom, Reefer
 from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import TIME_MS_MAX
+from lading.mqtt import Broker
 
 BATCH_READINGS_MAX = 4_096
 AHEAD_MS_MAX = 600_000  # how far a sensor's clock may be ahead of the gateway's

@@ -40,6 +40,7 @@ def run(config: Config = CONFIG) -> None:
     """Take frames and orders from the broker, archive batches, until SIGTERM or an interrupt."""
     from ingest.archive import Archive
     from ingest.receiver import Receiver
+    from lading.mqtt import broker_of
 
     logs.configure("ingest")
     shared, own = _load(config)
@@ -48,8 +49,7 @@ def run(config: Config = CONFIG) -> None:
     stage = _open_stage(log, gateways, shared, own)
     receiver = Receiver(
         stage,
-        shared.mqtt.host,
-        shared.mqtt.port,
+        broker_of(shared, "ingest"),
         client_id=own.client_id,
         share=own.share,
         batch_messages_max=own.batch_messages_max,

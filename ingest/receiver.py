@@ -21,6 +21,7 @@ from ingest.turn import Outcome
 from lading import metrics, topics
 from lading.errors import ServiceError
 from lading.frame import FRAME_BYTES_MAX
+from lading.mqtt import Broker, secure, why_not_connected
 
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 30
@@ -51,8 +52,7 @@ class Receiver:
     def __init__(
         self,
         ingest: Ingest,
-        host: str,
-        port: int,
+        broker: Broker,
         *,
         client_id: str = "lading-ingest",
         share: str = SHARE,
@@ -61,7 +61,7 @@ class Receiver:
         note: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
     ) -> None:
         self._ingest = ingest
-        self._host, self._port = host, port
+        self._broker = broker
         self._share = share
         self._batch_messages_max = batch_messages_max
         self._batch_wait_s = batch_wait_s
@@ -70,6 +70,7 @@ class Receiver:
         self._held: list[Came] = []  # a batch that the stage has not taken yet
         self._connection = 0
         self._is_stopping = False
+        self._failure = ""
         self.is_up = False
         self._client = self._make(client_id)
 
@@ -77,9 +78,9 @@ class Receiver:
         """Connect in the background, and again whenever the connection ends."""
         self._is_stopping = False
         try:
-            self._client.connect_async(self._host, self._port, KEEPALIVE_S)
+            self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S)
         except ValueError as exc:
-            raise ServiceError("broker", f"{self._host}:{self._port}: {exc}") from exc
+            raise ServiceError("broker", f"{self._broker.host}:{self._broker.port}: {exc}") from exc
         self._client.loop_start()
 
     def stop(self) -> None:
@@ -149,8 +150,10 @@ class Receiver:
             protocol=MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
+        secure(client, self._broker)
         client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_connect_fail = self._on_connect_fail
         client.on_message = self._on_message
         return client
 
@@ -170,8 +173,8 @@ class Receiver:
         self._connection += 1
         frames, orders = f"{topics.ROOT}/+/+/frames", f"{topics.ROOT}/+/+/assignment"
         client.subscribe([(orders, 1), (f"$share/{self._share}/{frames}" if self._share else frames, 1)])
-        self.is_up = True
-        _log.info("broker_connected", host=self._host, port=self._port)
+        self.is_up, self._failure = True, ""
+        _log.info("broker_connected", host=self._broker.host, port=self._broker.port)
 
     def _on_disconnect(
         self,
@@ -181,9 +184,17 @@ class Receiver:
         reason: ReasonCode,
         _more: Properties | None,
     ) -> None:
-        if self.is_up:
-            _log.warning("broker_lost", reason=str(reason))
+        self._fail(str(reason))
         self.is_up = False
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        self._fail(why_not_connected())
+
+    def _fail(self, reason: str) -> None:
+        """Say why there is no connection, and not again while it stays so."""
+        if self.is_up or reason != self._failure:
+            _log.warning("broker_lost", reason=reason)
+        self._failure = reason
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         """A full queue holds paho's thread, so the broker sends no more than its window."""

@@ -25,7 +25,11 @@ class IngestSettings(StageSettings):
     client_id: str = Field(
         "lading-ingest", min_length=1, max_length=64, description="MQTT client id, one a process"
     )
-    share: str = Field("lading-ingest", max_length=64, description="shared subscription; empty: a plain one")
+    share: str = Field(
+        "lading-ingest",
+        max_length=64,
+        description="shared subscription: a secret; empty: a plain one",
+    )
     batch_messages_max: int = Field(1_000, ge=1, le=100_000, description="messages taken at once")
     batch_wait_s: float = Field(0.01, ge=0, le=10, description="time for a batch to fill, s")
     waiting_s: float = Field(600.0, ge=0, le=604_800, description="time to wait for a missing frame, s")

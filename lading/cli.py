@@ -28,6 +28,12 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
         "stage",
         "Show gateways, stages, lag, last anchor and finality.",
     ),
+    "certs": (
+        "lading.certs_cli",
+        "app",
+        "stage",
+        "Make certificates for trials, and the broker's access list.",
+    ),
     "leg": ("lading.leg_cli", "app", "edge", "Order gateways to begin and end legs."),
     "edge": ("edge.cli", "app", "edge", "Stage 1: sample, sign, keep, publish."),
     "ingest": ("ingest.cli", "app", "ingest", "Stage 2: receive, check, log, archive; dead letters."),

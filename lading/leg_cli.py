@@ -16,6 +16,7 @@ from lading.errors import LadingError, ServiceError
 from lading.export import records
 from lading.gateways import GatewayEntry
 from lading.log import wall_ms
+from lading.mqtt import broker_of, secure
 from lading.names import LEG_SALT_BYTES, tenant_id
 from lading.opening import open_gateways, open_log, open_operator, open_operator_public
 from lading.settings import Shared, load_shared
@@ -177,8 +178,10 @@ def _issue(shared: Shared, order: Assignment) -> None:
 
 def _publish(shared: Shared, topic: str, message: bytes) -> None:
     client = paho.Client(CallbackAPIVersion.VERSION2)
+    broker = broker_of(shared, "operator")
+    secure(client, broker)
     try:
-        client.connect(shared.mqtt.host, shared.mqtt.port)
+        client.connect(broker.host, broker.port)
     except OSError as exc:
         raise ServiceError("broker", f"{shared.mqtt.host}:{shared.mqtt.port}: {exc}") from exc
     client.loop_start()

@@ -65,10 +65,18 @@ class LadingSettings(Settings):
 
 
 class MqttSettings(Settings):
-    """Table `mqtt`: the broker."""
+    """Table `mqtt`: the broker, and what clients show it. Paths lie below `data` unless absolute.
 
-    host: str = Field("127.0.0.1", description="broker's host")
+    `{name}` in a path is the client's name: ingest, anchoring, operator, series, or a gateway's.
+    """
+
+    host: str = Field("127.0.0.1", description="broker's host, as its certificate has it")
     port: int = Field(1883, ge=1, le=65535, description="broker's port")
+    ca: Path | None = Field(None, description="certificate authority of the broker; none: not encrypted")
+    certificate: Path | None = Field(None, description="the client's certificate, as certs/{name}.crt")
+    key: Path | None = Field(None, description="its key, as certs/{name}.key")
+    user: str | None = Field(None, description="user name; not needed with a certificate")
+    password_file: Path | None = Field(None, description="file that holds the user's password")
 
 
 class LogSettings(Settings):

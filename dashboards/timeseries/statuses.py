@@ -14,6 +14,7 @@ from dashboards.timeseries.names import Names
 from dashboards.timeseries.pulse import Moments
 from lading.fields import TIME_MS_MAX, U64_MAX
 from lading.log import wall_ms
+from lading.mqtt import Broker, secure
 from lading.topics import ROOT
 
 KEEPALIVE_S = 30
@@ -33,13 +34,14 @@ _COUNTS = {
 class StatusListener:
     """A client that connects by itself."""
 
-    def __init__(self, names: Names, moments: Moments, host: str, port: int, client_id: str) -> None:
+    def __init__(self, names: Names, moments: Moments, broker: Broker, client_id: str) -> None:
         self._names = names
         self._moments = moments
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         self._client.on_connect = lambda client, *_: client.subscribe(STATUS_TOPICS, qos=0)
         self._client.on_message = self._on_message
-        self._client.connect_async(host, port, KEEPALIVE_S)
+        secure(self._client, broker)
+        self._client.connect_async(broker.host, broker.port, KEEPALIVE_S)
 
     def start(self) -> None:
         """Connect in the background."""

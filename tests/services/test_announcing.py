@@ -10,6 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from anchoring.announcing import Announcer
 from lading.batch import AnchorRecord
+from lading.mqtt import Broker
 from lading.topics import anchors_topic
 from tests.services.brokers import BROKERS, AnyBroker, make_broker
 
@@ -55,7 +56,7 @@ def next_anchor(port: int, tenant: str, interval: int) -> AnchorRecord:
 
 def test_newest_anchor_is_retained(broker: AnyBroker) -> None:
     """Announced before the broker is up, it is there once it is; each tenant's topic has the newest."""
-    announcer = Announcer("127.0.0.1", broker.port, "announcer")
+    announcer = Announcer(Broker("127.0.0.1", broker.port), "announcer")
     try:
         announcer(anchor(1), ["demo"])
         broker.start()

@@ -22,6 +22,7 @@ from lading.batch import BatchLeaf, BatchRecord, location
 from lading.frame import decode_frame
 from lading.gateways import save_gateways
 from lading.log import SqliteLog
+from lading.mqtt import Broker as Address
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, root, sha256
 from tests.services.mqtt_client import Client
@@ -54,7 +55,7 @@ def test_frames_reach_the_log_before_they_are_acknowledged(broker: Broker, tmp_p
     truck = Truck()
     log = SqliteLog(tmp_path / "log.sqlite")
     ingest = Ingest(log, tmp_path / "ingest.sqlite", Fleet(truck), OPERATORS)
-    first = Receiver(ingest, broker.host, broker.port)
+    first = Receiver(ingest, Address(broker.host, broker.port))
     first.start()
     until(lambda: first.is_up)
     gateway, operator = Client(broker.port, "truck"), Client(broker.port, "operator")
@@ -63,14 +64,14 @@ def test_frames_reach_the_log_before_they_are_acknowledged(broker: Broker, tmp_p
     assert first.step(5.0) > 0
     first.stop()
     gateway.send(truck.topic, *(data for _, data in truck.messages(20)))
-    second = Receiver(ingest, broker.host, broker.port)
+    second = Receiver(ingest, Address(broker.host, broker.port))
     second.start()
     second.drain(1.0)
     second.stop()
     assert [decode_frame(r.value).header.frame_seq for r in log.read(topics.FRAMES, {}, 100)] == list(
         range(40)
     )
-    third = Receiver(ingest, broker.host, broker.port)
+    third = Receiver(ingest, Address(broker.host, broker.port))
     third.start()
     until(lambda: third.is_up)
     assert third.drain(0.5) <= 1, "all but the retained order was acknowledged"

@@ -12,10 +12,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.gateway import Gateway
-from edge.link import Broker
 from edge.publisher import Publisher
 from lading.batch import AnchorRecord
 from lading.frame import decode_frame
+from lading.mqtt import Broker
 from lading.topics import anchors_topic, gateway_topic
 from tests.gateways import KEY, T0_MS, TENANT, check_chain, end_order, open_gateway, order
 from tests.services.brokers import BROKERS, AnyBroker, running_broker
