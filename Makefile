@@ -23,6 +23,7 @@ check: venv-dev node  ## format, lint, types, imports, generated files unchanged
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lading dashboards build --check
 	$(MAKE) -C contracts check
 
 lock: venv-dev  ## choose the newest versions that fit, with their hashes

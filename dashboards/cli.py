@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 import typer
 
+from dashboards.boards import cli as boards_cli
 from dashboards.settings import DashboardsSettings
 from lading import logs, metrics, settings
 from lading.health import log_answers, watched
@@ -123,3 +124,7 @@ def _open_sink(shared: Shared, own: DashboardsSettings) -> Any:
         gzip=own.gzip,
         ca_file=shared.lading.below(own.ca_file) if own.ca_file else None,
     )
+
+
+app.command("build")(boards_cli.build)
+app.command("check")(boards_cli.check)

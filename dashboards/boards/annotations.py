@@ -1,0 +1,41 @@
+"""What happened, as marks over every graph: from the time series itself, so nothing must be written to Grafana."""
+
+from dashboards.boards.board import events
+from dashboards.boards.influxql import Json, chosen, rows
+from dashboards.boards.panels import BLUE, ORANGE, RED
+
+_LEG = chosen("tenant", "gateway", "leg")
+
+
+def breaches(condition: str = _LEG) -> Json:
+    """Findings of severity breach, from their first time to their last."""
+    found = rows(
+        ("text", "last_ms"),
+        ("rule", "gateway"),
+        "finding",
+        f'{condition} AND "active" = 1 AND "severity" = \'breach\'',
+    )
+    return events("Excursions", found, "text", "rule,gateway", RED, "last_ms")
+
+
+def notices(condition: str = _LEG) -> Json:
+    """Findings of severity notice: faults, stuck sensors, clocks."""
+    found = rows(
+        ("text", "last_ms"),
+        ("rule", "gateway"),
+        "finding",
+        f'{condition} AND "active" = 1 AND "severity" = \'notice\'',
+    )
+    return events("Notices", found, "text", "rule,gateway", ORANGE, "last_ms")
+
+
+def verdicts(condition: str = _LEG) -> Json:
+    """Final verdicts."""
+    final = rows(("result",), ("leg", "gateway"), "verdict", f'{condition} AND "final" = 1')
+    return events("Final verdicts", final, "result", "leg,gateway", BLUE)
+
+
+def settlements(condition: str = "") -> Json:
+    """Payments."""
+    paid = rows(("agreement",), ("leg", "kind"), "settlement", condition or chosen("tenant", "leg"))
+    return events("Settlements", paid, "agreement", "leg,kind", "purple")

@@ -1,0 +1,106 @@
+"""Every question of the boards, asked of a real InfluxDB."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dashboards.boards import documents
+from dashboards.boards.asked import Question, Span, filled, of_board
+from dashboards.boards.checking import Outcome, check, check_all
+from dashboards.boards.influx import InfluxQL
+from dashboards.cli import app
+from lading.errors import ServiceError
+from tests.boards import DAY_MS, Day
+from tests.ports import free_port
+from tests.services.influxd import Influxd, influxd
+
+NOW_MS = time.time_ns() // 1_000_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """A server with a day of a small fleet."""
+    with influxd(tmp_path_factory.mktemp("influxd")) as started:
+        lines = list(Day(NOW_MS).lines())
+        for at in range(0, len(lines), 5000):
+            started.write("\n".join(lines[at : at + 5000]))
+        yield started
+
+
+def store(server: Influxd) -> InfluxQL:
+    """Its InfluxQL side."""
+    return InfluxQL(server.url, server.bucket, server.token)
+
+
+def outcome(server: Influxd, query: str, *wants: str) -> Outcome:
+    """One question over the day."""
+    question = Question("here", "table", query, wants)
+    return check(store(server), question, Span(NOW_MS - DAY_MS, NOW_MS), {})
+
+
+def test_every_question_has_an_answer(server: Influxd) -> None:
+    """No panel, variable, annotation or alert asks what the server refuses, lacks a column, or stays empty."""
+    found = list(check_all(store(server), NOW_MS, None))
+    assert len(found) > 100
+    assert [(one.question.place, one.state, one.text) for one in found if one.state != "ok"] == []
+
+
+def test_a_choice_of_odd_values_asks_for_exactly_these(server: Influxd) -> None:
+    """Legs whose names have slashes, dots, blanks or begin with a digit are found, and no others."""
+    board = next(one.document() for one in documents.boards() if one.uid == "lading-shipment")
+    question = next(one for one in of_board(board) if "panel 53" in one.place)
+    span = Span(NOW_MS - DAY_MS, NOW_MS)
+    for chosen in (["PO 77/a.1"], ["2026-18"], ["PO 77/a.1", "stay"]):
+        (series,) = store(server).ask(filled(question, span, {"leg": chosen}))
+        at = series.columns.index("leg")
+        assert {row[at] for row in series.rows} == set(chosen)
+    assert store(server).ask(filled(question, span, {"leg": ["PO 77/aX1"]})) == []
+
+
+def test_no_choice_is_all(server: Influxd) -> None:
+    """All finds points without the tag too: readings of an idle gateway have no leg."""
+    question = Question(
+        "here",
+        "series",
+        'SELECT count("frame_seq") FROM "gateway" WHERE "leg" =~ /^${leg:regex}$/ AND $timeFilter',
+    )
+    (series,) = store(server).ask(filled(question, Span(NOW_MS - DAY_MS, NOW_MS), {}))
+    assert series.rows[0][1] > 100
+
+
+def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:
+    """A refused statement, a column that is missing, an empty answer and one of nulls are told apart."""
+    assert outcome(server, "SELECT nothing").state == "failed"
+    missing = outcome(server, 'SELECT last("frame_seq") AS "n" FROM "gateway" WHERE $timeFilter', "frames")
+    assert (missing.state, missing.text) == ("columns", "no frames")
+    assert outcome(server, 'SELECT last("no") FROM "gateway" WHERE $timeFilter').state == "empty"
+    nulls = 'SELECT last("no") AS "a", "never" FROM "gateway" WHERE $timeFilter GROUP BY time(1h) fill(null)'
+    assert outcome(server, nulls).state == "empty"
+
+
+def test_the_command_says_it_all(server: Influxd, tmp_path: Path) -> None:
+    """Exit 0 with answers to everything; 1, strictly, where a range has nothing; JSON has each question."""
+    token = tmp_path / "token"
+    token.write_text(f"{server.token}\n")
+    given = ["check", "--url", server.url, "--token-file", str(token)]
+    good = CliRunner().invoke(app, [*given, "--strict"])
+    assert good.exit_code == 0, good.output
+    listed = CliRunner().invoke(app, [*given, "--json"])
+    assert {one["state"] for one in json.loads(listed.output)} == {"ok"}
+    moment = ["--since-h", "0.0001"]
+    assert CliRunner().invoke(app, [*given, *moment]).exit_code == 0
+    empty = CliRunner().invoke(app, [*given, *moment, "--strict"])
+    assert empty.exit_code == 1
+    assert "empty    lading-fleet panel 22 A (Last heard)" in empty.output
+
+
+def test_a_server_that_is_away_or_refuses_is_an_error(server: Influxd) -> None:
+    """No answer and a wrong token are told as what they are, not as empty boards."""
+    with pytest.raises(ServiceError, match="influxdb"):
+        InfluxQL(f"http://127.0.0.1:{free_port()}", "lading", "x").ask("SHOW MEASUREMENTS")
+    with pytest.raises(ServiceError, match="401"):
+        InfluxQL(server.url, "lading", "wrong").ask("SHOW MEASUREMENTS")
