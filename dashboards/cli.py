@@ -3,7 +3,7 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -72,6 +72,54 @@ def run(config: Config = CONFIG) -> None:
         pulse = LogPulse(log)
         loop = Loop(series, state, pulse, moments, stop, heart, poll_s=own.poll_s, interval_s=own.interval_s)
         loop.run()
+
+
+@app.command()
+def init(
+    config: Config = CONFIG,
+    admin_token_file: Annotated[
+        Path | None,
+        typer.Option(help="All-access token; a new InfluxDB gets this one. Default: influxdb-admin.token."),
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="Password of a new InfluxDB's first user; default: one nobody knows.")
+    ] = None,
+    boards_token_file: Annotated[
+        Path | None, typer.Option(help="Where the boards' token goes. Default: influxdb-boards.token.")
+    ] = None,
+    retention_days: Annotated[
+        int, typer.Option(help="For a new bucket; 0 keeps all.", min=0, max=36_500)
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make InfluxDB ready: bucket, InfluxQL database, a token that may only write it and one that may only read it.
+
+    What is there stays. Default files lie in the data folder; the writer's is `token_file` of the settings.
+    """
+    from dashboards.timeseries.setting_up import Wanted, set_up
+
+    shared, own = _load(config)
+    below = shared.lading.below
+    wanted = Wanted(
+        own.url,
+        own.org,
+        own.bucket,
+        admin_token_file or below(Path("influxdb-admin.token")),
+        below(own.token_file),
+        boards_token_file or below(Path("influxdb-boards.token")),
+        password_file,
+        retention_days * 86_400,
+        below(own.ca_file) if own.ca_file else None,
+    )
+    done = set_up(wanted)
+    files = {"writer_token_file": str(wanted.writer_file), "boards_token_file": str(wanted.boards_file)}
+    if as_json:
+        typer.echo(json.dumps(done | files))
+        return
+    for name, state in done.items():
+        typer.echo(f"{name:16} {state}")
+    for name, path in files.items():
+        typer.echo(f"{name:18} {path}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from lading.errors import ServiceError
 from lading.heart import Heart
 from lading.log import wall_ms
 
-PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 30.0
+PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 10.0
 HEARD_S = 5.0
 SILENT_MS = 60_000
 """A writer that has not said anything for so long does not run."""

@@ -140,8 +140,10 @@ class Sink:
     def _connect(self) -> None:
         if self._client is None:
             token = read_token(self._token_file)
-            self._client = InfluxDBClient(token=token, **self._options)
-            self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+            client = InfluxDBClient(token=token, **self._options)
+            _require_influxdb(client, self._options["url"])
+            self._client = client
+            self._write_api = client.write_api(write_options=SYNCHRONOUS)
 
     def _disconnect(self) -> None:
         if self._client is not None:
@@ -158,6 +160,16 @@ def read_token(path: Path) -> str:
     if not token.isascii() or not token.isprintable() or not token:
         raise ServiceError("series_token", f"{path} holds no token, wanted one line of ASCII")
     return token
+
+
+def _require_influxdb(client: Any, url: str) -> None:
+    """Another server might answer writes kindly, and keep nothing. ServiceError `series_unreachable`."""
+    try:
+        version = client.version()
+    except (ApiException, urllib3.exceptions.HTTPError, OSError) as exc:
+        raise ServiceError("series_unreachable", f"{url}: {exc}, wanted InfluxDB") from exc
+    if not version:
+        raise ServiceError("series_unreachable", f"{url} answers, but is no InfluxDB")
 
 
 def _refusal(exc: Any, chunk: Chunk) -> Refused | None:

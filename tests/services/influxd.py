@@ -45,7 +45,7 @@ class Influxd:
         self.url = f"http://127.0.0.1:{self.port}"
         self.org, self.bucket, self.token = ORG, BUCKET, TOKEN
 
-    def start(self) -> None:
+    def start(self, *, set_up: bool = True) -> None:
         """Start, and wait until it answers; a new folder gets its organisation, bucket, token and InfluxQL database."""
         self._folder.mkdir(parents=True, exist_ok=True)
         is_new = not (self._folder / "bolt").exists()
@@ -61,7 +61,7 @@ class Influxd:
         with log.open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
         self._wait(log)
-        if is_new:
+        if is_new and set_up:
             self._set_up()
 
     def kill(self) -> None:
