@@ -19,7 +19,7 @@ from anchoring.settings import AnchoringSettings, SettleKey
 from anchoring.stage import Anchoring
 from lading import logs, settings
 from lading.account import Account
-from lading.chain import Chain, connect
+from lading.chain import FINALIZED, Chain, connect
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
 from lading.heart import Heart
@@ -168,6 +168,9 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
         "frames_waiting": waiting,
         "intervals": {state: counts.get(state, 0) for state in meters.STATES},
         "newest_finalized": None if newest is None else newest.interval,
+        "newest_finalized_block": None if newest is None else newest.block_number,
+        "newest_finalized_ms": None if newest is None else newest.block_time_ms,
+        **_chain_heights(shared),
     }
     if as_json:
         typer.echo(json.dumps(document))
@@ -177,6 +180,15 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
         typer.echo(f"{state}: {count} intervals")
     if newest is not None:
         typer.echo(f"newest finalized: interval {newest.interval} in block {newest.block_number}")
+
+
+def _chain_heights(shared: Shared) -> dict[str, int | None]:
+    """Newest and finalized block; None while the chain does not answer, as the rest can still be told."""
+    try:
+        to = connect(shared.chain.rpc)
+        return {"chain_height": to.head().number, "chain_finalized": to.height(FINALIZED)}
+    except ServiceError:
+        return {"chain_height": None, "chain_finalized": None}
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """The stage's figures: intervals, anchors, and what they cost."""
 
+from collections import Counter
+
 from anchoring.index import Index
 from lading import metrics, topics
 from lading.batch import ANCHOR_STATES, AnchorRecord
@@ -19,9 +21,9 @@ def count_anchor(anchor: AnchorRecord) -> None:
 def measure(log: Log, index: Index, sender: Sender) -> None:
     """Where frames, intervals, chain and account stand. ServiceError: the log or the chain does not answer."""
     metrics.ANCHORING_WAITING.set(frames_waiting(log, index))
-    counts = index.counts()
+    counts = _counts(index)
     for state in STATES:
-        metrics.ANCHORING_INTERVALS.set(counts.get(state, 0), state)
+        metrics.ANCHORING_INTERVALS.set(counts[state], state)
     metrics.ANCHORING_OUTBOX.set(len(sender.open_intents()))
     newest = index.newest_finalized()
     if newest is not None:
@@ -29,6 +31,14 @@ def measure(log: Log, index: Index, sender: Sender) -> None:
         metrics.ANCHORING_FINALIZED_TIME.set(newest.block_time_ms / 1000)
     metrics.ANCHORING_CHAIN_HEIGHT.set(sender.chain.head().number)
     metrics.ANCHORING_BALANCE.set(sender.chain.balance(sender.account.address))
+
+
+def _counts(index: Index) -> Counter[str]:
+    """Intervals by state, looking only at those that are not finalized: a year has half a million that are."""
+    anchors = [index.anchor(interval) for interval in index.unfinished()]
+    counts = Counter("cut" if anchor is None else anchor.state for anchor in anchors)
+    counts["finalized"] += index.interval_last() - len(anchors)
+    return counts
 
 
 def frames_waiting(log: Log, index: Index) -> int:

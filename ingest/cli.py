@@ -13,9 +13,9 @@ from ingest import meters
 from ingest.letters import Numbered, find_letter, letters
 from ingest.settings import IngestSettings
 from ingest.stage import Ingest
-from ingest.state import State
+from ingest.state import Place, State
 from ingest.turn import Outcome
-from lading import logs, metrics, settings
+from lading import logs, metrics, settings, topics
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
 from lading.health import log_answers, watched
@@ -221,12 +221,21 @@ def _status(log: Log, state: State, gateways: GatewayFile) -> dict[str, Any]:
                 "newest": newest,
                 "missing": missing,
                 "waiting": state.waiting_count(gateway),
+                "last_seen_ms": _last_seen_ms(log, state.place(gateway, newest)),
             }
             for gateway, frames, newest, missing in state.gateways()
         ],
         "counts": state.counts(),
         "batches_to_archive": meters.batches_behind(log),
     }
+
+
+def _last_seen_ms(log: Log, place: Place | None) -> int | None:
+    """When the log got a frame."""
+    if place is None:
+        return None
+    found = log.read(topics.FRAMES, {**log.end(topics.FRAMES), place.partition: place.offset}, 1)
+    return next((one.time_ms for one in found if one.offset == place.offset), None)
 
 
 @dead_app.command("list")

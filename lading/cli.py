@@ -23,8 +23,8 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "init": ("lading.operate", "init_app", "stage", "Write lading.toml, keys and the list of gateways."),
     "up": ("lading.operate", "up_app", "all", "Run broker, chain and every stage on this machine."),
     "status": (
-        "lading.operate",
-        "status_app",
+        "lading.status",
+        "app",
         "stage",
         "Show gateways, stages, lag, last anchor and finality.",
     ),

@@ -1,7 +1,12 @@
 """The operator's orders: `lading leg begin`, `lading leg end`, `lading leg list`."""
 
+import fcntl
 import json
+import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +31,7 @@ from lading.topics import ASSIGNMENTS, gateway_topic
 app = typer.Typer(help="Order gateways to begin and end legs.", no_args_is_help=True)
 
 PUBLISH_LIMIT_S = 20.0
+LOCK_LIMIT_S = 30.0
 Reference = Annotated[
     str, typer.Argument(help="What the shipment is called; only its salted hash leaves the company.")
 ]
@@ -56,7 +62,7 @@ def begin(
             BEGIN,
             tenant_id(shared.lading.tenant),
             entry.public.gateway_id,
-            _next_seq(shared, entry.public.gateway_id),
+            _take_number(shared, entry.public.gateway_id),
             secrets.token_bytes(LEG_SALT_BYTES),
             reference,
             now_ms,
@@ -76,7 +82,7 @@ def end(reference: Reference, config: Config = CONFIG) -> None:
         raise ServiceError("leg_unknown", f"the log holds no begin order of {reference!r}")
     leg = max(begun, key=lambda order: order.issued_ms)
     now_ms = wall_ms()
-    seq = _next_seq(shared, leg.gateway)
+    seq = _take_number(shared, leg.gateway)
     _issue(
         shared,
         Assignment(
@@ -148,25 +154,42 @@ def _orders(shared: Shared) -> list[Assignment]:
     return found
 
 
-def _next_seq(shared: Shared, gateway: bytes) -> int:
-    """One more than the newest order, whether the log has it yet or not."""
+def _take_number(shared: Shared, gateway: bytes) -> int:
+    """One more than the newest order's, whether the log has it yet or not; remembered before it is used.
+
+    A number may stay unused, but never names two orders: one process at a time, durable on return.
+    """
     logged = max((order.order_seq for order in _orders(shared) if order.gateway == gateway), default=0)
-    path = _sequence_path(shared)
-    issued: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-    return max(logged, issued.get(gateway.hex(), 0)) + 1
+    path = shared.lading.beside_operator(Path("orders.json"))
+    with _only_one(path.with_name(path.name + ".lock")):
+        issued: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        number = max(logged, issued.get(gateway.hex(), 0)) + 1
+        draft = path.with_name(path.name + ".new")
+        with draft.open("w") as file:
+            file.write(json.dumps(issued | {gateway.hex(): number}))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    return number
 
 
-def _sequence_path(shared: Shared) -> Path:
-    return shared.lading.beside_operator(Path("orders.json"))
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Others wait, for a bounded time; the lock ends with its process, however that ends."""
+    with path.open("w") as lock:
+        end_s = time.monotonic() + LOCK_LIMIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as exc:
+                if time.monotonic() > end_s:
+                    raise ServiceError("orders_locked", f"{path}: held for {LOCK_LIMIT_S:.0f} s") from exc
+                time.sleep(0.02)
+        yield
 
 
 def _issue(shared: Shared, order: Assignment) -> None:
-    """Remember the number, then publish: a number may stay unused, but never names two orders."""
-    path = _sequence_path(shared)
-    issued: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(json.dumps(issued | {order.gateway.hex(): order.order_seq}))
-    draft.replace(path)
     signer = open_operator(shared)
     _publish(
         shared,

@@ -1,11 +1,9 @@
-"""Running Lading on one machine: `lading init`, `lading up`, `lading status`."""
+"""Running Lading on one machine: `lading init`, `lading up`."""
 
-import json
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import BaseModel
@@ -18,14 +16,12 @@ from lading.gateways import GatewayEntry, save_gateways
 from lading.names import tenant_id
 from lading.settings import load, load_shared
 from lading.supervise import Part, Supervisor, lading_command
-from lading.terminal import CONFIG, AsJson, Config
+from lading.terminal import CONFIG, Config
 
 init_app = typer.Typer(add_completion=False)
 up_app = typer.Typer(add_completion=False)
-status_app = typer.Typer(add_completion=False)
 
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
-STATUS_LIMIT_S = 60.0
 METRICS_PORT = 9461
 
 _CHANNELS = {
@@ -200,48 +196,3 @@ def _deploy(given: tuple[str, str], window_s: int) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ServiceError("deploy", done.stderr.strip()[-2000:] or f"ended with {done.returncode}")
-
-
-@status_app.command()
-def status(
-    config: Config = CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """What every stage says of itself. Exit 1 when one cannot be asked."""
-    load_shared(config)
-    with ThreadPoolExecutor(len(STAGES)) as pool:
-        found = dict(zip(STAGES, pool.map(lambda stage: _ask(stage, config), STAGES), strict=True))
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    else:
-        console = Console(highlight=False, soft_wrap=True)
-        for stage, answer in found.items():
-            console.print(f"[bold]{stage}[/]")
-            _show(console, answer, 1)
-    if any("error" in answer for answer in found.values()):
-        raise typer.Exit(1)
-
-
-def _ask(stage: str, config: Path) -> dict[str, Any]:
-    command = lading_command(stage, "status", "--config", str(config), "--json")
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=STATUS_LIMIT_S, check=False)
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {STATUS_LIMIT_S:.0f} s"}
-    except ValueError:
-        return {"error": done.stderr.strip()[-500:] or f"ended with {done.returncode}"}
-    return answer
-
-
-def _show(console: Console, value: Any, depth: int) -> None:
-    """Nested figures as indented lines."""
-    pairs = (
-        value.items() if isinstance(value, dict) else ((f"{i + 1}.", item) for i, item in enumerate(value))
-    )
-    for key, item in pairs:
-        if isinstance(item, dict | list) and item:
-            console.print(f"{'  ' * depth}{key}", markup=False)
-            _show(console, item, depth + 1)
-        else:
-            console.print(f"{'  ' * depth}{key:24} {'–' if item in (None, [], {}) else item}", markup=False)

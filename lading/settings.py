@@ -163,6 +163,13 @@ def load(path: Path, stage: str, model: type[M], environment: Mapping[str, str] 
     return _validate(path, stage, model, _table(path, stage, environment))
 
 
+def load_shown(path: Path, stage: str, environment: Mapping[str, str] = os.environ) -> StageSettings | None:
+    """Where a stage's process shows its health; None for a stage that the file has no table of."""
+    table = _table(path, stage, environment)
+    known = {key: value for key, value in table.items() if key in StageSettings.model_fields}
+    return _validate(path, stage, StageSettings, known) if table else None
+
+
 def _validate(path: Path, table: str, model: type[M], values: dict[str, Any]) -> M:
     try:
         return model.model_validate(values)
