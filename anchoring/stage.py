@@ -8,24 +8,28 @@ only once.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+
+import structlog
 
 from anchoring.batches import INTERVAL_FRAMES_MAX, BatchedFrame, batched_frames, roll, super_root
 from anchoring.index import Index
+from anchoring.intervals import Interval, Waiting
 from anchoring.registry import Registry
 from lading import topics
 from lading.batch import AnchorRecord, AnchorState, BatchRecord
 from lading.batchlog import TenantOf, records_between
 from lading.chain import RevertedError
 from lading.errors import ServiceError
-from lading.log import Log, require_reached
+from lading.log import Log, Record, require_reached
 from lading.sending import IS_FINALIZED, IS_SAFE, MINED, REVERTED, Sender
 from lading.tree import ZERO_HASH
 
 READ_RECORDS = 10_000
+_log = structlog.get_logger()
 _STATES: dict[str, AnchorState] = {MINED: "mined", IS_SAFE: "safe", IS_FINALIZED: "finalized"}
 
 Announce = Callable[[AnchorRecord, list[str]], None]
+Positions = tuple[tuple[int, int, int], ...]
 
 
 class Anchoring:
@@ -93,11 +97,16 @@ class Anchoring:
         ranges = _at_most(self._frames_max, self._uncut())
         frames = self._frames(ranges)
         positions = tuple((partition, first, last) for partition, (first, last) in sorted(ranges.items()))
-        heads = {name: self.index.head(name) for name in {frame.tenant_name for frame in frames}}
-        records = roll(self.index.interval_last() + 1, positions, frames, heads)
-        self._log.append(topics.BATCHES, [(record.leaf.tenant, record.encode()) for record in records])
+        self._append_batches(self._roll(positions, frames))
         self.index.set_cut_ms(now_ms)
         self._take_intervals(frames)
+
+    def _roll(self, positions: Positions, frames: Sequence[BatchedFrame]) -> list[BatchRecord]:
+        heads = {name: self.index.head(name) for name in {frame.tenant_name for frame in frames}}
+        return roll(self.index.interval_last() + 1, positions, frames, heads)
+
+    def _append_batches(self, records: Sequence[BatchRecord]) -> None:
+        self._log.append(topics.BATCHES, [(record.leaf.tenant, record.encode()) for record in records])
 
     def _frames(self, ranges: Mapping[int, tuple[int, int]]) -> list[BatchedFrame]:
         found = records_between(self._log, topics.FRAMES, ranges)
@@ -110,34 +119,58 @@ class Anchoring:
 
     def _take_intervals(self, frames: Sequence[BatchedFrame] | None) -> None:
         """`frames`: those of the one interval that was just cut; None: read them back."""
-        start = self.index.positions(topics.BATCHES)
-        found = self._log.read(topics.BATCHES, start, READ_RECORDS)
-        while found:
-            decoded = sorted(((BatchRecord.decode(r.value), r) for r in found), key=lambda e: _order(e[0]))
-            position = dict(start)
-            for interval, group in groupby(decoded, key=lambda entry: entry[0].interval):
-                entries = list(group)
-                records = [record for record, _ in entries]
-                if len(records) < records[0].batch_count:
-                    break  # the read ended within it
-                for _, record in entries:
-                    position[record.partition] = max(position.get(record.partition, 0), record.offset + 1)
-                self._check_next(interval, records)
-                ranges = {partition: (first, last) for partition, first, last in records[0].positions}
-                self.index.add_interval(records, frames or self._frames(ranges), position)
-            if position == start:
-                raise ServiceError("batch_log", f"interval {decoded[0][0].interval} is incomplete in the log")
-            start = position
-            found = self._log.read(topics.BATCHES, start, READ_RECORDS)
+        at = self.index.positions(topics.BATCHES)
+        position = dict(at)
+        waiting = Waiting()
+        while True:
+            found = self._log.read(topics.BATCHES, at, READ_RECORDS)
+            taken = self.index.interval_last()
+            for record in found:
+                at[record.partition] = record.offset + 1
+                if not self._is_taken(record, taken):
+                    waiting.add(record)
+            while (interval := waiting.pop_whole()) is not None:
+                self._check_next(interval)
+                position |= interval.positions
+                known = frames or self._frames(interval.ranges)
+                self.index.add_interval(interval.records, known, position)
+            if not found and not self._complete(waiting.first()):
+                return
 
-    def _check_next(self, interval: int, records: Sequence[BatchRecord]) -> None:
+    def _is_taken(self, record: Record, taken: int) -> bool:
+        """Whether the index has it: an append that was told as failed may leave a record twice."""
+        batch = BatchRecord.decode(record.value)
+        if batch.interval > taken:
+            return False
+        if batch not in self.index.batches(batch.interval):
+            raise ServiceError("batch_log", f"interval {batch.interval} again, wanted {taken + 1}")
+        return True
+
+    def _complete(self, interval: Interval | None) -> bool:
+        """The log ends within an interval: append what a crash, or an append that failed, left out of it."""
+        if interval is None:
+            return False
+        self._check_next(interval)
+        records = self._roll(interval.records[0].positions, self._frames(interval.ranges))
+        if any(record not in records for record in interval.records):
+            raise ServiceError(
+                "batch_log",
+                f"interval {interval.number} is incomplete in the log and not what its frames give now",
+            )
+        missing = [record for record in records if record not in interval.records]
+        _log.warning("interval_completed", interval=interval.number, records=len(missing))
+        self._append_batches(missing)
+        return True
+
+    def _check_next(self, interval: Interval) -> None:
         """Two processes that cut at once would show here: nothing is anchored from such a log."""
         taken = self.index.positions(topics.FRAMES)
         expected = self.index.interval_last() + 1
-        is_next = all(first == taken.get(partition, 0) for partition, first, _ in records[0].positions)
-        if interval != expected or not is_next:
+        is_next = all(first == taken.get(partition, 0) for partition, (first, _) in interval.ranges.items())
+        if interval.number != expected or not is_next:
             raise ServiceError(
-                "batch_log", f"interval {interval} at {records[0].positions}, wanted {expected} after {taken}"
+                "batch_log",
+                f"interval {interval.number} of {interval.ranges}, wanted {expected} after {taken}",
             )
 
     # The chain
@@ -230,10 +263,6 @@ def _at_most(frames_max: int, ranges: Mapping[int, tuple[int, int]]) -> dict[int
             found[partition] = (first, min(last, first + left - 1))
             left -= found[partition][1] - first + 1
     return found
-
-
-def _order(record: BatchRecord) -> tuple[int, int]:
-    return record.interval, record.batch_index
 
 
 def _purpose(interval: int) -> str:

@@ -67,7 +67,9 @@ class Anomaly:
         self._legs: OrderedDict[int, Leg] = OrderedDict()  # by number, least recently used first
         self._numbers: dict[LegKey, int] = {}
         self._fresh: dict[tuple[int, int], FrameView] = {}  # this step's frames by leg number and frame_seq
-        self._recover()
+        for topic in _TOPICS:
+            require_reached(log, topic, self._state.positions(topic))
+        self._must_recover = True
 
     def close(self) -> None:
         """Close the state file."""
@@ -76,11 +78,14 @@ class Anomaly:
     def step(self) -> int:
         """Take what is new in the log, at most `records_max` of each topic. How many records that were; 0: idle."""
         try:
+            if self._must_recover:
+                self._recover()
             with self._state.transaction():
                 handled, touched = self._take()
                 self._judge_all(sorted(touched))
         except BaseException:
             self._forget()  # they may be ahead of what was committed
+            self._must_recover = True  # an append that failed may have left verdicts
             raise
         finally:
             self._fresh.clear()
@@ -294,13 +299,12 @@ class Anomaly:
     def _recover(self) -> None:
         """Learn of verdicts that were appended without the state being committed."""
         with self._state.transaction():
-            for topic in _TOPICS:
-                require_reached(self._log, topic, self._state.positions(topic))
             while records := self._read(topics.VERDICTS):
                 for record in records:
                     verdict = VerdictRecord.decode(record.value).verdict
                     key = LegKey(verdict.leg_id, verdict.gateway_id, verdict.limits_hash)
                     self._state.add_emitted(key, verdict.id)
+        self._must_recover = False
 
     def _evict(self, legs: list[Leg]) -> None:
         """Forget legs that were kept, first those not needed for longest, while there are too many."""

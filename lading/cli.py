@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "anchoring": ("anchoring.cli", "app", "anchoring", "Stage 4: batches, roots, the chain, proofs."),
     "settle": ("contracts.cli", "app", "settle", "Stage 5: agreements and payments."),
     "dashboards": ("dashboards.cli", "app", "dashboards", "The time series in InfluxDB, and its boards."),
+    "log": ("lading.log_cli", "app", "stage", "Topics of the log, and who has read how far."),
     "evidence": ("lading.evidence_cli", "app", "stage", "Export the evidence of a leg."),
     "verify": ("lading.verify_cli", "app", "", "Check an evidence file."),
     "inspect": ("lading.inspect_cli", "app", "", "Print any of the formats field by field."),

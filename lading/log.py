@@ -73,7 +73,16 @@ class Log(Protocol):
 
 
 class OpenLog(Log, Protocol):
-    """A log for the one who opened it."""
+    """A log for the one who opened it, and for whoever looks after it."""
+
+    def create(self, topic: str) -> bool:
+        """Make a topic; False when it is there. ServiceError `log_topic` when it has other partitions than wanted."""
+
+    def begin(self, topic: str) -> dict[int, int]:
+        """The oldest record's offset, by partition; the end where there is none."""
+
+    def groups(self) -> list[str]:
+        """Groups that committed anything."""
 
     def close(self) -> None:
         """Let go of files and connections. The log is as durable without it."""
@@ -195,6 +204,23 @@ class SqliteLog:
             if not topic_id:
                 return dict.fromkeys(range(partitions), 0)
             return {partition: self._next_offset(topic_id, partition) for partition in range(partitions)}
+
+    def create(self, topic: str) -> bool:
+        """See `OpenLog.create`. A topic that exists keeps its partitions."""
+        with self._transaction():
+            if self._find_topic(topic)[0]:
+                return False
+            self._ensure_topic(topic)
+            return True
+
+    def begin(self, topic: str) -> dict[int, int]:
+        """See `OpenLog.begin`: nothing is ever deleted here."""
+        return dict.fromkeys(self.end(topic), 0)
+
+    def groups(self) -> list[str]:
+        """See `OpenLog.groups`."""
+        with self._lock, _service_errors():
+            return [name for (name,) in self._db.execute("SELECT DISTINCT reader FROM commits ORDER BY 1")]
 
     def close(self) -> None:
         """Close the file. The log is as durable without it."""

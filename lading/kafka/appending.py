@@ -98,8 +98,10 @@ class Appender:
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
         """See `Log.append`; the items are within bounds and the topic is there."""
         with self._turn() as deadline_s, service_errors(f"appending to {topic}"):
-            if self._unsettled is not None:
-                self._settle(self._unsettled, deadline_s)
+            late = self._unsettled
+            if late is not None:
+                self._settle(late, deadline_s)
+            if late is not None and late.records:
                 raise ServiceError(
                     "log_failed",
                     "an append that failed before went through only now, wanted its caller to read the log again first",

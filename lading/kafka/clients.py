@@ -79,7 +79,7 @@ _client_log.propagate = False  # an outage is told once, by our error, and not a
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and who we are to it. `password` is kept out of every text."""
+    """Where the broker is, who we are to it, how long one answer may take. `password` is kept out of every text."""
 
     bootstrap: str
     security_protocol: str = "PLAINTEXT"
@@ -89,6 +89,7 @@ class Broker:
     user: str | None = None
     password: str | None = None
     sasl_mechanism: str = "SCRAM-SHA-256"
+    request_s: float = REQUEST_S
 
     def __repr__(self) -> str:
         return f"Broker({self.bootstrap!r}, {self.security_protocol!r}, user={self.user!r})"
@@ -99,8 +100,8 @@ class Broker:
             "bootstrap_servers": self.bootstrap.split(","),
             "client_id": "lading",
             "security_protocol": self.security_protocol,
-            "request_timeout_ms": int(REQUEST_S * 1000),
-            "bootstrap_timeout_ms": int(OPEN_S * 1000),
+            "request_timeout_ms": int(self.request_s * 1000),
+            "bootstrap_timeout_ms": int(min(OPEN_S, self.request_s) * 1000),
             "reconnect_backoff_max_ms": int(RECONNECT_S_MAX * 1000),
             "retry_backoff_ms": int(RETRY_S * 1000),
         }
@@ -142,8 +143,8 @@ class Broker:
             **self.options(),
             acks="all",
             enable_idempotence=True,
-            delivery_timeout_ms=max(delivery_ms, _LINGER_MS + int(REQUEST_S * 1000)),
-            max_block_ms=int(REQUEST_S * 1000),
+            delivery_timeout_ms=max(delivery_ms, _LINGER_MS + int(self.request_s * 1000)),
+            max_block_ms=int(self.request_s * 1000),
             linger_ms=_LINGER_MS,
             batch_size=_PRODUCE_BATCH_BYTES,
             max_request_size=BATCH_BYTES_MAX,

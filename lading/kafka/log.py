@@ -87,6 +87,23 @@ class KafkaLog:
             return dict.fromkeys(range(self.asker.partitions), 0)
         return self.asker.ends(name)
 
+    def create(self, topic: str) -> bool:
+        """See `OpenLog.create`."""
+        return self.asker.create(self._prefix + topic)
+
+    def begin(self, topic: str) -> dict[int, int]:
+        """See `OpenLog.begin`."""
+        name = self._prefix + topic
+        if not self.asker.exists(name):
+            return dict.fromkeys(range(self.asker.partitions), 0)
+        return self.asker.begins(name)
+
+    def groups(self) -> list[str]:
+        """See `OpenLog.groups`: those with our prefix."""
+        return [
+            name.removeprefix(self._prefix) for name in self.asker.groups() if name.startswith(self._prefix)
+        ]
+
     def close(self) -> None:
         """Close the connections. What was appended is as durable without it."""
         self._appender.close()

@@ -1,6 +1,7 @@
 """Anchoring: each frame in one interval, each interval on the chain once, whatever dies, is lost or reorganised."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from tests.dying import Died, DyingLog, DyingRpc, Fuse, places_to_die
 
 ANCHORER, DEPLOYER = Account.from_seed(b"anchorer"), Account.from_seed(b"deployer")
 INTERVAL_MS = 60_000
-TENANTS = ("demo", "north")
+TENANTS = ("demo", "north", "south")
 SIGNERS = {name: KeySigner.from_seed(name.encode()) for name in TENANTS}
 TENANT_OF = {signer.public.gateway_id: name for name, signer in SIGNERS.items()}
 
@@ -269,9 +270,59 @@ def test_foreign_interval_in_the_log_stops_the_stage(site: Site) -> None:
     site.take("demo", 2)
     site.step()
     (record,) = site.batches()
-    site.log.append(topics.BATCHES, [(record.leaf.tenant, record.encode())])
+    other = replace(record, leaf=replace(record.leaf, frame_count=1))
+    site.log.append(topics.BATCHES, [(other.leaf.tenant, other.encode())])
     with pytest.raises(ServiceError, match="batch_log"):
         site.step()
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("left", [[0], [1], [2], [0, 2], [1, 2], [0, 1, 2], [1, 1, 0]])
+def test_an_interval_that_is_incomplete_in_the_log(tmp_path: Path, partitions: int, left: list[int]) -> None:
+    """A crash amid an interval's records leaves some of them: what is missing is appended, as it would have been."""
+    calm, site = (
+        Site(_folder(tmp_path, "calm"), partitions=partitions),
+        Site(_folder(tmp_path, "torn"), partitions=partitions),
+    )
+    for one in (calm, site):
+        for tenant in TENANTS:
+            one.take(tenant, 3)
+        one.step()
+        for tenant in TENANTS:
+            one.take(tenant, 2)
+    calm.step()
+    cut = [record for record in calm.batches() if record.interval == 2]
+    site.log.append(topics.BATCHES, [(cut[n].leaf.tenant, cut[n].encode()) for n in left])
+    site.step()
+    site.step()
+    assert sorted({r.encode() for r in site.batches()}) == sorted(r.encode() for r in calm.batches())
+    assert len(site.batches()) == len(calm.batches()) + len(left) - len(set(left))
+    assert site.anchored() == [1, 2]
+    for record in cut:  # what a request of the killed process brings in late
+        site.log.append(topics.BATCHES, [(record.leaf.tenant, record.encode())])
+    site.take("demo")
+    site.step()
+    assert site.anchored() == [1, 2, 3]
+    site.stop()
+    (site.folder / "index.sqlite").unlink()
+    site.start(Fuse())
+    site.step()
+    assert site.index.interval_last() == 3
+
+
+def test_an_incomplete_interval_of_other_frames(site: Site) -> None:
+    """What is there must be what its positions give: else nothing is completed, and nothing anchored."""
+    for tenant in TENANTS:
+        site.take(tenant, 2)
+    site.step()
+    first = site.batches()[0]
+    for tenant in TENANTS:
+        site.take(tenant, 1)
+    wrong = replace(first, interval=2, positions=((0, 6, 7),))
+    site.log.append(topics.BATCHES, [(wrong.leaf.tenant, wrong.encode())])
+    with pytest.raises(ServiceError, match="not what its frames give"):
+        site.step()
+    assert site.anchored() == [1]
 
 
 def test_lost_index_and_outbox_are_made_again(site: Site) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anomaly.stage import Anomaly
+from lading.errors import ServiceError
 from lading.log import SqliteLog
 from lading.rules import judge
 from lading.verdict import VerdictRecord
@@ -41,6 +42,23 @@ class FailingLog(SqliteLog):
         if chance < 0.66:
             raise PowerCut
         return places
+
+
+class TornLog(SqliteLog):
+    """A log as several brokers may be: an append fails with some of its records there."""
+
+    def __init__(self, path: Path, rng: random.Random) -> None:
+        super().__init__(path)
+        self._rng = rng
+        self.torn = 0
+
+    def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        """Fails half the time, with as many of the records in the log as chance has it."""
+        if items and self._rng.random() < 0.5:
+            super().append(topic, items[: self._rng.randint(0, len(items))])
+            self.torn += 1
+            raise ServiceError("log_failed", "torn by the test")
+        return super().append(topic, items)
 
 
 def make_legs() -> list[Leg]:
@@ -79,6 +97,29 @@ def test_a_power_cut_between_log_and_state(tmp_path: Path, seed: int) -> None:
         finally:
             stage.close()
     assert cuts > 3
+    check_final(bench.said(), legs)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_append_that_failed_in_part(tmp_path: Path, seed: int) -> None:
+    """The stage goes on after a failed step and writes none of the verdicts again that the append did leave."""
+    legs, bench, rng = make_legs(), Bench(tmp_path), random.Random(seed)
+    for leg in legs:
+        bench.order(leg)
+        bench.frames(leg.frames)
+    bench.finalize()
+    log = TornLog(tmp_path / "log.sqlite", rng)
+    stage = Anomaly(
+        log, tmp_path / "state.sqlite", OPERATORS, records_max=rng.randint(4, 12), provisional_ms=0
+    )
+    handled = 1
+    while handled:
+        try:
+            handled = stage.step()
+        except ServiceError:
+            continue
+    stage.close()
+    assert log.torn >= 3
     check_final(bench.said(), legs)
 
 
