@@ -60,6 +60,8 @@ def run(config: Config = CONFIG) -> None:
             listener = StatusListener(names, moments, broker_of(shared, "series"), own.client_id)
             listener.start()
             opened.callback(listener.stop)
+        if own.grafana_url:
+            opened.enter_context(boards_cli.annotating(shared, own))
         structlog.get_logger().info("dashboards_started", url=own.url, bucket=own.bucket)
 
         def measure() -> None:
@@ -176,3 +178,4 @@ def _open_sink(shared: Shared, own: DashboardsSettings) -> Any:
 
 app.command("build")(boards_cli.build)
 app.command("check")(boards_cli.check)
+app.command("annotate")(boards_cli.annotate)

@@ -17,6 +17,14 @@ class DashboardsSettings(StageSettings):
         Path("influxdb-writer.token"),
         description="file with the writer's token, below `data` unless absolute",
     )
+    reader_token_file: Path = Field(
+        Path("influxdb-reader.token"),
+        description="file with a token that may only read, for `check`; below `data` unless absolute",
+    )
+    grafana_url: str = Field("", description="Grafana to annotate and to check; none: neither")
+    grafana_token_file: Path = Field(
+        Path("grafana.token"), description="file with Grafana's token, below `data` unless absolute"
+    )
     ca_file: Path | None = Field(None, description="certificate authority of an https address")
     gzip: bool = Field(False, description="compress requests: for a far InfluxDB")
     timeout_s: float = Field(30.0, ge=1, le=600, description="longest time for one request, s")

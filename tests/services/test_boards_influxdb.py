@@ -84,13 +84,16 @@ def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:
 
 def test_the_command_says_it_all(server: Influxd, tmp_path: Path) -> None:
     """Exit 0 with answers to everything; 1, strictly, where a range has nothing; JSON has each question."""
-    token = tmp_path / "token"
-    token.write_text(f"{server.token}\n")
-    given = ["check", "--url", server.url, "--token-file", str(token)]
+    (tmp_path / "reader").write_text(f"{server.token}\n")
+    settings = tmp_path / "lading.toml"
+    settings.write_text(
+        f'[lading]\ndata = "."\n[dashboards]\nurl = "{server.url}"\nreader_token_file = "reader"\n'
+    )
+    given = ["check", "--config", str(settings)]
     good = CliRunner().invoke(app, [*given, "--strict"])
     assert good.exit_code == 0, good.output
     listed = CliRunner().invoke(app, [*given, "--json"])
-    assert {one["state"] for one in json.loads(listed.output)} == {"ok"}
+    assert {one["state"] for one in json.loads(listed.output)["questions"]} == {"ok"}
     moment = ["--since-h", "0.0001"]
     assert CliRunner().invoke(app, [*given, *moment]).exit_code == 0
     empty = CliRunner().invoke(app, [*given, *moment, "--strict"])
