@@ -22,13 +22,14 @@ LABEL org.opencontainers.image.title="Lading" \
 # A named volume takes owner and mode from the folder that it is mounted over.
 RUN groupadd --gid 10001 lading \
  && useradd --uid 10001 --gid lading --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin lading \
- && for part in shared operator edge ingest archive anomaly anchoring settle series chain; do \
+ && for part in shared operator edge ingest archive anomaly anchoring settle series chain broker certs view; do \
       install -d -m 0750 -o lading -g lading "/var/lib/lading/$part"; \
     done \
  && chown lading:lading /var/lib/lading
 
 COPY --from=install /opt/lading /opt/lading
 COPY --chmod=0555 deploy/entrypoint.sh /usr/local/bin/lading
+COPY --chmod=0555 deploy/keys.sh /usr/local/bin/lading-keys
 
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -92,7 +92,12 @@ def _loop(
 @app.command()
 def agree(
     leg: Annotated[str, typer.Argument(help="The leg's reference, or its id in hex.")],
-    draft: Annotated[Path, typer.Argument(help="Terms file (toml): bond, deadline_s, window_s, tiers.")],
+    draft: Annotated[
+        Path,
+        typer.Argument(
+            help="Terms file (toml), - for stdin: bond, deadline_s, window_s, tiers.", allow_dash=True
+        ),
+    ],
     config: Config = CONFIG,
     carrier: Carrier = CARRIER,
     shipper: Shipper = SHIPPER,

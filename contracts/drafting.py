@@ -10,6 +10,7 @@ threshold = 1800000         # of the metric; for mkt, max_value and min_value th
 amount = 100000
 """
 
+import sys
 import tomllib
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lading.log import Log
 from lading.mkt import weight
 from lading.terms import TIERS_MAX, VALUE_OFFSET, Metric, Terms, Tier
 
+STDIN = Path("-")
 FILE_BYTES_MAX = 65_536
 U128_MAX = 2**128 - 1
 
@@ -66,9 +68,9 @@ class Draft(_Table):
 
 
 def read_draft(path: Path) -> Draft:
-    """ServiceError when there is no such file, MalformedError `terms` when it says something else."""
+    """From a file, or stdin as `-`. ServiceError when there is none, MalformedError `terms` when it says otherwise."""
     try:
-        text = path.read_text("utf-8")
+        text = sys.stdin.read(FILE_BYTES_MAX + 1) if path == STDIN else path.read_text("utf-8")
     except OSError as exc:
         raise ServiceError("terms", f"{path}: {exc.strerror}") from exc
     if len(text) > FILE_BYTES_MAX:

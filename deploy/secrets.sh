@@ -6,7 +6,7 @@ umask 077
 folder="$(cd "$(dirname "$0")" && pwd)/secrets"
 mkdir -p "$folder"
 chmod 0700 "$folder"
-for name in influxdb_password influxdb_admin influxdb_write influxdb_read grafana_password; do
+for name in influxdb_password influxdb_admin grafana_password; do
   if [ -e "$folder/$name" ]; then continue; fi
   od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$folder/$name.new"
   chmod 0444 "$folder/$name.new"

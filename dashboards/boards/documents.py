@@ -10,7 +10,7 @@ from dashboards.boards.rulebook import ALERTS
 
 PROVISIONING = Path("deploy/grafana/provisioning")
 BOARDS_AT = "/etc/grafana/provisioning/dashboards"
-TOKEN_AT = "/run/secrets/influxdb_read"
+TOKEN_AT = "/run/lading/influxdb_read"
 HEAD = "Written by `lading dashboards build`: change dashboards/boards/ instead."
 
 

@@ -121,7 +121,7 @@ def test_secrets_are_files() -> None:
     for name, service in compose.services().items():
         for variable, value in (service.get("environment") or {}).items():
             if re.search(r"pass|secret|token|key", variable, re.IGNORECASE):
-                assert str(value).startswith("/run/secrets/"), (name, variable)
+                assert re.fullmatch(r"(/run/secrets|[a-z]+/certs)/[a-z_{}.]+", str(value)), (name, variable)
             assert not re.fullmatch(r"[0-9a-fA-F]{32,}|[\w+/=-]{40,}", str(value)), (name, variable)
     for name, secret in compose.project()["secrets"].items():
         assert secret["file"] == str(compose.ROOT / "deploy/secrets" / name)
