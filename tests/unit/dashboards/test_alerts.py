@@ -156,7 +156,7 @@ def test_nothing_that_grafana_expands_has_a_dollar() -> None:
     for path in ("alerting/contacts.yaml", "alerting/policies.yaml", "dashboards/lading.yaml"):
         assert "$" not in documents.files()[path]
     (value,) = re.findall(r".*\$.*", documents.files()["datasources/lading.yaml"])
-    assert value.strip() == 'httpHeaderValue1: "Token $__file{/run/secrets/influxdb_read}"'
+    assert value.strip() == 'httpHeaderValue1: "Token $__file{/run/lading/influxdb_read}"'
 
 
 def test_the_data_source_is_the_one_that_boards_name() -> None:
