@@ -87,7 +87,8 @@ def init(
         Path | None, typer.Option(help="Password of a new InfluxDB's first user; default: one nobody knows.")
     ] = None,
     boards_token_file: Annotated[
-        Path | None, typer.Option(help="Where the boards' token goes. Default: influxdb-boards.token.")
+        Path | None,
+        typer.Option(help="Where the boards' token goes; default: `reader_token_file` of the settings."),
     ] = None,
     retention_days: Annotated[
         int, typer.Option(help="For a new bucket; 0 keeps all.", min=0, max=36_500)
@@ -108,7 +109,7 @@ def init(
         own.bucket,
         admin_token_file or below(Path("influxdb-admin.token")),
         below(own.token_file),
-        boards_token_file or below(Path("influxdb-boards.token")),
+        boards_token_file or below(own.reader_token_file),
         password_file,
         retention_days * 86_400,
         below(own.ca_file) if own.ca_file else None,
