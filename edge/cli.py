@@ -4,7 +4,6 @@ import json
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,24 +16,22 @@ from edge.mapping import Mapping, load_mapping
 from edge.outbox import Outbox, read_summary
 from edge.publisher import Publisher
 from edge.replay import LineRefused, Replay, detect, find_files
-from edge.settings import EdgeSettings, GatewaySettings, milliseconds
+from edge.sensing import frames_broker, make_listener
+from edge.settings import SENSING, EdgeSettings, GatewaySettings, milliseconds
 from edge.simulation import ColdRoom, Reefer, Stories
 from edge.simulation.coldroom import coldroom_design
 from edge.simulation.reefer import reefer_design
-from edge.sources import ReplaySource, SenmlListener, SimulatedSource, Source
+from edge.sources import ReplaySource, SimulatedSource, Source
 from edge.stage import Edge, EventClock, Runner, SeededSalts
-from edge.units import UNITS
 from lading import logs, metrics, settings
 from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
 from lading.health import watched
 from lading.log import wall_ms
-from lading.mqtt import Broker, broker_of, with_files
 from lading.opening import open_operator_public
 from lading.process import stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
-from lading.topics import gateway_topic
 
 app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True)
 
@@ -134,7 +131,7 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
         gateway = _open(shared, own, one, operator, mapping)
         source = _source(own, one, gateway, mapping, _report if one is teller else _keep_quiet)
         publisher = _publisher(shared, own, gateway, one.name, note, woken)
-        listener = _listener(shared, own, gateway, one, note) if one.source == "senml" else None
+        listener = make_listener(shared, own, gateway, one, _telling(note, one.name), woken)
         is_patient = one.source == "replay" or own.speed != 1
         runners.append(
             Runner(one.name, gateway, publisher, source, listener, round(own.flush_s * 1000), is_patient)
@@ -142,6 +139,10 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
         log.info("gateway_opened", gateway=one.name, id=gateway.gateway_id.hex(), frame_seq=gateway.frame_seq)
     due = [ms for runner in runners if runner.source and (ms := runner.source.next_ms()) is not None]
     return Edge(runners, EventClock(min(due, default=wall_ms()), own.speed), note)
+
+
+def _telling(note: Callable[[str, str, LadingError], None], name: str) -> Callable[[str, LadingError], None]:
+    return lambda event, exc: note(event, name, exc)
 
 
 def _load(config: Path) -> tuple[Shared, EdgeSettings]:
@@ -189,7 +190,7 @@ def _source(
     refuse: Callable[[LineRefused], None],
 ) -> Source | None:
     """`refuse`: of several gateways in one recording, one tells of the lines that were not taken."""
-    if one.source == "senml":
+    if one.source in SENSING:
         return None
     if one.source == "replay":
         assert mapping is not None
@@ -221,40 +222,11 @@ def _publisher(
     return Publisher(
         gateway,
         shared.lading.tenant,
-        _broker(shared, own, name),
+        frames_broker(shared, own, name),
         in_flight_max=own.link.in_flight_max,
-        note=lambda event, exc: note(event, name, exc),
+        note=_telling(note, name),
         woken=woken,
     )
-
-
-def _listener(
-    shared: Shared,
-    own: EdgeSettings,
-    gateway: Gateway,
-    one: GatewaySettings,
-    note: Callable[[str, str, LadingError], None],
-) -> SenmlListener:
-    local = own.link.senml_host
-    broker = Broker(local, own.link.senml_port) if local else _broker(shared, own, one.name)
-    return SenmlListener(
-        gateway,
-        broker,
-        gateway_topic(shared.lading.tenant, gateway.gateway_id, "senml"),
-        {(sensor.name, int(UNITS[sensor.unit].quantity)): sensor.channel for sensor in one.sensor},
-        lambda event, exc: note(event, one.name, exc),
-        milliseconds(own.clock_floor),
-    )
-
-
-def _broker(shared: Shared, own: EdgeSettings, name: str) -> Broker:
-    """Table `mqtt`, with what `edge.link` says otherwise."""
-    link = own.link
-    broker = replace(broker_of(shared, name), protocol=link.protocol)
-    if link.user is not None:
-        password = link.password.get_secret_value() if link.password else None
-        broker = replace(broker, user=link.user, password=password)
-    return with_files(shared, name, broker, link.ca, link.certificate, link.key)
 
 
 def _operator(shared: Shared, own: EdgeSettings) -> PublicKey:

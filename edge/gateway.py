@@ -122,6 +122,11 @@ class Gateway:
         """Time of the newest reading of any channel; -1 before the first."""
         return max((position.last_ms for position in self._channels.values()), default=-1)
 
+    def last_ms(self, channel: int) -> int:
+        """Time of the channel's newest reading; -1 before the first."""
+        position = self._channels.get(channel)
+        return -1 if position is None else position.last_ms
+
     @property
     def pending_count(self) -> int:
         """Readings that no frame has yet."""

@@ -18,11 +18,13 @@ from edge.simulation import (
 )
 from edge.simulation.coldroom import ROOM_CHANNELS
 from edge.simulation.stories import TIME_MS_END, Story
+from edge.sparkplug.host import SensorName
 from edge.units import UNITS
 from lading.mqtt import Protocol
 from lading.settings import Settings, StageSettings
 
-Source = Literal["reefer", "cold-room", "replay", "senml"]
+Source = Literal["reefer", "cold-room", "replay", "senml", "sparkplug"]
+SENSING = ("senml", "sparkplug")  # sources with third-party sensors
 
 
 def milliseconds(time: datetime) -> int:
@@ -64,9 +66,13 @@ class StorySettings(Settings):
 
 
 class SensorSettings(Settings):
-    """A third-party sensor that sends SenML: its full name, its unit, and the channel that its readings get."""
+    """A third-party sensor: its full name, its unit, and the channel that its readings get."""
 
-    name: str = Field(min_length=1, max_length=255)
+    name: str = Field(
+        min_length=1,
+        max_length=255,
+        description="senml: its full name; sparkplug: GROUP/NODE/DEVICE/METRIC, GROUP/NODE//METRIC for a node's own",
+    )
     unit: str = Field(description="a unit of RFC 8428, or `open` for true and false")
     channel: int = Field(ge=0, le=65535)
 
@@ -75,6 +81,25 @@ class SensorSettings(Settings):
         if self.unit not in UNITS:
             raise ValueError(f"unit {self.unit!r}, wanted one of {', '.join(UNITS)}")
         return self
+
+
+class SparkplugSettings(Settings):
+    """How a gateway listens to Sparkplug B."""
+
+    host_id: str | None = Field(
+        None,
+        max_length=64,
+        pattern=r"^[^/+#]+$",
+        description="host application's id; none: lading- and 16 hex digits of the gateway's id",
+    )
+    reorder_s: float = Field(2.0, ge=0, le=60, description="how long an overtaken message may take, s")
+    history_s: float = Field(
+        10.0,
+        ge=0,
+        le=60,
+        description="how long readings wait after a birth for stored ones that are older, s",
+    )
+    rebirth: bool = Field(True, description="ask edge nodes for their births where they are not known")
 
 
 class GatewaySettings(Settings):
@@ -87,17 +112,24 @@ class GatewaySettings(Settings):
     set_c: float | None = Field(None, ge=-40, le=30, description="simulated: set point, °C")
     load_t: float = Field(4.0, gt=0, le=30, description="reefer: load, t")
     story: tuple[StorySettings, ...] = ()
-    sensor: tuple[SensorSettings, ...] = Field((), description="senml: the sensors that are taken")
+    sensor: tuple[SensorSettings, ...] = Field((), description="senml, sparkplug: the sensors that are taken")
+    sparkplug: SparkplugSettings = SparkplugSettings()
 
     @model_validator(mode="after")
-    def _sensors_when_senml(self) -> "GatewaySettings":
-        if (self.source == "senml") != bool(self.sensor):
-            raise ValueError("sensors are wanted for the source senml, and for it alone")
+    def _sensors_when_wanted(self) -> "GatewaySettings":
+        if self.sensor and self.source not in SENSING:
+            raise ValueError("sensors are for the sources senml and sparkplug alone")
+        if self.source == "sparkplug":
+            names = [SensorName.parse(sensor.name) for sensor in self.sensor]
+            if len(set(names)) != len(names):
+                raise ValueError("a metric occurs twice")
+            if len({sensor.channel for sensor in self.sensor}) != len(names):
+                raise ValueError("two metrics have one channel")
         return self
 
     def channels(self) -> dict[int, int]:
         """Channel to quantity, for every source but a replay, which has its own mapping."""
-        if self.source == "senml":
+        if self.source in SENSING:
             return {sensor.channel: int(UNITS[sensor.unit].quantity) for sensor in self.sensor}
         numbers = ROOM_CHANNELS if self.source == "cold-room" else tuple(CHANNELS)
         return {int(number): int(CHANNELS[number]) for number in numbers}
@@ -110,8 +142,8 @@ class ReplaySettings(Settings):
     map: Path | None = Field(None, description="mapping (docs/replay.md); none: told from the header")
 
 
-class LinkSettings(Settings):
-    """How gateways speak to the broker of table `mqtt`, where otherwise than that says, and where sensors publish."""
+class BrokerSettings(Settings):
+    """How a broker is spoken to. `{name}` in a path is the gateway's name."""
 
     protocol: Protocol = "auto"
     ca: Path | None = Field(None, description="certificate authority of the broker")
@@ -119,9 +151,19 @@ class LinkSettings(Settings):
     key: Path | None = Field(None, description="certs/{name}.key")
     user: str | None = None
     password: SecretStr | None = None
+
+
+class LinkSettings(BrokerSettings):
+    """How gateways speak to the broker of table `mqtt`, where otherwise than that says."""
+
     in_flight_max: int = Field(8, ge=1, le=64, description="frames sent and not yet acknowledged")
-    senml_host: str | None = Field(None, description="broker of local sensors; none: the same")
-    senml_port: int = Field(1883, ge=1, le=65535)
+
+
+class LocalSettings(BrokerSettings):
+    """The broker on which third-party sensors publish."""
+
+    host: str | None = Field(None, description="none: the broker of table `mqtt`, as edge.link speaks to it")
+    port: int = Field(1883, ge=1, le=65535)
 
 
 class EdgeSettings(StageSettings):
@@ -136,6 +178,7 @@ class EdgeSettings(StageSettings):
     gateways: tuple[GatewaySettings, ...] = ()
     replay: ReplaySettings = ReplaySettings()
     link: LinkSettings = LinkSettings()
+    local: LocalSettings = LocalSettings()
     flush_s: float = Field(
         600.0, ge=1, le=86_400, description="longest time between two frames, s of event time"
     )

@@ -1,5 +1,6 @@
 """Where a gateway's readings come from: a simulation, a recording, or sensors that send SenML."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
@@ -37,6 +38,19 @@ class Source(Protocol):
 
     def is_online(self, true_ms: int) -> bool:
         """Whether the story has a link to the broker then."""
+
+
+class Listener(Protocol):
+    """Third-party sensors that speak when they like."""
+
+    def start(self) -> None:
+        """Connect in the background."""
+
+    def stop(self) -> None:
+        """Disconnect."""
+
+    def step(self, now_ms: int) -> int:
+        """Take what came; how many readings."""
 
 
 class SimulatedSource:
@@ -148,12 +162,14 @@ class SenmlListener:
         sensors: Mapping[tuple[str, int], int],
         note: Callable[[str, LadingError], None],
         clock_floor_ms: int,
+        woken: threading.Event | None = None,
     ) -> None:
         self._gateway = gateway
         self._clock_floor_ms = clock_floor_ms
         self._sensors = sensors
         self._note = note
-        self._link = Link(broker, f"lading-senml-{gateway.gateway_id.hex()[:16]}", (topic,))
+        client_id = f"lading-senml-{gateway.gateway_id.hex()[:16]}"
+        self._link = Link(broker, client_id, (topic,), woken=woken)
 
     def start(self) -> None:
         """Connect in the background."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.gateway import Gateway
 from edge.publisher import Publisher
-from edge.sources import Batch, SenmlListener, Source, by_code
+from edge.sources import Batch, Listener, Source, by_code
 from lading.errors import LadingError, ServiceError
 from lading.frame import SALT_BYTES
 from lading.tree import sha256
@@ -70,7 +70,7 @@ class Runner:
     gateway: Gateway
     publisher: Publisher
     source: Source | None
-    listener: SenmlListener | None
+    listener: Listener | None
     flush_ms: int
     is_patient: bool
     is_linked: bool = False

@@ -1,5 +1,6 @@
 """Units that readings come in, and how many thousandths of Lading's unit one of them is."""
 
+import struct
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
@@ -53,3 +54,14 @@ def to_milli(value: Decimal, scale: Decimal, offset: Decimal) -> int:
     if not I32_MIN <= milli <= I32_MAX:
         raise MalformedError("value", f"{milli} thousandths, wanted {I32_MIN}..{I32_MAX}")
     return milli
+
+
+def shortest(value: float, *, is_single: bool) -> Decimal:
+    """The shortest decimal that reads back as this finite number of 64 bits, or of 32: what its sender meant by it."""
+    if not is_single:
+        return Decimal(repr(value))
+    for digits in range(6, 9):
+        text = f"{value:.{digits}g}"
+        if struct.unpack("<f", struct.pack("<f", float(text)))[0] == value:
+            return Decimal(text)
+    return Decimal(f"{value:.9g}")

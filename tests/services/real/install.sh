@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts the real servers that tests start into a cache outside the checkout, once a version:
+# Puts the real servers that tests start, and public clients that the tests' own environment cannot hold (each pins an
+# old paho-mqtt), into a cache outside the checkout, once a version:
 #   $LADING_SERVERS, or ${XDG_CACHE_HOME:-~/.cache}/lading/servers
 # Kafka comes from Maven Central, InfluxDB is built from its Go module, Mosquitto is Debian's. Docker Compose, which
 # checks docker-compose.yml without an engine, is built from its Go module too. What cannot be had
@@ -69,6 +70,22 @@ mosquitto() {
   have mosquitto || [ -x /usr/sbin/mosquitto ] || lack "mosquitto is not installed: apt-get install mosquitto"
 }
 
+# Libraries for tests/services/clients.py, a folder each, by the versions and digests in clients/*.txt.
+clients() {
+  local python="${PYTHON:-$here/../../../.venv/bin/python}" file home tag
+  [ -x "$python" ] || python=python3
+  tag="$("$python" -c 'import sys; print("py%d%d" % sys.version_info[:2])')"
+  for file in "$here"/clients/*.txt; do
+    home="$cache/clients-$(basename "$file" .txt)-$tag-$(key "$file")"
+    [ -e "$home/.complete" ] && continue
+    rm -rf "$home" && mkdir -p "$home"
+    if "$python" -m pip install --quiet --disable-pip-version-check --require-hashes --target "$home" --requirement "$file"
+    then touch "$home/.complete"
+    else lack "the client of $(basename "$file") could not be installed"
+    fi
+  done
+}
+
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9
@@ -76,4 +93,5 @@ kafka
 influxdb
 compose
 mosquitto
+clients
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi

@@ -15,6 +15,14 @@ def edge(tmp_path: Path, text: str, **environment: str) -> EdgeSettings:
     return load(tmp_path / "lading.toml", "edge", EdgeSettings, environment)
 
 
+SPARKPLUG = """
+[[edge.gateways]]
+name = 'a'
+source = 'sparkplug'
+sensor = [{{name = {}, unit = 'Cel', channel = {}}}, {{name = {}, unit = 'Cel', channel = {}}}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -22,12 +30,15 @@ def edge(tmp_path: Path, text: str, **environment: str) -> EdgeSettings:
         ("flush_s = 0", "flush_s"),
         ("[[edge.gateways]]\nname = 'a b'", "name"),
         ("[[edge.gateways]]\nname = 'a'\n[[edge.gateways]]\nname = 'a'", "twice"),
-        ("[[edge.gateways]]\nname = 'a'\nsource = 'senml'", "sensors"),
         ("[[edge.gateways]]\nname = 'a'\nsensor = [{name = 's', unit = 'Cel', channel = 1}]", "sensors"),
         (
             "[[edge.gateways]]\nname = 'a'\nsource = 'senml'\nsensor = [{name = 's', unit = 'x', channel = 1}]",
             "unit",
         ),
+        (SPARKPLUG.format("'G/N/air'", 1, "'G/N/D/air'", 2), "GROUP/NODE"),
+        (SPARKPLUG.format("'G/N/D/air'", 1, "'G/N/D/air'", 2), "metric occurs twice"),
+        (SPARKPLUG.format("'G/N/D/air'", 1, "'G/N/D/sun'", 1), "one channel"),
+        ("[[edge.gateways]]\nname = 'a'\nsparkplug = {host_id = 'a/b'}", "host_id"),
         ("operator = 'abc'", "operator"),
         ("begin = 2025-01-01T00:00:00", "begin"),
     ],

@@ -1,0 +1,221 @@
+"""Promises of the Sparkplug source, over a real Mosquitto and with public libraries as publishers."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lading.quantities import DERIVED
+from tests.services.clients import PublicClient
+from tests.services.mosquitto import Mosquitto
+from tests.services.mqtt_client import Client
+from tests.services.test_edge_run import Site, check_frames
+from tests.waiting import until
+
+LIMIT_S = 60.0
+SITE = """
+flush_s = 1
+[[edge.gateways]]
+name = "gw"
+source = "sparkplug"
+sparkplug = { host_id = "lading-test", history_s = 0, reorder_s = 0.2 }
+[[edge.gateways.sensor]]
+name = "Cold/Room 7/Rack A/air/temperature"
+unit = "Cel"
+channel = 1
+[[edge.gateways.sensor]]
+name = "Cold/Room 7/Rack A/door"
+unit = "open"
+channel = 2
+[[edge.gateways.sensor]]
+name = "Cold/Room 7//supply"
+unit = "mV"
+channel = 3
+[[edge.gateways.sensor]]
+name = "Wrap/Node/Rack/DATA/air"
+unit = "Cel"
+channel = 4
+[[edge.gateways.sensor]]
+name = "Wrap/Node/Rack/DATA/door"
+unit = "open"
+channel = 5
+[[edge.gateways.sensor]]
+name = "Wrap/Node//DATA/supply"
+unit = "mV"
+channel = 6
+"""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    server = Mosquitto(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def hearing(broker: Mosquitto) -> Iterator[Client]:
+    client = Client(broker.port, "hearing", "spBv1.0/#", clean=True)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, broker: Mosquitto, hearing: Client) -> Iterator[Site]:
+    (tmp_path / "site").mkdir()
+    site = Site(tmp_path / "site", broker, SITE, ("gw",))
+    site.process = site.start()
+    until(lambda: True in states(hearing), LIMIT_S)
+    yield site
+    site.process.kill()
+    site.process.communicate()
+    site.client.disconnect()
+
+
+def said_of_host(hearing: Client) -> list[dict]:
+    """In order."""
+    return [json.loads(one.payload) for one in hearing.got if one.topic == "spBv1.0/STATE/lading-test"]
+
+
+def states(hearing: Client) -> list[bool]:
+    return [said["online"] for said in said_of_host(hearing)]
+
+
+def readings(site: Site) -> dict[int, list[tuple[int, int, int]]]:
+    """(time, value, flags) by channel."""
+    return {
+        channel: [(one.time_ms, one.value, one.flags) for one in found]
+        for channel, found in check_frames(site, "gw").items()
+    }
+
+
+def count(site: Site) -> int:
+    return sum(frame.reading_count for frame in site.of("gw"))
+
+
+def rack(time_ms: int, celsius: float, is_open: bool, **more: object) -> list:
+    return [
+        ["air/temperature", "FLOAT", celsius, time_ms, {"alias": 1, **more}],
+        ["door", "BOOLEAN", is_open, time_ms, {"alias": 2, **more}],
+        ["model", "STRING", "x", time_ms, {"alias": 3}],
+    ]
+
+
+def test_pysparkplug(site: Site, broker: Mosquitto) -> None:
+    """Births, data, deaths of pysparkplug come out as frames with the same values and times, flagged DERIVED."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.1, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    plant.ask("data", metrics=rack(t + 1_000, -0.35, True))
+    plant.ask("own_data", metrics=[["supply", "UINT32", 12_050, t + 1_500, {}]])
+    plant.ask("data", metrics=rack(t + 2_000, 4.3, False))
+    until(lambda: count(site) == 8, LIMIT_S)
+    assert readings(site) == {
+        1: [(t, 4_100, DERIVED), (t + 1_000, -350, DERIVED), (t + 2_000, 4_300, DERIVED)],
+        2: [(t, 0, DERIVED), (t + 1_000, 1_000, DERIVED), (t + 2_000, 0, DERIVED)],
+        3: [(t, 11_900, DERIVED), (t + 1_500, 12_050, DERIVED)],
+    }
+    plant.kill()
+
+
+def test_mqtt_spb_wrapper(site: Site, broker: Mosquitto) -> None:
+    """The same with mqtt-spb-wrapper: names without aliases, `DATA/` before those in births, QoS 1 as well."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("mqtt-spb-wrapper", broker.port, "Wrap", "Node", "Rack")
+    air = [["air", 4.1, t, None], ["door", False, t, None], ["label", "x", t, None]]
+    plant.ask("birth", own=[["supply", 11_900, t, None]], metrics=air)
+    until(lambda: count(site) == 3, LIMIT_S)
+    plant.ask("data", metrics=[["air", -0.35, t + 1_000, None], ["door", True, t + 1_000, None]])
+    plant.ask("own_data", metrics=[["supply", 12_050, t + 1_500, None]], qos=1)
+    plant.ask("data", metrics=[["air", 4.3, t + 2_000, None]], qos=1)
+    until(lambda: count(site) == 7, LIMIT_S)
+    assert readings(site) == {
+        4: [(t, 4_100, DERIVED), (t + 1_000, -350, DERIVED), (t + 2_000, 4_300, DERIVED)],
+        5: [(t, 0, DERIVED), (t + 1_000, 1_000, DERIVED)],
+        6: [(t, 11_900, DERIVED), (t + 1_500, 12_050, DERIVED)],
+    }
+    plant.ask("end")
+    plant.kill()
+
+
+def test_aliases_of_mqtt_spb_wrapper(site: Site, broker: Mosquitto) -> None:
+    """With an alias its data carries a name besides that no birth has; the alias counts."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("mqtt-spb-wrapper", broker.port, "Wrap", "Node", "Rack")
+    plant.ask("birth", own=[["supply", 11_900, t, 7]], metrics=[["air", 4.1, t, 1], ["door", False, t, 2]])
+    until(lambda: count(site) == 3, LIMIT_S)
+    plant.ask("data", metrics=[["air", 5.25, t + 1_000, 1]])
+    until(lambda: count(site) == 4, LIMIT_S)
+    assert readings(site)[4] == [(t, 4_100, DERIVED), (t + 1_000, 5_250, DERIVED)]
+    plant.kill()
+
+
+def test_a_lost_message_brings_a_rebirth(site: Site, broker: Mosquitto) -> None:
+    """What comes after a hole in the sequence does not count until the node was born again; then all goes on."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.0, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    plant.ask("skip")
+    plant.ask("data", metrics=rack(t + 1_000, 6.5, False))
+    until(lambda: plant.ask("rebirths") == 1, LIMIT_S)
+    until(lambda: count(site) == 5, LIMIT_S)  # the births say what the message said; `supply` is as it was
+    plant.ask("data", metrics=rack(t + 2_000, 4.5, False))
+    until(lambda: count(site) == 7, LIMIT_S)
+    assert readings(site)[1] == [
+        (t, 4_000, DERIVED),
+        (t + 1_000, 6_500, DERIVED),
+        (t + 2_000, 4_500, DERIVED),
+    ]
+    plant.kill()
+
+
+def test_a_restarted_gateway_asks_for_births(site: Site, broker: Mosquitto) -> None:
+    """Killed and started again it knows no aliases; it asks, and takes no value twice."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.0, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    site.process.kill()
+    site.process.communicate()
+    plant.ask("data", metrics=rack(t + 1_000, 4.1, False))  # nobody hears it
+    site.process = site.start()
+    until(lambda: plant.ask("rebirths") == 1, LIMIT_S)
+    until(lambda: count(site) == 5, LIMIT_S)
+    plant.ask("data", metrics=rack(t + 2_000, 4.2, True))
+    until(lambda: count(site) == 7, LIMIT_S)
+    assert readings(site) == {
+        1: [(t, 4_000, DERIVED), (t + 1_000, 4_100, DERIVED), (t + 2_000, 4_200, DERIVED)],
+        2: [(t, 0, DERIVED), (t + 1_000, 0, DERIVED), (t + 2_000, 1_000, DERIVED)],
+        3: [(t, 11_900, DERIVED)],
+    }
+    plant.kill()
+
+
+def test_the_host_says_whether_it_is_there(site: Site, hearing: Client, broker: Mosquitto) -> None:
+    """STATE: retained, online with the will's time, offline by the will when killed, and by itself on SIGTERM.
+
+    Whoever says falsely that it is offline is contradicted.
+    """
+    assert states(hearing) == [True]
+    liar = Client(broker.port, "liar", clean=True)
+    liar.send("spBv1.0/STATE/lading-test", b'{"online":false,"timestamp":1}', retain=True)
+    until(lambda: states(hearing) == [True, False, True], LIMIT_S)
+    late = Client(broker.port, "late", "spBv1.0/STATE/#", clean=True)
+    until(lambda: states(late) == [True], LIMIT_S)
+    site.process.kill()
+    until(lambda: states(hearing)[3:] == [False], LIMIT_S)
+    times = [said["timestamp"] for said in said_of_host(hearing)]
+    assert times[0] == times[2] == times[3], "a birth and its will have one time"
+    site.process.communicate()
+    site.process = site.start()
+    until(lambda: states(hearing)[3:] == [False, True], LIMIT_S)
+    site.process.send_signal(signal.SIGTERM)
+    site.finish(site.process)
+    assert states(hearing)[3:] == [False, True, False]
+    liar.close()
+    late.close()
