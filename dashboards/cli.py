@@ -1,7 +1,10 @@
 """`lading dashboards …`: write the time series, show how that goes."""
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,16 +14,19 @@ import typer
 from dashboards.boards import cli as boards_cli
 from dashboards.settings import DashboardsSettings
 from lading import logs, metrics, settings
+from lading.errors import ServiceError
+from lading.fields import TIME_MS_MAX
 from lading.health import log_answers, watched
 from lading.log import wall_ms
 from lading.opening import open_gateways, open_log
-from lading.process import stop_on_signals
+from lading.process import RETRIES_MAX, stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
 app = typer.Typer(help="The time series and the boards over it.", no_args_is_help=True)
 
 REFUSED_SHOWN = 10
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
 
 
 @app.callback()
@@ -123,6 +129,72 @@ def init(
         typer.echo(f"{name:16} {state}")
     for name, path in files.items():
         typer.echo(f"{name:18} {path}")
+
+
+@app.command()
+def backfill(
+    config: Config = CONFIG,
+    since: Annotated[
+        datetime | None, typer.Option("--from", formats=TIMES, help="Readings from this time on, UTC.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=TIMES, help="Readings up to this time, UTC.")
+    ] = None,
+    leg: Annotated[str, typer.Option(help="One leg's: its reference, id, or the beginning of the id.")] = "",
+    retries: Annotated[
+        int, typer.Option(help="Failures in a row after which it ends; the pauses between them grow.", min=0)
+    ] = RETRIES_MAX,
+    as_json: AsJson = False,
+) -> None:
+    """Write readings and positions of the archive into InfluxDB. What is there already stays as it is.
+
+    It may run beside the writer, and again: the points are the same.
+    """
+    from dashboards.timeseries.backfill import Asked, Backfill, Filled
+    from dashboards.timeseries.lines import EARLIEST_MS
+    from dashboards.timeseries.names import Names
+    from dashboards.timeseries.stage import references_of
+    from dashboards.timeseries.state import SeriesState
+
+    logs.configure("dashboards")
+    shared, own = _load(config)
+    stop = stop_on_signals()
+    references = references_of(open_log(shared), SeriesState(shared.lading.below(own.state)))
+    names = Names(open_gateways(shared), shared.lading.channels, references.get)
+    legs = frozenset(_find_legs(references, leg)) if leg else None
+    asked = Asked(_time_ms(since, EARLIEST_MS), _time_ms(until, TIME_MS_MAX), legs)
+    sink = _open_sink(shared, own)
+    filling = Backfill(shared.lading.below(own.archive), sink, names, wall_ms(), own.batch_lines, retries)
+    count = len(filling.files())
+
+    def show(filled: Filled) -> None:
+        if not as_json:
+            typer.echo(f"{filled.files} of {count} files, {filled.readings} readings", err=True)
+
+    filled = filling.run(asked, stop, show)
+    sink.close()
+    is_whole = filled.files == count
+    if as_json:
+        typer.echo(json.dumps({**asdict(filled), "is_whole": is_whole}))
+    else:
+        typer.echo(f"{filled.readings} readings of {filled.files} files, {filled.points} points written")
+        for one in filling.refused[-REFUSED_SHOWN:]:
+            typer.echo(f"{one.code}: {one.reason}")
+    if filled.refused or not is_whole:
+        raise typer.Exit(1)
+
+
+def _find_legs(references: Mapping[bytes, str], leg: str) -> list[str]:
+    """Ids, in hex, of the legs with this reference, or of the one whose id begins so."""
+    named = [one.hex() for one, reference in references.items() if reference == leg]
+    found = named or [one.hex() for one in references if one.hex().startswith(leg.lower())]
+    if len(found) != 1 and not named:
+        raise ServiceError("leg", f"{len(found)} legs are named {leg!r}, wanted one")
+    return found
+
+
+def _time_ms(time: datetime | None, default_ms: int) -> int:
+    return default_ms if time is None else int(time.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 @app.command()

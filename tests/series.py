@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anchoring.batches import batched_frames, roll
 from dashboards.timeseries.sink import Sink
 from dashboards.timeseries.stage import Series
 from dashboards.timeseries.state import SeriesState
+from ingest.archive import Archive
 from lading import topics
 from lading.frame import Frame
 from lading.gateways import GatewayEntry, GatewayFile, save_gateways
@@ -108,3 +110,12 @@ def write_all(series: Series) -> int:
     while step := series.step():
         handled += step
     return handled
+
+
+def archive(place: Installation, folder: Path) -> None:
+    """Everything in the log as one batch, in the log and in the archive."""
+    records = place.log.read(topics.FRAMES, {}, 100_000)
+    frames = batched_frames([(TENANT, record.value) for record in records])
+    batches = roll(1, ((0, 0, len(records) - 1),), frames, {})
+    place.log.append(topics.BATCHES, [(batch.leaf.tenant, batch.encode()) for batch in batches])
+    Archive(place.log, folder, lambda _: TENANT).step()

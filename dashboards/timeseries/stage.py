@@ -6,6 +6,7 @@ the two only writes the same points again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 
 import structlog
@@ -206,6 +207,19 @@ def positions_of(log: Log, state: SeriesState, topic: str) -> dict[int, int]:
     """See `Series.positions`."""
     found = state.positions(topic)
     return found or (log.committed(GROUP, topic) if topic == topics.FRAMES else {})
+
+
+def references_of(log: Log, state: SeriesState) -> dict[bytes, str]:
+    """Every leg's reference that the log or the state file has."""
+    found = {bytes.fromhex(leg): reference for leg, reference in state.legs()}
+    positions: dict[int, int] = {}
+    while records := log.read(topics.ASSIGNMENTS, positions, RECORDS_MAX):
+        for record in records:
+            positions[record.partition] = record.offset + 1
+            with suppress(MalformedError):
+                order = read_assignment(record.value)
+                found[order.leg_id] = order.reference
+    return found
 
 
 def behind_of(log: Log, state: SeriesState) -> dict[str, int]:

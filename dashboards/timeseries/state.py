@@ -107,11 +107,10 @@ class SeriesState:
             return str(reference)
         return None
 
-    def references(self) -> dict[str, bytes]:
-        """Every leg that is known: reference to id; of several with one reference the last by id."""
-        return {
-            str(name): bytes(leg) for leg, name in self._rows("SELECT leg, reference FROM legs ORDER BY leg")
-        }
+    def legs(self) -> list[tuple[str, str]]:
+        """(id in hex, reference) of every leg."""
+        rows = self._rows("SELECT leg, reference FROM legs ORDER BY leg")
+        return [(bytes(leg).hex(), str(reference)) for leg, reference in rows]
 
     def add_limits(self, limits_hash: bytes, document: bytes) -> None:
         """A limits document by its hash."""
