@@ -49,7 +49,7 @@ class Member:
             channels,
             salts=lambda: self._salts.randbytes(SALT_BYTES),
         )
-        self.publisher = Publisher(self.gateway, tenant, broker)
+        self.publisher = Publisher(self.gateway, tenant, broker, keep_until="puback")
 
     @property
     def gateway_id(self) -> bytes:

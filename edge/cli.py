@@ -66,7 +66,7 @@ def run(
                     edge.wait(IDLE_S)
                 heart.stepped()
             if once and not stop.is_set() and not edge.finish(FINISH_S):
-                raise ServiceError("broker", f"frames were left without PUBACK after {FINISH_S:.0f} s")
+                raise ServiceError("broker", f"frames were left that nobody has after {FINISH_S:.0f} s")
         finally:
             edge.stop()
             structlog.get_logger().info("edge_stopped")
@@ -224,6 +224,7 @@ def _publisher(
         shared.lading.tenant,
         frames_broker(shared, own, name),
         in_flight_max=own.link.in_flight_max,
+        keep_until=own.link.keep_until,
         note=_telling(note, name),
         woken=woken,
     )

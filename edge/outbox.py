@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 RESERVE_BYTES = 8 * 2**20
 FRAMES_REMOVED_MAX = 1024
 LOCK_WAIT_MS = 5000
+SEQ_MAX = 2**63 - 1  # what SQLite stores
 
 _PENDING = struct.Struct(">HQQiH")
 _SCHEMA = """
@@ -69,7 +70,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Frames that no PUBACK has come for."""
+    """Frames that nobody else is known to have."""
 
     count: int
     bytes: int
@@ -161,8 +162,15 @@ class Outbox:
         query = "SELECT frame_seq, frame FROM frames WHERE frame_seq > ? ORDER BY frame_seq LIMIT ?"
         return self._db.execute(query, (frame_seq, count_max)).fetchall()
 
+    def frame(self, frame_seq: int) -> bytes | None:
+        """A waiting frame by its number."""
+        if frame_seq > SEQ_MAX:
+            return None
+        row = self._db.execute("SELECT frame FROM frames WHERE frame_seq = ?", (frame_seq,)).fetchone()
+        return row[0] if row else None
+
     def remove(self, frame_seqs: Sequence[int]) -> None:
-        """Forget frames that the broker has acknowledged. Works on a full disk too.
+        """Forget frames that somebody else has, durable. Works on a full disk too.
 
         The one change that need not be durable at once: after a crash such a frame is sent again, and dropped there.
         """

@@ -1,17 +1,21 @@
-"""Carries an outbox to the broker and orders back: in order, few in flight, removed on PUBACK alone."""
+"""Carries an outbox to the broker and orders back: in order, few in flight, removed on ingest's receipt."""
 
 import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from edge.gateway import Gateway
 from edge.link import Acked, Came, Down, Event, Link, Up
+from edge.resending import Resending
 from lading.assignment import ASSIGNMENT_BYTES_MAX
 from lading.batch import ANCHOR_RECORD_BYTES_MAX
 from lading.errors import LadingError, MalformedError, ServiceError
 from lading.mqtt import Broker
+from lading.receipt import RECEIPT_BYTES_MAX, Receipt
 from lading.topics import anchors_topic, gateway_topic
+from lading.tree import sha256
 
 IN_FLIGHT_MAX = 8
 ACKED_MAX = 64
@@ -19,12 +23,15 @@ RETRY_S = 5.0
 STATUS_EVERY_S = 60.0
 POLL_S = 0.05
 
+KeepUntil = Literal["receipt", "puback"]
+
 
 class Publisher:
     """One gateway's link. `step` does all the work in the caller's thread; `start` and `stop` stand for the link.
 
-    A frame is never sent again while its first sending is under way; after a crash or a restart it is, and whoever
-    reads drops what it has (by gateway and frame_seq).
+    `keep_until`: a frame stays until ingest's receipt for it, or until the broker's PUBACK, for a broker that keeps
+    what it acknowledged over its own death. A frame is never sent again while a sending is under way; after a crash,
+    or when its receipt does not come, it is, and whoever reads drops what it has (by gateway and frame_seq).
     """
 
     def __init__(
@@ -34,6 +41,7 @@ class Publisher:
         broker: Broker,
         *,
         in_flight_max: int = IN_FLIGHT_MAX,
+        keep_until: KeepUntil = "receipt",
         note: Callable[[str, LadingError], None] = lambda what, exc: None,
         monotonic_s: Callable[[], float] = time.monotonic,
         woken: threading.Event | None = None,
@@ -46,13 +54,16 @@ class Publisher:
         self._orders_topic = gateway_topic(tenant, gateway.gateway_id, "assignment")
         self._anchors_topic = anchors_topic(tenant)
         will = (self._status_topic, json.dumps({"state": "offline", "gateway": hexadecimal}).encode())
-        topics = (self._orders_topic, self._anchors_topic)
+        self._receipts_topic = gateway_topic(tenant, gateway.gateway_id, "receipt")
+        topics = (self._orders_topic, self._anchors_topic, self._receipts_topic)
         self._link = Link(broker, f"lading-edge-{hexadecimal[:16]}", topics, will, in_flight_max + 2, woken)
         self._in_flight_max = in_flight_max
         self._in_flight: dict[int, int] = {}  # message number: frame_seq
-        self._acked: list[int] = []  # frames to remove in one transaction
+        self._acked: set[int] = set()  # frames to remove in one transaction
         self._sent_seq = -1
         self._rewind_s: float | None = None
+        self._rewind_seq = 0
+        self._resending = Resending(gateway.outbox, monotonic_s) if keep_until == "receipt" else None
         self._orders: dict[bytes, Came] = {}  # those for which there was no room yet
         self._note = note
         self._monotonic_s = monotonic_s
@@ -100,17 +111,35 @@ class Publisher:
             if self._in_flight or self._monotonic_s() < self._rewind_s:
                 return
             self._remove_acked()
-            self._rewind_s, self._sent_seq = None, -1
+            self._rewind_s, self._sent_seq = None, self._rewind_seq - 1
+        if not self._link.is_up:
+            return
+        if self._resending is not None:
+            self._send_again(self._resending)
         room = self._in_flight_max - len(self._in_flight)
-        if room <= 0 or not self._link.is_up or self._gateway.frame_seq - 1 <= self._sent_seq:
+        if room <= 0 or self._gateway.frame_seq - 1 <= self._sent_seq:
             return
         for frame_seq, frame in self._gateway.outbox.frames_after(self._sent_seq, room):
-            mid = self._link.publish(self._topic, frame)
-            if mid is None:
+            if not self._send(frame_seq, frame):
                 return
-            self._in_flight[mid] = frame_seq
             self._sent_seq = frame_seq
-            self.sent_count += 1
+
+    def _send_again(self, resending: Resending) -> None:
+        self._remove_acked()
+        resending.look(self._sent_seq)
+        room = self._in_flight_max - len(self._in_flight)
+        for frame_seq, frame in resending.frames(room) if room > 0 else ():
+            if frame_seq not in self._in_flight.values() and not self._send(frame_seq, frame):
+                return
+            resending.sent(frame_seq)
+
+    def _send(self, frame_seq: int, frame: bytes) -> bool:
+        mid = self._link.publish(self._topic, frame)
+        if mid is None:
+            return False
+        self._in_flight[mid] = frame_seq
+        self.sent_count += 1
+        return True
 
     def wait_acked(self, limit_s: float, now_ms: int) -> bool:
         """Step until the outbox is empty; False if it is not within the limit."""
@@ -129,17 +158,24 @@ class Publisher:
                 self._status_mid = None
             case Acked(mid=mid, taken=taken, reason=reason) if mid in self._in_flight:
                 frame_seq = self._in_flight.pop(mid)
-                if taken:
-                    self._acked.append(frame_seq)
-                else:
+                if not taken:
+                    self._rewind_seq = (
+                        frame_seq if self._rewind_s is None else min(self._rewind_seq, frame_seq)
+                    )
                     self._rewind_s = self._monotonic_s() + RETRY_S
                     self._note("frame_not_taken", ServiceError("puback", f"frame {frame_seq}: {reason}"))
+                elif self._resending is None:
+                    self._acked.add(frame_seq)
             case Came(topic=topic) if topic == self._orders_topic:
                 self._obey(event, now_ms)
+            case Came(topic=topic) if topic == self._receipts_topic:
+                self._take_receipt(event)
             case Came():
                 self._see_anchor(event)
             case Up():
                 self._status_due_s = 0.0
+                if self._resending is not None:
+                    self._resending.begin()
             case Down(reason=reason):
                 self._note("link_down", ServiceError("broker", reason))
 
@@ -163,6 +199,23 @@ class Publisher:
         except LadingError as exc:
             self._note("anchor_refused", exc)
         self._link.ack(came)
+
+    def _take_receipt(self, came: Came) -> None:
+        """Forget the frames whose very bytes ingest has; a receipt for others says nothing."""
+        self._link.ack(came)
+        if self._resending is None:
+            return
+        try:
+            self._require_size(came, RECEIPT_BYTES_MAX)
+            receipt = Receipt.decode(came.payload)
+        except LadingError as exc:
+            self._note("receipt_refused", exc)
+            return
+        for frame_seq, digest in receipt.items:
+            frame = self._gateway.outbox.frame(frame_seq)
+            if frame is not None and sha256(frame) == digest:
+                self._acked.add(frame_seq)
+                self._resending.hear(frame_seq)
 
     @staticmethod
     def _require_size(came: Came, bytes_max: int) -> None:
@@ -206,13 +259,14 @@ class Publisher:
     def _remove_acked(self) -> int:
         count = len(self._acked)
         if count:
-            self._gateway.outbox.remove(self._acked)
-            self._acked = []
+            self._gateway.outbox.remove(sorted(self._acked))
+            self._acked = set()
             self.acked_count += count
         return count
 
     def _forget(self) -> None:
+        self._sent_seq = min(self._in_flight.values(), default=self._sent_seq + 1) - 1
         self._in_flight.clear()
         self._orders.clear()
-        self._sent_seq, self._rewind_s = -1, None
+        self._rewind_s = None
         self._status_mid, self._status_due_s = None, 0.0

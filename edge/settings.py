@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
+from edge.publisher import KeepUntil
 from edge.simulation import (
     CHANNELS,
     Bump,
@@ -156,7 +157,20 @@ class BrokerSettings(Settings):
 class LinkSettings(BrokerSettings):
     """How gateways speak to the broker of table `mqtt`, where otherwise than that says."""
 
+    keep_until: KeepUntil = Field(
+        "receipt",
+        description="a frame stays until ingest has it (receipt) or the broker (puback: one that forgets nothing)",
+    )
     in_flight_max: int = Field(8, ge=1, le=64, description="frames sent and not yet acknowledged")
+
+    @model_validator(mode="after")
+    def _denials_are_told(self) -> "LinkSettings":
+        if self.keep_until == "puback" and self.certificate is not None and self.protocol != "5":
+            raise ValueError(
+                'keep_until "puback" with a certificate wants protocol "5": with MQTT 3.1.1 a broker says PUBACK to'
+                " what its access list denies, and drops it"
+            )
+        return self
 
 
 class LocalSettings(BrokerSettings):

@@ -39,6 +39,7 @@ SHOWN_MAX = 1_000
 def run(config: Config = CONFIG) -> None:
     """Take frames and orders from the broker, archive batches, until SIGTERM or an interrupt."""
     from ingest.archive import Archive
+    from ingest.lost_orders import LostOrders
     from ingest.receiver import Receiver
     from lading.mqtt import broker_of
 
@@ -55,6 +56,7 @@ def run(config: Config = CONFIG) -> None:
         batch_messages_max=own.batch_messages_max,
         batch_wait_s=own.batch_wait_s,
         note=_log_outcomes,
+        lost_orders=LostOrders(log, gateways, time.monotonic),
     )
     archive = Archive(log, shared.lading.below(own.archive), gateways.tenant_of) if own.archive_here else None
     upkeep = _Upkeep(stage, archive)

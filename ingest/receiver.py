@@ -16,12 +16,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.admission import peek
+from ingest.lost_orders import LostOrders
 from ingest.stage import Ingest
 from ingest.turn import Outcome
 from lading import metrics, topics
 from lading.errors import ServiceError
 from lading.frame import FRAME_BYTES_MAX
 from lading.mqtt import Broker, secure, why_not_connected
+from lading.receipt import receipts
 
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 30
@@ -31,6 +34,7 @@ BATCH_MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 BATCH_WAIT_S = 0.01
 SHARE = "lading-ingest"
+FRAMES_SUFFIX, ORDERS_SUFFIX = "/frames", "/assignment"
 
 _log = structlog.get_logger()
 
@@ -59,6 +63,7 @@ class Receiver:
         batch_messages_max: int = BATCH_MESSAGES_MAX,
         batch_wait_s: float = BATCH_WAIT_S,
         note: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
+        lost_orders: LostOrders | None = None,
     ) -> None:
         self._ingest = ingest
         self._broker = broker
@@ -66,6 +71,7 @@ class Receiver:
         self._batch_messages_max = batch_messages_max
         self._batch_wait_s = batch_wait_s
         self._note = note
+        self._lost_orders = lost_orders
         self._queue: queue.Queue[Came] = queue.Queue(QUEUED_MAX)
         self._held: list[Came] = []  # a batch that the stage has not taken yet
         self._connection = 0
@@ -95,6 +101,7 @@ class Receiver:
 
         ServiceError: log or state failed. The next step tries the same messages again.
         """
+        self._give_orders()
         batch = self._held or self._collect(wait_s)
         if not batch:
             return 0
@@ -102,8 +109,30 @@ class Receiver:
         for came in batch:
             if came.connection == self._connection and came.qos:
                 self._client.ack(came.mid, came.qos)
+        self._give_receipts(batch)
         self._note(outcomes)
         return len(batch)
+
+    def _give_receipts(self, batch: list[Came]) -> None:
+        """Tell gateways what is durable. One that misses it sends a frame again, and is told again."""
+        frames: dict[str, list[tuple[int, bytes]]] = {}
+        for came in batch:
+            if self._lost_orders is not None and came.topic.endswith(ORDERS_SUFFIX):
+                self._lost_orders.saw(came.data)
+            head = peek(came.data)
+            if head is not None and came.topic.endswith(FRAMES_SUFFIX):
+                frames.setdefault(came.topic, []).append((head.frame_seq, came.data))
+        for topic, messages in frames.items():
+            for receipt in receipts(messages):
+                self._client.publish(topic.removesuffix(FRAMES_SUFFIX) + "/receipt", receipt.encode(), qos=0)
+
+    def _give_orders(self) -> None:
+        """Publish the orders that the broker has lost."""
+        if self._lost_orders is None or not self.is_up:
+            return
+        for topic, message in self._lost_orders.step():
+            self._client.publish(topic, message, qos=1, retain=True)
+            _log.info("order_published_again", topic=topic)
 
     @property
     def queued(self) -> int:
@@ -171,6 +200,8 @@ class Receiver:
             _log.warning("broker_refused", reason=str(reason))
             return
         self._connection += 1
+        if self._lost_orders is not None:
+            self._lost_orders.connected()
         frames, orders = f"{topics.ROOT}/+/+/frames", f"{topics.ROOT}/+/+/assignment"
         client.subscribe([(orders, 1), (f"$share/{self._share}/{frames}" if self._share else frames, 1)])
         self.is_up, self._failure = True, ""
@@ -192,7 +223,7 @@ class Receiver:
 
     def _fail(self, reason: str) -> None:
         """Say why there is no connection, and not again while it stays so."""
-        if self.is_up or reason != self._failure:
+        if not self._is_stopping and (self.is_up or reason != self._failure):
             _log.warning("broker_lost", reason=reason)
         self._failure = reason
 

@@ -15,6 +15,7 @@ PLUGINS: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {
 
 
 START_LIMIT_S = 10.0
+STOP_LIMIT_S = 5.0
 
 
 def _free_port() -> int:
@@ -56,7 +57,12 @@ class AmqttBroker:
         broker = await self._started({"listeners": {"default": listener}, "plugins": PLUGINS})
         ready.set()
         await self._stopping.wait()
-        await broker.shutdown()
+        try:
+            await asyncio.wait_for(broker.shutdown(), STOP_LIMIT_S)
+        except TimeoutError:  # it waits for a connection that has gone: let at least the port go
+            for server in broker._servers.values():
+                if server.instance is not None:
+                    server.instance.close()
 
     async def _started(self, config: dict[str, Any]) -> Amqtt:
         """The broker, once the port is free of its predecessor."""

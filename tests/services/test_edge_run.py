@@ -62,7 +62,7 @@ class Site:
         operator = OPERATOR.public.encode().hex()
         (folder / "lading.toml").write_text(
             f'[lading]\ntenant = "{TENANT}"\ndata = "data"\n[mqtt]\nport = {broker.port}\n'
-            f'[edge]\noperator = "{operator}"\nlink = {{ protocol = "3.1.1" }}\n{edge}'
+            f'[edge]\noperator = "{operator}"\nlink = {{ protocol = "3.1.1", keep_until = "puback" }}\n{edge}'
         )
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="site", clean_session=False)
         self.client.on_message = lambda _c, _d, message: self.frames.append(message.payload)

@@ -70,7 +70,9 @@ def step_until(publisher: Publisher, condition: Callable[[], bool], limit_s: flo
 
 
 def make_publisher(gateway: Gateway, port: int, **more: object) -> Publisher:
-    return Publisher(gateway, TENANT, Broker("127.0.0.1", port, protocol="3.1.1"), **more)  # type: ignore[arg-type]
+    return Publisher(
+        gateway, TENANT, Broker("127.0.0.1", port, protocol="3.1.1"), **({"keep_until": "puback"} | more)
+    )  # type: ignore[arg-type]
 
 
 def cut_frames(gateway: Gateway, count: int) -> None:
@@ -245,6 +247,7 @@ def test_a_puback_that_took_nothing_is_not_believed(tmp_path: Path) -> None:
         gateway,
         TENANT,
         Broker("127.0.0.1", stern.port),
+        keep_until="puback",
         note=lambda what, exc: notes.append(what),
         monotonic_s=lambda: 20 * time.monotonic(),
     )
@@ -260,7 +263,9 @@ def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AnyBroker, 
     """amqtt knows 3.1.1 alone and misreads a CONNECT of MQTT 5; the link falls back by itself."""
     gateway = open_gateway(tmp_path)
     cut_frames(gateway, 1)
-    publisher = Publisher(gateway, TENANT, Broker("127.0.0.1", broker.port, protocol="auto"))
+    publisher = Publisher(
+        gateway, TENANT, Broker("127.0.0.1", broker.port, protocol="auto"), keep_until="puback"
+    )
     publisher.start()
     assert publisher.wait_acked(30, T0_MS)
     publisher.stop()

@@ -13,6 +13,7 @@ from tests.vectors import (
     cases_documents,
     cases_evidence,
     cases_frame,
+    cases_receipt,
     cases_settlement,
     cases_totals,
     cases_tree,
@@ -30,6 +31,7 @@ FILES = {
     "cbor": cases_documents.cbor_file,
     "assignment": cases_documents.assignment_file,
     "documents": cases_documents.documents_file,
+    "receipt": cases_receipt.receipt_file,
     "settlement": cases_settlement.settlement,
     "evidence": cases_evidence.evidence,
 }

@@ -40,6 +40,7 @@ sensor = [{{name = {}, unit = 'Cel', channel = {}}}, {{name = {}, unit = 'Cel', 
         (SPARKPLUG.format("'G/N/D/air'", 1, "'G/N/D/sun'", 1), "one channel"),
         ("[[edge.gateways]]\nname = 'a'\nsparkplug = {host_id = 'a/b'}", "host_id"),
         ("operator = 'abc'", "operator"),
+        ("link = {keep_until = 'puback', certificate = 'x.crt'}", "keep_until"),
         ("begin = 2025-01-01T00:00:00", "begin"),
     ],
 )

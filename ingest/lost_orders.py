@@ -1,0 +1,71 @@
+"""Orders that a broker has lost are published anew, retained, from the log (docs/adr/0041-broker-durability.md).
+
+A gateway that was away when an order came gets it from the broker's retained messages; a broker that was killed may
+have none. Orders are signed and numbered, so one that comes twice changes nothing.
+"""
+
+from collections.abc import Callable, Iterator
+
+from lading.assignment import read_assignment
+from lading.errors import LadingError
+from lading.gateways import Gateways
+from lading.log import Log
+from lading.topics import ASSIGNMENTS, gateway_topic
+
+SETTLE_S = 5.0  # after a connection: time for the retained orders to come
+RECORDS_A_STEP = 1_000
+GATEWAYS_MAX = 100_000
+
+
+class LostOrders:
+    """Compares the newest orders in the log with what the broker has retained, once a connection."""
+
+    def __init__(self, log: Log, gateways: Gateways, monotonic_s: Callable[[], float]) -> None:
+        self._log = log
+        self._gateways = gateways
+        self._monotonic_s = monotonic_s
+        self._due_s: float | None = None
+        self._retained: dict[bytes, int] = {}  # gateway: number of the order that the broker has
+        self._newest: dict[bytes, tuple[int, bytes]] = {}  # gateway: number and message in the log
+        self._positions: dict[int, int] = {}
+
+    def connected(self) -> None:
+        """A connection is up: the broker sends what it has retained."""
+        self._due_s = self._monotonic_s() + SETTLE_S
+        self._retained = {}
+
+    def saw(self, data: bytes) -> None:
+        """An order came from the broker."""
+        try:
+            order = read_assignment(data)
+        except LadingError:
+            return
+        if len(self._retained) < GATEWAYS_MAX:
+            known = self._retained.get(order.gateway, 0)
+            self._retained[order.gateway] = max(known, order.order_seq)
+
+    def step(self) -> list[tuple[str, bytes]]:
+        """Topic and message of orders to publish, retained. ServiceError when the log cannot be read."""
+        if self._due_s is None or self._monotonic_s() < self._due_s:
+            return []
+        if self._follow():
+            return []
+        self._due_s = None
+        return list(self._missing())
+
+    def _follow(self) -> int:
+        """Read on in the log's orders; how many there were."""
+        records = self._log.read(ASSIGNMENTS, self._positions, RECORDS_A_STEP)
+        for record in records:
+            self._positions[record.partition] = record.offset + 1
+            order = read_assignment(record.value)
+            known = self._newest.get(order.gateway)
+            if (known or len(self._newest) < GATEWAYS_MAX) and (not known or order.order_seq > known[0]):
+                self._newest[order.gateway] = (order.order_seq, record.value)
+        return len(records)
+
+    def _missing(self) -> Iterator[tuple[str, bytes]]:
+        for gateway, (order_seq, message) in self._newest.items():
+            entry = self._gateways.find(gateway)
+            if entry is not None and self._retained.get(gateway, 0) < order_seq:
+                yield gateway_topic(entry.tenant, gateway, "assignment"), message
