@@ -1,4 +1,4 @@
-"""SenML-JSON (RFC 8428) from third-party sensors: packs in, resolved records out, readings with the flag DERIVED."""
+"""SenML (RFC 8428) from third-party sensors: packs in, resolved records out, readings with the flag DERIVED."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from edge import senml_cbor
 from edge.readings import NewReading
 from edge.units import UNITS, to_milli
 from lading.errors import LadingError, MalformedError, RejectedError
@@ -42,10 +43,10 @@ class Record:
 
 
 def decode(data: bytes, now_ms: int) -> list[Record]:
-    """The resolved records of a pack. MalformedError `senml_…` refuses all of it."""
+    """The resolved records of a pack, in JSON or CBOR. MalformedError `senml_…` refuses all of it."""
     if len(data) > PACK_BYTES_MAX:
         raise MalformedError("senml_size", f"{len(data)} bytes, wanted at most {PACK_BYTES_MAX}")
-    pack = _parse(data)
+    pack = senml_cbor.parse(data) if senml_cbor.is_cbor(data) else _parse(data)
     if not isinstance(pack, list) or not 1 <= len(pack) <= RECORDS_MAX:
         raise MalformedError("senml_pack", f"wanted an array of 1 to {RECORDS_MAX} records")
     base: dict[str, Any] = {"bn": "", "bt": Decimal(0), "bu": "", "bv": Decimal(0)}
@@ -125,9 +126,13 @@ def _number(text: str) -> Decimal:
             "senml_number", f"a number of {len(text)} characters, wanted at most {NUMBER_CHARS_MAX}"
         )
     value = Decimal(text)
-    if value and not -NUMBER_CHARS_MAX <= value.adjusted() <= NUMBER_CHARS_MAX:
-        raise MalformedError("senml_number", f"{text} is out of range")
+    _require_range(value)
     return value
+
+
+def _require_range(value: Decimal) -> None:
+    if value and not -NUMBER_CHARS_MAX <= value.adjusted() <= NUMBER_CHARS_MAX:
+        raise MalformedError("senml_number", f"{value} is out of range")
 
 
 def _no_constant(text: str) -> Any:
@@ -148,6 +153,8 @@ def _check(fields: Any) -> None:
                 raise MalformedError(
                     "senml_field", f"{name} is {str(fields[name])[:40]!r}, wanted a {wanted}"
                 )
+            if name in fields and kind is Decimal:
+                _require_range(fields[name])
     demanding = [name for name in fields if name.endswith("_")]
     if demanding:
         raise MalformedError("senml_field", f"{demanding[0][:40]!r} must be understood, and is not")

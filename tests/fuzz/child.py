@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["lading"]):
+with atheris.instrument_imports(include=["lading", "edge"]):
     from tests.fuzz.targets import TARGETS
 
 

@@ -5,6 +5,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from edge import senml
+from edge.sparkplug.host import Host
+from edge.sparkplug.node import DEVICE_KINDS, NODE_KINDS
+from edge.sparkplug.payload import decode as sparkplug_decode
+from edge.sparkplug.settling import Taken
+from edge.sparkplug.values import Sensor
 from lading import cbor
 from lading.assignment import decode_payload, read_assignment
 from lading.batch import AnchorRecord, BatchLeaf, BatchRecord
@@ -23,6 +29,7 @@ from lading.totals import Reading
 from lading.tree import leaf_hash, root, sha256
 from lading.verdict import Verdict, VerdictRecord
 from lading.verify import verify
+from tests.unit.edge.sparkplug_proto import message
 from tests.unit.lading.test_evidence_attacks import cloned, honest
 from tests.vectors.read import vectors
 
@@ -32,6 +39,7 @@ RUNS_AT = 297  # of a frame: the array of runs
 RUNS_MAX = 23  # with a head of one byte
 RUNS_ROOT_AT = 10 + 187  # of a frame
 ROOT_AT = 33  # of a run record
+SPARKPLUG_KINDS = (*NODE_KINDS, *DEVICE_KINDS)
 
 
 @dataclass(frozen=True)
@@ -147,10 +155,74 @@ def _terms() -> list[bytes]:
 
 
 def _everything() -> list[bytes]:
-    found = [seed for name, target in TARGETS.items() if name != "inspect" for seed in target.seeds()]
+    found = [seed for name, target in TARGETS.items() if name not in NOT_OURS for seed in target.seeds()]
     return [seed for seed in found if len(seed) < 8_192]
 
 
+def _talk(data: bytes) -> None:
+    """A conversation with a Sparkplug host: kind and flags, length, payload; again and again."""
+    at, taken, now_ms = 0, Taken([], []), 1_750_000_000_000
+    host = Host(
+        [Sensor("G/N/D/a", "Cel", 1), Sensor("G/N//b", "open", 2)], lambda _: -1, reorder_ms=50, history_ms=99
+    )
+    while at + 3 <= len(data):
+        kind, retained = SPARKPLUG_KINDS[data[at] % 6], data[at] >= 250
+        length = int.from_bytes(data[at + 1 : at + 3], "big")
+        topic = f"spBv1.0/G/{kind}/N" + ("/D" if kind[0] == "D" else "")
+        host.take(topic, data[at + 3 : at + 3 + length], retained, now_ms, now_ms + 1_000, taken)
+        host.settle(now_ms, taken)
+        host.unborn(now_ms)
+        at, now_ms = at + 3 + length, now_ms + 20
+    host.settle(None, taken)
+    for reading in taken.readings:
+        assert -(2**31) <= reading.value_milli < 2**31, "a value that no frame can say"
+        assert 0 <= reading.time_ms <= now_ms + 1_000, "a time that was to be refused"
+
+
+def _talks() -> list[bytes]:
+    born = message(
+        {"name": "bdSeq", "type": "Int64", "value": 0}, {"name": "b", "type": "Boolean", "value": True}, seq=0
+    )
+    device = message({"name": "a", "alias": 1, "value": 4.5, "timestamp": 5}, seq=1)
+    said = [
+        message({"alias": 1, "value": 5.5, "timestamp": 6 + seq, "is_born": False}, seq=seq) for seq in (3, 2)
+    ]
+    dead = message({"name": "bdSeq", "type": "Int64", "value": 0})
+    whole = b"".join(
+        bytes([SPARKPLUG_KINDS.index(kind)]) + len(payload).to_bytes(2, "big") + payload
+        for kind, payload in [
+            ("NBIRTH", born),
+            ("DBIRTH", device),
+            ("DDATA", said[0]),
+            ("DDATA", said[1]),
+            ("NDEATH", dead),
+        ]
+    )
+    return [whole, whole[: len(whole) // 2]]
+
+
+def _sparkplug_payloads() -> list[bytes]:
+    properties = {"Quality": ("int_value", 500), "engUnit": ("string_value", "Cel")}
+    full = {
+        "name": "a",
+        "alias": 1,
+        "value": 4.5,
+        "timestamp": 5,
+        "is_historical": True,
+        "properties": properties,
+    }
+    return [message(), message(full, {"name": "b", "type": "Int8", "value": 255, "is_null": True}, seq=255)]
+
+
+def _packs() -> list[bytes]:
+    json_pack = (
+        b'[{"bn":"a:","bt":1e9,"bu":"Cel","n":"t","v":23.1},{"n":"o","vb":true,"t":-5},{"n":"d","vd":"aGk"}]'
+    )
+    cbor_pack = "83 a4 21 62613a 22 1a3b9aca00 00 6174 02 fb4037199999999999 a2 00 616f 04 f5 9f 00 ff"
+    return [json_pack, bytes.fromhex(cbor_pack)]
+
+
+NOT_OURS = ("inspect", "senml", "sparkplug", "sparkplug_host")  # others' formats
 TARGETS = {
     "cbor": Target(
         lambda data: cbor.encode(cbor.decode(data, 1 << 20)), True, _vectors("cbor", "accepted", "refused")
@@ -180,4 +252,7 @@ TARGETS = {
     "evidence": Target(_evidence, False, _files),
     "verify": Target(lambda data: verify(_sealed(data), Expected()), False, _files),
     "inspect": Target(inspect, False, _everything),
+    "senml": Target(lambda data: senml.decode(data, 1_750_000_000_000), False, _packs),
+    "sparkplug": Target(sparkplug_decode, False, _sparkplug_payloads),
+    "sparkplug_host": Target(_talk, False, _talks),
 }

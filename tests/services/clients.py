@@ -47,7 +47,7 @@ class PublicClient:
             text=True,
         )
 
-    def ask(self, command: str, **more: Any) -> Any:
+    def ask(self, command: str = "", **more: Any) -> Any:
         """Its answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -1,8 +1,10 @@
 """Promises of the SenML reader: the RFC's own examples mean what the RFC says, and nothing else is guessed."""
 
 import json
+import struct
 from decimal import Decimal
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,6 +196,131 @@ def test_any_bytes_are_refused_by_name_or_read(data: bytes) -> None:
 def test_any_pack_is_refused_by_name_or_read(pack: list[dict]) -> None:
     """The same for what looks like SenML."""
     outcome(json.dumps(pack).encode())
+
+
+# RFC 8428 section 5.1.2's last example with the labels of section 6, encoded by hand; one number has 16 bits.
+RFC_IN_CBOR = bytes.fromhex("""
+    87a721781b75726e3a6465763a6f773a3130653230373361303130383030363a
+    22fb41d303a15b00106223614120050067766f6c7461676501615602fb405e066666666666
+    a3006763757272656e74062402fb3ff3333333333333
+    a3006763757272656e74062302fb3ff4cccccccccccd
+    a3006763757272656e74062202fb3ff6666666666666
+    a3006763757272656e74062102f93e00
+    a3006763757272656e74062002fb3ff999999999999a
+    a3006763757272656e74060002fb3ffb333333333333
+""")
+
+
+def test_rfc_8428_cbor() -> None:
+    """Section 6: labels are integers, numbers of any kind; the pack means what its JSON means."""
+    name = "urn:dev:ow:10e2073a0108006:"
+    found = [(r.name, r.unit, r.time_ms, r.value) for r in decode(RFC_IN_CBOR, NOW_MS)]
+    assert found[0] == (name + "voltage", "V", 1_276_020_076_001, Decimal("120.1"))
+    assert [(time_ms, value) for _, _, time_ms, value in found[1:]] == [
+        (1_276_020_071_001 + 1_000 * n, Decimal(f"1.{2 + n}")) for n in range(6)
+    ]
+    assert {(row[0], row[1]) for row in found[1:]} == {(name + "current", "A")}
+
+
+LABELS = {
+    "bver": -1,
+    "bn": -2,
+    "bt": -3,
+    "bu": -4,
+    "bv": -5,
+    "n": 0,
+    "u": 1,
+    "v": 2,
+    "vs": 3,
+    "vb": 4,
+    "t": 6,
+}
+RECORDS = st.fixed_dictionaries(
+    {"n": st.sampled_from(["a", "b"])},
+    optional={
+        "u": st.sampled_from(["Cel", "%RH"]),
+        "bt": st.integers(0, 2**31),
+        "bv": st.floats(-1e6, 1e6),
+        "t": st.floats(-1e6, 1e6),
+        "v": st.floats(-1e9, 1e9) | st.integers(-(2**40), 2**40),
+    },
+)
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=4), st.booleans())
+def test_cbor_means_what_json_means(pack: list[dict], is_canonical: bool) -> None:
+    """The same pack by two other implementations: Python's json and cbor2, whose shortest floats are of 16 bits too."""
+    labelled = [{LABELS[key]: value for key, value in record.items()} for record in pack]
+
+    def outcome(data: bytes) -> object:
+        try:
+            return decode(data, NOW_MS)
+        except MalformedError as exc:
+            return exc.code
+
+    assert outcome(cbor2.dumps(labelled, canonical=is_canonical)) == outcome(json.dumps(pack).encode())
+
+
+def test_cbor_of_any_encoding() -> None:
+    """Indefinite lengths, chunked text, decimal fractions, data as bytes, extensions: all well-formed."""
+    pack = bytes.fromhex(
+        "9f bf 00 7f 61 61 61 62 ff 01 63 43656c 02 c4 82 20 18 e7 61 78 d9 0102 81 f6 ff a2 00 61 63 08 42 0102 ff"
+    )
+    assert [(r.name, r.value) for r in decode(pack, NOW_MS)] == [("ab", Decimal("23.1")), ("c", None)]
+
+
+@pytest.mark.parametrize(
+    ("pack", "code"),
+    [
+        ("80", "senml_pack"),
+        ("81 01", "senml_record"),
+        ("81 a1 00", "senml_cbor"),
+        ("81 a1 00 61 61 00", "senml_cbor"),
+        ("81 a2 00 61 61 00 61 62", "senml_cbor"),
+        ("81 a2 00 61 61 61 6e 61 62", "senml_cbor"),
+        ("81 a2 00 61 61 02 f9 7c00", "senml_number"),
+        ("81 a2 00 61 61 02 fb 7ff8000000000000", "senml_number"),
+        ("81 a2 00 61 61 02 fb 7e37e43c8800759c", "senml_number"),
+        ("81 a2 00 61 61 02 c4 82 18 29 01", "senml_number"),
+        ("81 a2 00 61 61 02 c4 81 01", "senml_cbor"),
+        ("81 a2 00 61 61 02 c2 41 01", "senml_field"),
+        ("81 a2 00 61 61 02 61 31", "senml_field"),
+        ("81 a2 00 61 61 08 61 31", "senml_cbor"),
+        ("81 a1 f9 0000 61 61", "senml_cbor"),
+        ("81 a1 41 00 61 61", "senml_cbor"),
+        ("81 a1 00 61 ff", "senml_cbor"),
+        ("81 a1 00 7f 41 61 ff", "senml_cbor"),
+        ("81 a1 00 7f 61 61", "senml_cbor"),
+        ("81 1c", "senml_cbor"),
+        ("81 f8 20", "senml_cbor"),
+        ("81 1f", "senml_cbor"),
+        ("9a ffffffff", "senml_cbor"),
+        ("9b ffffffffffffffff a0", "senml_cbor"),
+        ("81 bb ffffffffffffffff", "senml_cbor"),
+        ("81 a1 00 7b ffffffffffffffff", "senml_cbor"),
+        ("9f" * 60, "senml_cbor"),
+        ("81" * 60, "senml_cbor"),
+        ("81 a3 00 61 61 02 01 67 6675747572655f 01", "senml_field"),
+        ("81 a3 00 61 61 02 01 20 0b", "senml_version"),
+    ],
+)
+def test_cbor_packs_that_are_refused(pack: str, code: str) -> None:
+    """Each by its name, none by a crash; lengths beyond the end cost nothing."""
+    with pytest.raises(MalformedError) as caught:
+        decode(bytes.fromhex(pack), NOW_MS)
+    assert caught.value.code == code
+
+
+@given(st.sampled_from(range(0x80, 0xA0)), st.binary(max_size=200))
+def test_any_cbor_is_refused_by_name_or_read(head: int, rest: bytes) -> None:
+    """No input crashes the reader."""
+    outcome(bytes([head]) + rest)
+
+
+def test_half_precision() -> None:
+    """1.5 in 16 bits, which sensors choose where it is exact."""
+    (record,) = decode(b"\x81\xa2\x00\x61a\x02\xf9" + struct.pack(">e", 1.5), NOW_MS)
+    assert record.value == Decimal("1.5")
 
 
 @pytest.mark.parametrize(
