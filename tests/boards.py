@@ -132,6 +132,8 @@ def samples(metric: metrics.Metric, number: int) -> Iterator[tuple[str, dict[str
     """What a scrape gives of a metric that grows by one a minute."""
     if metric.kind == "histogram":
         yield f"{metric.name}_sum", {}, number * 0.3
+        for quantile in ("0.5", "0.99"):
+            yield metric.name, {"quantile": quantile}, 0.3
         yield f"{metric.name}_count", {}, float(number)
         for bound in metric.buckets:
             yield f"{metric.name}_bucket", {"le": str(float(bound))}, float(number)

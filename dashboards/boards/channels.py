@@ -6,7 +6,7 @@ from dashboards.boards.influxql import series
 from dashboards.boards.panels import LIMIT_LINE, Panel, Query, graph, named_like
 
 VALUES = 'max("value") AS "highest", mean("value") AS "mean", min("value") AS "lowest"'
-_NAME = "$tag_gateway $tag_part $col"
+_NAME = "$tag_gateway $tag_part $tag_channel $col"
 _OF_CHANNEL = ("gateway", "part", "channel")
 
 

@@ -2,7 +2,7 @@
 
 from dashboards.boards.annotations import breaches
 from dashboards.boards.board import Board, Row, gateway, tenant
-from dashboards.boards.influxql import chosen, newest, of_newest, rows, series, where
+from dashboards.boards.influxql import Json, chosen, newest, of_newest, rows, series, where
 from dashboards.boards.links import to_board
 from dashboards.boards.panels import (
     BLUE,
@@ -14,7 +14,9 @@ from dashboards.boards.panels import (
     SEVERITIES,
     VERDICTS,
     YES,
+    Panel,
     Query,
+    bars,
     coloured,
     column,
     figure,
@@ -34,68 +36,65 @@ NONE_BAD = steps((1, RED))
 SHIPMENT = to_board("lading-shipment", "Shipment of this gateway", "gateway")
 
 
+SILENT = (
+    'SELECT count("frames") FROM (SELECT last("frames") AS "frames" FROM '
+    '(SELECT moving_average(count("frame_seq"), 2) AS "frames" FROM "gateway" '
+    f'{where(GATEWAYS)} GROUP BY time(15m), "tenant", "gateway" fill(0)) '
+    'GROUP BY "tenant", "gateway") WHERE "frames" < 0.5'
+)
+"""Gateways without a frame in the last two quarters of an hour, as the alert counts them."""
+
+
 def _now() -> Row:
-    silent = of_newest('count("s") - sum("s")', "online", "s", "status", GATEWAYS, *OF_GATEWAY)
+    offline = of_newest('count("s") - sum("s")', "online", "s", "status", GATEWAYS, *OF_GATEWAY)
     under_way = of_newest('count("s")', "leg_state", "s", "gateway", GATEWAYS, *OF_GATEWAY) + ' WHERE "s" = 1'
     breached = of_newest('sum("b")', "breach", "b", "verdict", GATEWAYS, *OF_LEG)
-    findings = f'SELECT sum("active") FROM "finding" {where(chosen("tenant", "gateway"))}'
+    found = newest('sum("active")', "finding", GATEWAYS)
     waiting = of_newest('sum("f")', "outbox_frames", "f", "status", GATEWAYS, *OF_GATEWAY)
+    refused = of_newest('sum("r")', "readings_refused", "r", "status", GATEWAYS, *OF_GATEWAY)
     heard = of_newest('count("n")', "frame_seq", "n", "gateway", GATEWAYS, *OF_GATEWAY)
-    zero = {"noValue": "0"}
+    warned = steps((1, ORANGE))
     return Row(
         10,
         "Now",
         (
-            figure(
-                11,
-                "Gateways heard",
-                "Gateways with a frame in the range.",
-                "none",
-                Query(heard),
-                defaults=zero,
-            ),
-            figure(
+            _count(11, "Heard", "Gateways with a frame in the range.", heard, steps()),
+            _count(
                 12,
-                "Offline",
-                "Gateways whose last status, or the broker in their name, says offline.",
-                "none",
-                Query(silent),
-                defaults=zero | {"thresholds": NONE_BAD},
+                "Silent",
+                "Of these: no frame for 15 to 30 minutes before the range's end.",
+                SILENT,
+                NONE_BAD,
             ),
-            figure(
+            _count(
                 13,
-                "Legs under way",
-                "Gateways whose newest frame is of an open leg.",
-                "none",
-                Query(under_way),
-                defaults=zero,
+                "Offline",
+                "Gateways whose status, or the broker in their name, says so.",
+                offline,
+                NONE_BAD,
             ),
-            figure(
-                14,
-                "Legs in breach",
-                "Legs whose newest verdict is a breach, provisional or final.",
-                "none",
-                Query(breached),
-                defaults=zero | {"thresholds": NONE_BAD},
+            _count(14, "Under way", "Gateways whose newest frame is of an open leg.", under_way, steps()),
+            _count(
+                15, "In breach", "Legs whose newest verdict is a breach, final or not.", breached, NONE_BAD
             ),
-            figure(
-                15,
-                "Findings",
-                "What the newest verdicts find, notices included, that began in the range.",
-                "none",
-                Query(findings),
-                defaults=zero | {"thresholds": steps((1, ORANGE))},
-            ),
-            figure(
-                16,
+            _count(16, "Findings", "What the newest verdicts find, notices included.", found, warned),
+            _count(
+                17,
                 "Frames waiting",
-                "Frames in all outboxes that the broker has not acknowledged.",
-                "none",
-                Query(waiting),
-                defaults=zero | {"thresholds": steps((100, ORANGE), (1000, RED))},
+                "In all outboxes, for the broker.",
+                waiting,
+                steps((100, ORANGE), (1000, RED)),
+            ),
+            _count(
+                18, "Readings refused", "By full outboxes, since each gateway's start.", refused, NONE_BAD
             ),
         ),
     )
+
+
+def _count(number: int, title: str, description: str, query: str, colours: Json) -> Panel:
+    defaults = {"noValue": "0", "thresholds": colours}
+    return figure(number, title, description, "none", Query(query), defaults=defaults, width=3)
 
 
 def _who() -> Row:
@@ -250,14 +249,28 @@ def _trouble() -> Row:
                 column("text", "finding", custom__width=420),
                 column("last_ms", "until", unit="dateTimeAsIso"),
                 column("final", **coloured({"0": ("provisional", GREY), "1": ("final", BLUE)})),
-                width=16,
+                width=14,
+                height=10,
+            ),
+            bars(
+                53,
+                "Budget used",
+                "The fullest channel of each leg: time above the limit, of all that is allowed. 100 % is a breach.",
+                "percentunit",
+                Query(
+                    of_newest('max("b")', "budget_used", "b", "totals", GATEWAYS, *OF_LEG, "channel")
+                    + ' GROUP BY "leg"',
+                    "$tag_leg",
+                ),
+                defaults={"min": 0, "max": 1, "thresholds": steps((0.5, "yellow"), (0.8, ORANGE), (1, RED))},
+                width=4,
                 height=10,
             ),
             firing(
                 52,
                 "Alerts",
                 "Alerts that are firing or about to; each links to its page in the runbook.",
-                width=8,
+                width=6,
                 height=10,
             ),
         ),

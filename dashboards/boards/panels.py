@@ -300,14 +300,16 @@ def firing(number: int, title: str, description: str, **more: Any) -> Panel:
         "maxItems": 50,
         "sortOrder": 3,
         "dashboardAlerts": False,
-        "alertInstanceLabelFilter": '{grafana_folder="Lading"}',
+        "alertInstanceLabelFilter": '{grafana_folder="Lading alerts"}',
+        "groupBy": [],
+        "alertName": "",
+        "showInstances": False,
         "stateFilter": {
             "firing": True,
             "pending": True,
             "noData": True,
             "normal": False,
             "error": True,
-            "recovering": True,
         },
     }
     size = {"width": more.pop("width", 12), "height": more.pop("height", 8)}

@@ -20,6 +20,7 @@ from dashboards.boards.panels import (
 )
 
 ROOM = chosen("tenant", "gateway")
+CHANNEL = "$tag_gateway $tag_part $tag_channel"
 
 
 def _of(quantity: str) -> str:
@@ -38,7 +39,7 @@ def _now() -> Row:
                 "Temperature now",
                 "The newest reading of each sensor.",
                 "celsius",
-                Query(warm, "$tag_gateway $tag_part"),
+                Query(warm, CHANNEL),
             ),
             figure(
                 12,
@@ -94,8 +95,8 @@ def _climate() -> Row:
 
 
 def _doors() -> Row:
-    open_share = series('mean("value")', "reading", _of("door"), "gateway", "part")
-    moves = series('max("value")', "reading", _of("door"), "gateway", "part")
+    open_share = series('mean("value")', "reading", _of("door"), "gateway", "part", "channel")
+    moves = series('max("value")', "reading", _of("door"), "gateway", "part", "channel")
     return Row(
         30,
         "Doors",
@@ -104,7 +105,7 @@ def _doors() -> Row:
                 31,
                 "Doors",
                 "Open and closed.",
-                Query(moves, "$tag_gateway $tag_part"),
+                Query(moves, CHANNEL),
                 values=DOOR,
                 width=12,
             ),
@@ -113,7 +114,7 @@ def _doors() -> Row:
                 "Door readings that say open",
                 "Share of door readings that say open: what a busy day costs in cold.",
                 "percentunit",
-                Query(open_share, "$tag_gateway $tag_part"),
+                Query(open_share, CHANNEL),
                 defaults={"min": 0, "max": 1},
             ),
         ),
@@ -127,8 +128,8 @@ def _trouble() -> Row:
         "finding",
         f'{ROOM} AND "active" = 1',
     )
-    faults = series('count("flags")', "reading", ROOM, "gateway", "part")
-    valid = series('count("value")', "reading", ROOM, "gateway", "part")
+    faults = series('count("flags")', "reading", ROOM, "gateway", "part", "channel")
+    valid = series('count("value")', "reading", ROOM, "gateway", "part", "channel")
     return Row(
         40,
         "Trouble",
@@ -148,7 +149,7 @@ def _trouble() -> Row:
                 "Readings with a flag",
                 "A failed sensor or an unset clock; they count as unknown time.",
                 "none",
-                Query(faults, "$tag_gateway $tag_part"),
+                Query(faults, CHANNEL),
                 custom={"drawStyle": "bars"},
             ),
             graph(
@@ -156,7 +157,7 @@ def _trouble() -> Row:
                 "Valid readings",
                 "A line that falls to nothing is a sensor that went quiet.",
                 "none",
-                Query(valid, "$tag_gateway $tag_part"),
+                Query(valid, CHANNEL),
             ),
         ),
     )

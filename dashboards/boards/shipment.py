@@ -26,6 +26,7 @@ from dashboards.boards.panels import (
 )
 
 LEG = chosen("tenant", "gateway", "leg")
+CHANNEL = "$tag_gateway $tag_part $tag_channel"
 STATES = {
     "open": ("under way", "blue"),
     "closed": ("closed", "green"),
@@ -151,7 +152,9 @@ def _channels() -> Row:
 
 def _found() -> Row:
     fields = ("text", "measured", "limit", "last_ms", "final", "verdict_id")
-    found = rows(fields, ("gateway", "part", "rule", "severity"), "finding", f'{LEG} AND "active" = 1')
+    found = rows(
+        fields, ("gateway", "channel", "part", "rule", "severity"), "finding", f'{LEG} AND "active" = 1'
+    )
     gaps = rows(
         ("text", "measured", "limit", "last_ms"),
         ("gateway", "part"),
@@ -216,9 +219,7 @@ def _budget() -> Row:
                 "Budget used",
                 "Time above the upper limit, of all the time above that the limits allow. 100 % is a breach.",
                 "percentunit",
-                Query(
-                    newest('last("budget_used")', "totals", LEG, "gateway", "part"), "$tag_gateway $tag_part"
-                ),
+                Query(newest('last("budget_used")', "totals", LEG, "gateway", "part", "channel"), CHANNEL),
                 defaults={"min": 0, "max": 1, "thresholds": BUDGET},
                 width=8,
             ),
@@ -227,9 +228,7 @@ def _budget() -> Row:
                 "Budget over time",
                 "How fast the budget is being used up.",
                 "percentunit",
-                Query(
-                    series('last("budget_used")', "totals", LEG, "gateway", "part"), "$tag_gateway $tag_part"
-                ),
+                Query(series('last("budget_used")', "totals", LEG, "gateway", "part", "channel"), CHANNEL),
                 defaults={"min": 0, "thresholds": steps((1, RED), base="transparent")},
                 custom={"thresholdsStyle": {"mode": "line"}, "spanNulls": True},
                 width=16,

@@ -10,6 +10,7 @@ import structlog
 
 from dashboards.timeseries import schema
 from dashboards.timeseries.lines import NS_A_MS, line
+from dashboards.timeseries.quantiles import Quantiles
 from dashboards.timeseries.stage import GROUP, TOPICS, behind
 from lading import metrics, topics
 from lading.log import Log
@@ -73,6 +74,7 @@ class Scraper:
         self._instances = instances
         self._interval_s = interval_s
         self._moments = moments
+        self._quantiles = Quantiles()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)
 
@@ -92,7 +94,9 @@ class Scraper:
             for instance, url in self._instances.items():
                 try:
                     text = read_metrics(url)
-                    self._moments.add(iter(list(metric_lines(instance, text, time.time_ns()))))
+                    self._moments.add(
+                        iter(list(metric_lines(instance, text, time.time_ns(), self._quantiles)))
+                    )
                 except (OSError, ValueError) as exc:
                     metrics.SERIES_SCRAPES_FAILED.add(1, stage_of(instance))
                     structlog.get_logger().warning("scrape_failed", instance=instance, reason=str(exc)[:200])
@@ -109,11 +113,18 @@ def read_metrics(url: str) -> str:
     return data.decode("utf-8", "replace")
 
 
-def metric_lines(instance: str, text: str, time_ns: int) -> Iterator[bytes]:
-    """The samples of a page in Prometheus' text format; ValueError when it is none."""
+def metric_lines(instance: str, text: str, time_ns: int, quantiles: Quantiles) -> Iterator[bytes]:
+    """The samples of a page in Prometheus' text format, with quantiles; ValueError when it is none."""
+    found = list(_samples(text))
+    tags = {"stage": stage_of(instance), "instance": instance}
+    for name, labels, value in [*found, *quantiles.of(instance, found, time_ns / 1e9)]:
+        own = {_label(key): text for key, text in labels.items()}
+        yield line(schema.METRIC, tags | {"name": name}, {"value": value}, time_ns, own)
+
+
+def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
     from prometheus_client.parser import text_string_to_metric_families
 
-    tags = {"stage": stage_of(instance), "instance": instance}
     count = 0
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -121,9 +132,7 @@ def metric_lines(instance: str, text: str, time_ns: int) -> Iterator[bytes]:
             if count > SAMPLES_MAX:
                 raise ValueError(f"more than {SAMPLES_MAX} samples")
             if not sample.name.endswith("_created"):
-                labels = {_label(name): value for name, value in sample.labels.items()}
-                named = tags | {"name": sample.name}
-                yield line(schema.METRIC, named, {"value": sample.value}, time_ns, labels)
+                yield sample.name, sample.labels, sample.value
 
 
 def stage_of(instance: str) -> str:

@@ -261,7 +261,7 @@ LAG = Measurement(
 )
 METRIC = Measurement(
     "metric",
-    "Each sample of the stages' /metrics, with the metric's own labels as further tags.",
+    "Each sample of the stages' /metrics, with the metric's own labels as further tags; p50 and p99 of histograms too.",
     "when it was scraped",
     ("name", "stage", "instance"),
     (Field("value", "float", "metric's", "what the unit is, the name's end says"),),
