@@ -279,7 +279,7 @@ class Anomaly:
             return None
         record = VerdictRecord(verdict, self._state.latest(leg.key)).encode()
         self._state.add_emitted(leg.key, verdict.id)
-        return leg.key.leg, record
+        return leg.key.gateway, record
 
     # Keeping
 

@@ -25,6 +25,7 @@ from ingest.admission import (
 from ingest.checking import check_bytes, check_signatures, why_not_following
 from ingest.known import HEADS_CACHED_BYTES, Known, dead_digest
 from ingest.orders import check_order
+from ingest.raw import key_of
 from ingest.state import GAP, LIMITS, State, Waiting
 from ingest.turn import Candidate, Outcome, Ready, Turn
 from lading import topics
@@ -85,14 +86,19 @@ class Ingest:
         self._pool.shutdown()
         self.state.close()
 
-    def take(self, messages: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+    def take(
+        self, messages: Sequence[tuple[str, bytes]], *, read: Mapping[str, dict[int, int]] | None = None
+    ) -> list[Outcome]:
         """Take (MQTT topic, payload) messages: everything they cause is durable on return.
 
+        `read`: how far whoever gives them has read the topics of the log that they come from; kept with what they cause.
         ServiceError: nothing is promised of these messages, and they may be given again.
         """
         assert len(messages) <= MESSAGES_MAX, f"{len(messages)} messages at once"
         with self._turn() as turn:
             self._take_all(turn, messages)
+            for topic, positions in (read or {}).items():
+                self.state.set_positions(topic, positions)
         return [turn.outcomes[index] for index in range(len(messages))]
 
     def step(self) -> int:
@@ -393,7 +399,8 @@ class Ingest:
         self._known.append(topics.ASSIGNMENTS, turn.orders)
         places = self._known.append(topics.FRAMES, [(frame.gateway, data) for frame, data in turn.frames])
         self._known.append(topics.CLONES, turn.clones)
-        self._known.append(topics.DEAD, [(letter.code.encode(), letter.encode()) for letter in turn.dead])
+        dead = [(key_of(letter.origin, letter.data), letter.encode()) for letter in turn.dead]
+        self._known.append(topics.DEAD, dead)
         self.state.add_frames(
             (frame.gateway, frame.frame_seq, frame.hash, *place)
             for (frame, _), place in zip(turn.frames, places, strict=True)

@@ -161,6 +161,11 @@ class State:
         number = self._number(gateway)
         return int(self._db.execute("SELECT count(*) FROM waiting WHERE no = ?", (number,)).fetchone()[0])
 
+    def waiting_since(self) -> int | None:
+        """Since when the frame waits that waits for longest, ms."""
+        row = self._db.execute("SELECT min(since_ms) FROM waiting").fetchone()
+        return None if row[0] is None else int(row[0])
+
     def waiting_gateways(self) -> set[bytes]:
         """Gateways with a frame that waits."""
         rows = self._db.execute("SELECT gateway FROM gateways WHERE no IN (SELECT DISTINCT no FROM waiting)")

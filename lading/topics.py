@@ -2,16 +2,20 @@
 
 ROOT = "lading/v1"
 
+# What decides about a gateway lies in one partition number: raw messages, frames, orders, clone proofs, verdicts and dead
+# letters have its id as key, so that who works on a partition needs no other (docs/adr/0043-partitions.md).
+RAW = "lading.raw.v1"  # key gateway id, value lading/raw/1: what came, before any check, where admission is apart
 FRAMES = "lading.frames.v1"  # key gateway id, value frame bytes that passed every check
-DEAD = "lading.dead.v1"  # key code, value lading/dead/1
+DEAD = "lading.dead.v1"  # key gateway id as the message names it, value lading/dead/1
 CLONES = "lading.clones.v1"  # key gateway id, value lading/clone/1
 ASSIGNMENTS = "lading.assignments.v1"  # key gateway id, value assignment message
 BATCHES = "lading.batches.v1"  # key tenant id, value lading/batch/1
 ANCHORS = "lading.anchors.v1"  # key interval u64, value lading/anchor/1
-VERDICTS = "lading.verdicts.v1"  # key leg id, value lading/verdict-record/1
+VERDICTS = "lading.verdicts.v1"  # key gateway id, value lading/verdict-record/1
 SETTLEMENTS = "lading.settlements.v1"  # key agreement id, value lading/settlement/1
 
-LOG_TOPICS = (FRAMES, DEAD, CLONES, ASSIGNMENTS, BATCHES, ANCHORS, VERDICTS, SETTLEMENTS)
+OF_A_GATEWAY = (RAW, FRAMES, DEAD, CLONES, ASSIGNMENTS, VERDICTS)
+LOG_TOPICS = (*OF_A_GATEWAY, BATCHES, ANCHORS, SETTLEMENTS)
 
 
 def gateway_topic(tenant: str, gateway_id: bytes, kind: str) -> str:

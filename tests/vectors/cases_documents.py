@@ -1,4 +1,4 @@
-"""cbor.json, assignment.json and documents.json: verdict, verdict record, clone and dead letter."""
+"""cbor.json, assignment.json, raw.json and documents.json: verdict, verdict record, clone and dead letter."""
 # ruff: noqa: E501 (tables: a case a line)
 
 from typing import Any
@@ -283,6 +283,34 @@ def _dead_letters() -> list[dict[str, Any]]:
         _case("another tag", _but(good, 0, "lading/dead/2"), "refused"),
         _case("trailing byte", cbor(good) + b"\0", "refused"),
     ]
+
+
+def raw_file() -> dict[str, Any]:
+    topic = f"lading/v1/demo/{'ab' * 32}/frames"
+    frame = sealed(leg_parts())
+    good = ["lading/raw/1", topic, START, frame["bytes"]]
+    keys = [
+        ("a frame", topic, frame["bytes"], KEY.id),
+        ("a frame on another gateway's topic", topic.replace("ab", "cd"), frame["bytes"], KEY.id),
+        ("no frame", topic, b"\x82", bytes.fromhex("ab" * 32)),
+        ("no gateway id in the topic", "lading/v1/demo/truck/frames", b"", b"truck"),
+        ("not our topic", "other/v1/demo/truck", b"", b"-"),
+    ]
+    return {
+        "about": "docs/spec/raw.md. error: empty when accepted, else 'refused'. keys: the log key of a message.",
+        "raw_messages": [
+            _case("a frame", good),
+            _case("no message", _but(good, 3, b"")),
+            _case("longest topic", _but(good, 1, "t" * 65_535)),
+            _case("topic of 65536 bytes", _but(good, 1, "t" * 65_536), "refused"),
+            _case("time above the maximum", _but(good, 2, 253_402_300_800_000), "refused"),
+            _case("message as text", _but(good, 3, "x"), "refused"),
+            _case("another tag", _but(good, 0, "lading/raw/2"), "refused"),
+            _case("an item too many", [*good, None], "refused"),
+            _case("trailing byte", cbor(good) + b"\0", "refused"),
+        ],
+        "keys": [{"name": n, "origin": o, "data": d, "key": k} for n, o, d, k in keys],
+    }
 
 
 assert len(ZERO) == 32

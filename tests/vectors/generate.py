@@ -32,6 +32,7 @@ FILES = {
     "assignment": cases_documents.assignment_file,
     "documents": cases_documents.documents_file,
     "receipt": cases_receipt.receipt_file,
+    "raw": cases_documents.raw_file,
     "settlement": cases_settlement.settlement,
     "evidence": cases_evidence.evidence,
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ingest.raw import RawMessage, key_of
 from lading import cbor, mkt
 from lading.assignment import open_assignment
 from lading.clone import Clone
@@ -147,8 +148,14 @@ DECODERS = {
     "verdict_records": lambda data: VerdictRecord.decode(data).encode(),
     "clones": lambda data: Clone.decode(data).encode(),
     "dead_letters": lambda data: DeadLetter.decode(data).encode(),
+    "raw_messages": lambda data: RawMessage.decode(data).encode(),
 }
-DOCUMENTS = [(section, case) for section in DECODERS for case in vectors("documents")[section]]
+DOCUMENTS = [("raw_messages", case) for case in vectors("raw")["raw_messages"]] + [
+    (section, case)
+    for section in DECODERS
+    if section != "raw_messages"
+    for case in vectors("documents")[section]
+]
 
 
 @pytest.mark.parametrize(("section", "case"), DOCUMENTS, ids=[f"{s}-{c['name']}" for s, c in DOCUMENTS])
@@ -159,3 +166,8 @@ def test_document(section: str, case: dict[str, Any]) -> None:
             decode(case["bytes"])
     else:
         assert decode(case["bytes"]) == case["bytes"]
+
+
+@cases("raw", "keys")
+def test_key_of_a_raw_message(case: dict[str, Any]) -> None:
+    assert key_of(case["origin"], case["data"]) == case["key"]

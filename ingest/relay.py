@@ -1,0 +1,106 @@
+"""From the broker into the raw topic, and from there through the checks: receiving and admission apart.
+
+Any process may receive any gateway's messages, for the broker shares them out as it likes; what becomes of them is
+decided where the gateway's past is, by the worker of its partition.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from ingest.raw import RawMessage, key_of
+from ingest.stage import Ingest
+from ingest.turn import Outcome
+from lading import topics
+from lading.errors import MalformedError
+from lading.log import Log, Record, require_reached, wall_ms
+
+GROUP = "ingest"
+MESSAGES_MAX = 1_000
+MARKS_MAX = 10_000
+
+
+class Relay:
+    """Takes messages as `Ingest` does: they are in the raw topic on return."""
+
+    def __init__(self, log: Log, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._log = log
+        self._now_ms = now_ms
+
+    def take(self, messages: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+        """ServiceError: nothing is promised of these messages, and they may be given again."""
+        now_ms = self._now_ms()
+        raw = [
+            (key_of(*message), RawMessage(message[0], now_ms, message[1]).encode()) for message in messages
+        ]
+        self._log.append(topics.RAW, raw)
+        return [Outcome("relayed")] * len(raw)
+
+
+class Admission:
+    """The worker of one partition: raw messages through the checks. `log` is the partition's own view.
+
+    The state says how far it has read. What is committed to the log lags behind where frames wait: a new state, begun
+    on another machine from the log alone, reads from there on, and so meets every frame that waited once more.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        ingest: Ingest,
+        *,
+        messages_max: int = MESSAGES_MAX,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self._log = log
+        self._ingest = ingest
+        self._messages_max = messages_max
+        self._now_ms = now_ms
+        self._at = ingest.state.positions(topics.RAW) or log.committed(GROUP, topics.RAW)
+        require_reached(log, topics.RAW, self._at)
+        self._committed: dict[int, int] = {}
+        self._marks: deque[tuple[int, dict[int, int]]] = deque(maxlen=MARKS_MAX)
+
+    def close(self) -> None:
+        """Close the state."""
+        self._ingest.close()
+
+    def step(self) -> list[Outcome]:
+        """Check what is new, at most so many messages; what became of each, once that is durable."""
+        records = self._log.read(topics.RAW, self._at, self._messages_max)
+        if not records:
+            return []
+        at = {**self._at, records[-1].partition: records[-1].offset + 1}
+        outcomes = self._ingest.take([_message(record) for record in records], read={topics.RAW: at})
+        self._at = at
+        return outcomes
+
+    def tend(self) -> int:
+        """Release frames that have waited long enough, and commit. How many were released."""
+        now_ms = self._now_ms()
+        if self._marks:
+            now_ms = max(now_ms, self._marks[-1][0])  # a clock that was set back must not hide what waits
+        self._marks.append((now_ms, dict(self._at)))
+        released = self._ingest.step()
+        since_ms = self._ingest.state.waiting_since()
+        done: dict[int, int] = {}
+        while self._marks and (since_ms is None or self._marks[0][0] < since_ms):
+            done = self._marks.popleft()[1]
+        if done and done != self._committed:
+            self._log.commit(GROUP, topics.RAW, done)
+            self._committed = done
+        return released
+
+
+def _message(record: Record) -> tuple[str, bytes]:
+    """Topic and payload. What nobody's relay wrote there, or under another key, is refused whole, as from no topic."""
+    try:
+        message = RawMessage.decode(record.value)
+    except MalformedError:
+        return _place(record), record.value
+    if key_of(message.origin, message.data) != record.key:
+        return _place(record), record.value
+    return message.origin, message.data
+
+
+def _place(record: Record) -> str:
+    return f"{topics.RAW}:{record.partition}:{record.offset}"

@@ -1,0 +1,90 @@
+"""Partitions shared out by a Kafka consumer group: who is there gets his part, who dies gives it up.
+
+The consumer here fetches nothing: it is a member, and the group's assignment is all that is asked of it. Records are read
+by the log itself, from positions that the worker's state keeps.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError
+
+from lading.errors import ServiceError
+
+SESSION_S = 10.0
+METADATA_S = 5.0  # a topic that is not there yet is looked for again
+REJOIN_S = 60.0
+"""A member that does not poll for so long is out: longer than any step."""
+
+_log = structlog.get_logger()
+
+
+class KafkaShare:
+    """A member of `group`, for the partitions of `topic`. `options`: how the brokers are reached."""
+
+    def __init__(
+        self, options: Mapping[str, Any], topic: str, group: str, *, session_s: float = SESSION_S
+    ) -> None:
+        self._release: Callable[[frozenset[int]], None] = lambda partitions: None
+        try:
+            self._consumer = KafkaConsumer(
+                **options,
+                group_id=group,
+                enable_auto_commit=False,
+                session_timeout_ms=int(session_s * 1000),
+                heartbeat_interval_ms=int(session_s * 1000 / 4),
+                max_poll_interval_ms=int(max(REJOIN_S, 2 * session_s) * 1000),
+                metadata_max_age_ms=int(METADATA_S * 1000),
+                partition_assignment_strategy=[CooperativeStickyAssignor],
+                auto_offset_reset="earliest",
+            )
+            self._consumer.subscribe([topic], listener=_Listener(self))
+        except (KafkaError, OSError) as exc:
+            raise ServiceError("log_failed", f"group {group}: {exc}, wanted a broker to join it at") from exc
+
+    def poll(self, release: Callable[[frozenset[int]], None]) -> frozenset[int]:
+        """See `lading.partitions.Share.poll`."""
+        self._release = release
+        try:
+            self._consumer.poll(timeout_ms=0, max_records=1)
+            assigned = self._consumer.assignment()
+            self._consumer.pause(*assigned)
+        except KafkaError as exc:
+            raise ServiceError(
+                "log_failed", f"{type(exc).__name__} {exc}, wanted the group's assignment"
+            ) from exc
+        return _numbers(assigned)
+
+    def close(self) -> None:
+        """See `lading.partitions.Share.close`."""
+        try:
+            self._consumer.close(autocommit=False)
+        except KafkaError as exc:
+            _log.warning("group_not_left", reason=f"{type(exc).__name__} {exc}")
+
+    def revoke(self, partitions: frozenset[int]) -> None:
+        """The group takes partitions away: their work ends before this returns."""
+        self._release(partitions)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Called amid `poll`, in its thread."""
+
+    def __init__(self, share: KafkaShare) -> None:
+        self._share = share
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._share.revoke(_numbers(revoked))
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """`poll` tells of them."""
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        self._share.revoke(_numbers(lost))
+
+
+def _numbers(partitions: "set[TopicPartition]") -> frozenset[int]:
+    return frozenset(one.partition for one in partitions)
