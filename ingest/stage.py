@@ -91,7 +91,7 @@ class Ingest:
     ) -> list[Outcome]:
         """Take (MQTT topic, payload) messages: everything they cause is durable on return.
 
-        `read`: how far whoever gives them has read the topics of the log that they come from; kept with what they cause.
+        `read`: how far the topics of the log that they come from have been read; kept with what they cause.
         ServiceError: nothing is promised of these messages, and they may be given again.
         """
         assert len(messages) <= MESSAGES_MAX, f"{len(messages)} messages at once"

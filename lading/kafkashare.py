@@ -1,7 +1,7 @@
 """Partitions shared out by a Kafka consumer group: who is there gets his part, who dies gives it up.
 
-The consumer here fetches nothing: it is a member, and the group's assignment is all that is asked of it. Records are read
-by the log itself, from positions that the worker's state keeps.
+The consumer here fetches nothing: it is a member, and the group's assignment is all that is asked of it. Records are
+read by the log itself, from positions that the worker's state keeps.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,8 @@ SESSION_S = 10.0
 METADATA_S = 5.0  # a topic that is not there yet is looked for again
 REJOIN_S = 60.0
 """A member that does not poll for so long is out: longer than any step."""
+JOIN_MS = 200
+"""A poll that returns sooner drops the join that it began: two members then join again and again, for ever."""
 
 _log = structlog.get_logger()
 
@@ -49,7 +51,7 @@ class KafkaShare:
         """See `lading.partitions.Share.poll`."""
         self._release = release
         try:
-            self._consumer.poll(timeout_ms=0, max_records=1)
+            self._consumer.poll(timeout_ms=JOIN_MS if self._is_joining() else 0, max_records=1)
             assigned = self._consumer.assignment()
             self._consumer.pause(*assigned)
         except KafkaError as exc:
@@ -57,6 +59,10 @@ class KafkaShare:
                 "log_failed", f"{type(exc).__name__} {exc}, wanted the group's assignment"
             ) from exc
         return _numbers(assigned)
+
+    def _is_joining(self) -> bool:
+        """There is nothing to work on, or what there is changes hands."""
+        return not self._consumer.assignment() or self._consumer._coordinator.need_rejoin()
 
     def close(self) -> None:
         """See `lading.partitions.Share.close`."""

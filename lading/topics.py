@@ -2,8 +2,8 @@
 
 ROOT = "lading/v1"
 
-# What decides about a gateway lies in one partition number: raw messages, frames, orders, clone proofs, verdicts and dead
-# letters have its id as key, so that who works on a partition needs no other (docs/adr/0043-partitions.md).
+# What decides about a gateway lies in one partition number: raw messages, frames, orders, clone proofs, verdicts and
+# dead letters have its id as key, so that who works on a partition needs no other (docs/adr/0043-partitions.md).
 RAW = "lading.raw.v1"  # key gateway id, value lading/raw/1: what came, before any check, where admission is apart
 FRAMES = "lading.frames.v1"  # key gateway id, value frame bytes that passed every check
 DEAD = "lading.dead.v1"  # key gateway id as the message names it, value lading/dead/1
