@@ -15,7 +15,6 @@ from lading.errors import MalformedError
 from lading.log import Log, Record, require_reached, wall_ms
 
 GROUP = "ingest"
-MESSAGES_MAX = 1_000
 MARKS_MAX = 10_000
 
 
@@ -43,35 +42,28 @@ class Admission:
     on another machine from the log alone, reads from there on, and so meets every frame that waited once more.
     """
 
-    def __init__(
-        self,
-        log: Log,
-        ingest: Ingest,
-        *,
-        messages_max: int = MESSAGES_MAX,
-        now_ms: Callable[[], int] = wall_ms,
-    ) -> None:
+    def __init__(self, log: Log, partition: int, ingest: Ingest, now_ms: Callable[[], int] = wall_ms) -> None:
+        self.ingest = ingest
         self._log = log
-        self._ingest = ingest
-        self._messages_max = messages_max
+        self._partition = partition
         self._now_ms = now_ms
-        self._at = ingest.state.positions(topics.RAW) or log.committed(GROUP, topics.RAW)
-        require_reached(log, topics.RAW, self._at)
-        self._committed: dict[int, int] = {}
-        self._marks: deque[tuple[int, dict[int, int]]] = deque(maxlen=MARKS_MAX)
+        at = ingest.state.positions(topics.RAW) or log.committed(GROUP, topics.RAW)
+        require_reached(log, topics.RAW, at)
+        self.position = at.get(partition, 0)
+        self._committed = -1
+        self._marks: deque[tuple[int, int]] = deque(maxlen=MARKS_MAX)
 
     def close(self) -> None:
         """Close the state."""
-        self._ingest.close()
+        self.ingest.close()
 
-    def step(self) -> list[Outcome]:
-        """Check what is new, at most so many messages; what became of each, once that is durable."""
-        records = self._log.read(topics.RAW, self._at, self._messages_max)
-        if not records:
-            return []
-        at = {**self._at, records[-1].partition: records[-1].offset + 1}
-        outcomes = self._ingest.take([_message(record) for record in records], read={topics.RAW: at})
-        self._at = at
+    def take(self, records: Sequence[Record]) -> list[Outcome]:
+        """Check the partition's next records of the raw topic; what became of each, once that is durable."""
+        assert records[0].offset == self.position, f"{records[0].offset}, wanted {self.position}"
+        next_offset = records[-1].offset + 1
+        read = {topics.RAW: {self._partition: next_offset}}
+        outcomes = self.ingest.take([_message(record) for record in records], read=read)
+        self.position = next_offset
         return outcomes
 
     def tend(self) -> int:
@@ -79,14 +71,14 @@ class Admission:
         now_ms = self._now_ms()
         if self._marks:
             now_ms = max(now_ms, self._marks[-1][0])  # a clock that was set back must not hide what waits
-        self._marks.append((now_ms, dict(self._at)))
-        released = self._ingest.step()
-        since_ms = self._ingest.state.waiting_since()
-        done: dict[int, int] = {}
+        self._marks.append((now_ms, self.position))
+        released = self.ingest.step()
+        since_ms = self.ingest.state.waiting_since()
+        done = self._committed
         while self._marks and (since_ms is None or self._marks[0][0] < since_ms):
             done = self._marks.popleft()[1]
-        if done and done != self._committed:
-            self._log.commit(GROUP, topics.RAW, done)
+        if done != self._committed:
+            self._log.commit(GROUP, topics.RAW, {self._partition: done})
             self._committed = done
         return released
 

@@ -17,7 +17,8 @@ from lading import topics
 from lading.errors import ServiceError
 from lading.log import Log, Record, partition_of
 
-_NOT_READ = 2**62  # a next offset past every record
+NOT_READ = 2**62
+"""A next offset past every record: the partition is not wanted."""
 _log = structlog.get_logger()
 
 
@@ -29,7 +30,7 @@ class PartitionLog:
         self._log = log
         self._partition = partition
         self._count = count
-        self._others = {other: _NOT_READ for other in range(count) if other != partition}
+        self._others = {other: NOT_READ for other in range(count) if other != partition}
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
         """See `Log.append`; a key of another partition is another worker's, and our bug."""
@@ -116,6 +117,11 @@ class Workers(Generic[W]):
         for partition in sorted(owned - self._workers.keys()):
             self._take_up(partition)
         return dict(self._workers)
+
+    @property
+    def open(self) -> Mapping[int, W]:
+        """Workers that are open, by partition, without asking what is to change."""
+        return self._workers
 
     def close(self) -> None:
         """End all work, then leave."""

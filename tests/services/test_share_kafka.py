@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
+from tests.services.kafka_broker import KafkaBroker
 
 from lading.kafkashare import KafkaShare
 from lading.partitions import Workers
-from tests.services.kafka_broker import KafkaBroker
 from tests.waiting import until
 
 COUNT = 6

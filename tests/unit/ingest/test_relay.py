@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from ingest.intake import Apart
 from ingest.raw import RawMessage
 from ingest.relay import Admission, Relay
 from ingest.stage import Ingest
 from lading import topics
 from lading.deadletter import DeadLetter
 from lading.log import Log, SqliteLog, partition_of
-from lading.partitions import PartitionLog, state_path
+from lading.partitions import PartitionLog, WholeShare, Workers, state_path
 from tests.unit.ingest.truck import OPERATORS, Fleet, Truck
 
 COUNT = 4
@@ -27,23 +28,21 @@ class Site:
         self.now_ms = 1_772_500_000_000
         self._fleet = Fleet(*trucks)
         self.relay = Relay(self.log, self._now)
-        self.admissions: list[Admission] = []
-        self.ingests: list[Ingest] = []
         self.open()
 
     def open(self) -> None:
-        for partition in range(COUNT):
-            view = PartitionLog(self.log, partition, COUNT)
-            ingest = Ingest(
-                view, self.state(partition), self._fleet, OPERATORS, now_ms=self._now, waiting_ms=10_000
-            )
-            self.ingests.append(ingest)
-            self.admissions.append(Admission(view, ingest, now_ms=self._now, messages_max=7))
+        workers = Workers(WholeShare(COUNT), self._admission, self.state)
+        self.intake = Apart(self.log, workers, messages_max=7)
+
+    def _admission(self, partition: int) -> Admission:
+        view = PartitionLog(self.log, partition, COUNT)
+        ingest = Ingest(
+            view, self.state(partition), self._fleet, OPERATORS, now_ms=self._now, waiting_ms=10_000
+        )
+        return Admission(view, partition, ingest, self._now)
 
     def close(self) -> None:
-        for admission in self.admissions:
-            admission.close()
-        self.admissions, self.ingests = [], []
+        self.intake.close()
 
     def state(self, partition: int) -> Path:
         return state_path(self.folder / "ingest.sqlite", partition, COUNT)
@@ -57,10 +56,9 @@ class Site:
 
     def settle(self) -> None:
         """Admit until nothing is new."""
-        while any(admission.step() for admission in self.admissions):
+        while self.intake.admit():
             pass
-        for admission in self.admissions:
-            admission.tend()
+        self.intake.tend()
 
     def _now(self) -> int:
         return self.now_ms
@@ -121,7 +119,7 @@ def test_the_same_as_in_one(seed: int, tmp_path: Path) -> None:
             site.close()
             site.open()
         if rng.random() < 0.3:
-            rng.choice(site.admissions).step()
+            site.intake.admit()
     site.settle()
     for topic in (topics.FRAMES, topics.ASSIGNMENTS, topics.CLONES):
         assert values(site.log, topic) == values(whole, topic)
@@ -160,7 +158,7 @@ def test_a_lost_state_meets_what_waited_again(tmp_path: Path) -> None:
     site.settle()
     site.lose_states()
     site.settle()
-    assert sum(ingest.state.waiting_count() for ingest in site.ingests) == 3
+    assert sum(ingest.state.waiting_count() for ingest in site.intake.ingests()) == 3
     site.relay.take([sent[2]])
     site.settle()
     assert values(site.log, topics.FRAMES) == sorted(data for _, data in sent)

@@ -1,0 +1,105 @@
+"""What stands behind the receiver: admission at once, or a relay to whoever admits the gateway's partition."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Protocol
+
+from ingest.relay import Admission, Relay
+from ingest.stage import Ingest
+from ingest.turn import Outcome
+from lading import topics
+from lading.log import Log
+from lading.partitions import NOT_READ, Workers, partition_count
+
+MESSAGES_MAX = 1_000
+
+
+class Taker(Protocol):
+    """Takes what was received: durable on return."""
+
+    def take(self, messages: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+        """See `Ingest.take`."""
+
+
+class Intake(Protocol):
+    """Receiving's other end."""
+
+    taker: Taker
+    wait_s: float
+    """How long the receiver may wait for a message, s."""
+
+    def admit(self) -> list[Outcome]:
+        """Check what others received, or was received before: what became of it."""
+
+    def tend(self) -> int:
+        """Now and then: release frames that have waited long enough. How many."""
+
+    def ingests(self) -> list[Ingest]:
+        """The admissions that are open here."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+class Together:
+    """One process, or several over one state file in turns, receive and admit in one step."""
+
+    wait_s = 0.2
+
+    def __init__(self, ingest: Ingest) -> None:
+        self.taker: Taker = ingest
+        self._ingest = ingest
+
+    def admit(self) -> list[Outcome]:
+        """Nothing is left to do."""
+        return []
+
+    def tend(self) -> int:
+        """See `Intake.tend`."""
+        return self._ingest.step()
+
+    def ingests(self) -> list[Ingest]:
+        """See `Intake.ingests`."""
+        return [self._ingest]
+
+    def close(self) -> None:
+        """See `Intake.close`."""
+        self._ingest.close()
+
+
+class Apart:
+    """Whoever receives relays; each partition is admitted by the process that owns it."""
+
+    wait_s = 0.02
+
+    def __init__(self, log: Log, workers: Workers[Admission], messages_max: int = MESSAGES_MAX) -> None:
+        self.taker: Taker = Relay(log)
+        self._log = log
+        self._workers = workers
+        self._messages_max = messages_max
+        self._partitions = range(partition_count(log))
+
+    def admit(self) -> list[Outcome]:
+        """The next raw messages of all partitions that are this process's, in one read."""
+        workers = self._workers.now()
+        if not workers:
+            return []
+        at = {p: workers[p].position if p in workers else NOT_READ for p in self._partitions}
+        records = self._log.read(topics.RAW, at, self._messages_max)
+        found: list[Outcome] = []
+        for partition, own in groupby(records, key=attrgetter("partition")):
+            found += workers[partition].take(list(own))
+        return found
+
+    def tend(self) -> int:
+        """See `Intake.tend`."""
+        return sum(worker.tend() for worker in self._workers.now().values())
+
+    def ingests(self) -> list[Ingest]:
+        """See `Intake.ingests`."""
+        return [worker.ingest for worker in self._workers.open.values()]
+
+    def close(self) -> None:
+        """See `Intake.close`."""
+        self._workers.close()
