@@ -11,16 +11,16 @@ import typer
 
 from anomaly import verdicts
 from anomaly.settings import AnomalySettings
-from anomaly.stage import Anomaly, lag
+from anomaly.stage import GROUP, Anomaly, lag
 from anomaly.verdicts import LegVerdict
-from lading import logs, metrics, profiles, settings
+from lading import logs, metrics, profiles, settings, topics
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
 from lading.heart import Heart
 from lading.log import Log
-from lading.opening import open_log, operator_keys
+from lading.opening import open_log, open_workers, operator_keys
+from lading.partitions import Workers
 from lading.process import results, stop_on_signals
-from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
 app = typer.Typer(help="Stage 3: rules and verdicts.", no_args_is_help=True)
@@ -38,28 +38,41 @@ def run(config: Config = CONFIG) -> None:
     own = settings.load(config, "anomaly", AnomalySettings)
     stop = stop_on_signals()
     source = open_log(shared)
-    stage = _open_stage(source, shared, own)
+    operators = operator_keys(shared, "anomaly", own.operators)
+
+    def open_stage(log: Log, _partition: int, state: Path) -> Anomaly:
+        return Anomaly(
+            log,
+            state,
+            operators,
+            records_max=own.records_max,
+            channels_cached_max=own.channels_cached_max,
+            provisional_ms=int(own.provisional_s * 1000),
+        )
+
+    state = shared.lading.below(own.state)
+    workers = open_workers(shared, source, topics.FRAMES, GROUP, state, open_stage)
     with watched("anomaly", shared, own, {"log": log_answers(source)}, lambda: _measure(source)) as heart:
         try:
-            _loop(stage, source, stop, own.poll_s, heart)
+            _loop(workers, source, stop, own.poll_s, heart)
         finally:
-            stage.close()
+            workers.close()
 
 
-def _loop(stage: Anomaly, source: Log, stop: threading.Event, poll_s: float, heart: Heart) -> None:
+def _loop(workers: Workers[Anomaly], source: Log, stop: threading.Event, poll_s: float, heart: Heart) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
-    for handled in results(lambda: _step(stage), stop, poll_s, heart=heart, errors=ServiceError):
+    for handled in results(lambda: _step(workers), stop, poll_s, heart=heart, errors=ServiceError):
         if handled:
             log.info("step", records=handled, lag=lag(source))
         else:
             stop.wait(poll_s)
 
 
-def _step(stage: Anomaly) -> int:
+def _step(workers: Workers[Anomaly]) -> int:
     began_s = time.monotonic()
-    handled = stage.step()
+    handled = sum(stage.step() for stage in workers.now().values())
     if handled:
         metrics.ANOMALY_RECORDS.add(handled)
         metrics.ANOMALY_STEP.observe(time.monotonic() - began_s)
@@ -68,17 +81,6 @@ def _step(stage: Anomaly) -> int:
 
 def _measure(log: Log) -> None:
     metrics.ANOMALY_LAG.set(lag(log))
-
-
-def _open_stage(log: Log, shared: Shared, own: AnomalySettings) -> Anomaly:
-    return Anomaly(
-        log,
-        shared.lading.below(own.state),
-        operator_keys(shared, "anomaly", own.operators),
-        records_max=own.records_max,
-        channels_cached_max=own.channels_cached_max,
-        provisional_ms=int(own.provisional_s * 1000),
-    )
 
 
 @app.command()

@@ -34,12 +34,12 @@ def count_archived(written: "Archived") -> None:
     metrics.ARCHIVE_READINGS.add(written.readings)
 
 
-def measure_intake(receiver: "Receiver", state: State) -> None:
+def measure_intake(receiver: "Receiver", states: Sequence[State]) -> None:
     """What waits, and whether the broker answers."""
     metrics.INGEST_BROKER_UP.set(receiver.is_up)
     metrics.INGEST_QUEUED.set(receiver.queued)
-    metrics.INGEST_WAITING.set(state.waiting_count())
-    metrics.INGEST_FRAMES.reach(state.counts().get("taken", 0))
+    metrics.INGEST_WAITING.set(sum(state.waiting_count() for state in states))
+    metrics.INGEST_FRAMES.reach(sum(state.counts().get("taken", 0) for state in states))
 
 
 def measure_archive(log: Log) -> None:

@@ -1,7 +1,7 @@
 """From MQTT into the stage: few messages in flight, taken in batches, acknowledged once they are durable.
 
 paho's thread only queues what comes. `step`, in the caller's thread, takes what is there and answers PUBACK after
-`Ingest.take` has returned: a message that is not answered comes again with the next connection.
+its taker has them durable: a message that is not answered comes again with the next connection.
 """
 
 import queue
@@ -17,8 +17,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.admission import peek
+from ingest.intake import Taker
 from ingest.lost_orders import LostOrders
-from ingest.stage import Ingest
 from ingest.turn import Outcome
 from lading import metrics, topics
 from lading.errors import ServiceError
@@ -55,7 +55,7 @@ class Receiver:
 
     def __init__(
         self,
-        ingest: Ingest,
+        taker: Taker,
         broker: Broker,
         *,
         client_id: str = "lading-ingest",
@@ -65,7 +65,7 @@ class Receiver:
         note: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
         lost_orders: LostOrders | None = None,
     ) -> None:
-        self._ingest = ingest
+        self._taker = taker
         self._broker = broker
         self._share = share
         self._batch_messages_max = batch_messages_max
@@ -166,7 +166,7 @@ class Receiver:
         """Into the stage. Until that succeeds the batch is kept, and nothing else is looked at."""
         self._held = batch
         began_s = time.monotonic()
-        outcomes = self._ingest.take([(came.topic, came.data) for came in batch])
+        outcomes = self._taker.take([(came.topic, came.data) for came in batch])
         metrics.INGEST_TAKE.observe(time.monotonic() - began_s)
         self._held = []
         return outcomes

@@ -4,13 +4,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lading.settings import StageSettings
+from lading.settings import LogSettings, StageSettings
 
 
 class IngestSettings(StageSettings):
     """What the stage keeps where, and its bounds."""
 
     state: Path = Field(Path("ingest.sqlite"), description="state file, below `data` unless absolute")
+    raw: bool | None = Field(
+        None,
+        description="receive into the raw topic, admit by partition: processes share the work; none: with Kafka",
+    )
     archive: Path = Field(
         Path("archive"), description="folder of Parquet files, below `data` unless absolute"
     )
@@ -36,3 +40,7 @@ class IngestSettings(StageSettings):
     waiting_of_gateway_max: int = Field(64, ge=1, le=10_000, description="frames of a gateway that may wait")
     waiting_max: int = Field(10_000, ge=1, le=1_000_000, description="frames that may wait in all")
     verify_threads: int = Field(2, ge=1, le=64, description="threads that check signatures")
+
+    def is_apart(self, log: LogSettings) -> bool:
+        """Whether receiving and admission are apart."""
+        return log.kind == "kafka" if self.raw is None else self.raw

@@ -1,14 +1,26 @@
 """What the shared settings name, opened: the log, the list of gateways, the operators' keys."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from lading.cose import KeySigner, PublicKey, load_public
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
-from lading.log import OpenLog, SqliteLog
+from lading.log import Log, OpenLog, SqliteLog
 from lading.names import tenant_id
+from lading.partitions import (
+    Closable,
+    PartitionLog,
+    Share,
+    WholeShare,
+    Workers,
+    partition_count,
+    state_path,
+)
 from lading.settings import LogSettings, Shared
+
+W = TypeVar("W", bound=Closable)
 
 
 def open_log(shared: Shared) -> OpenLog:
@@ -16,6 +28,30 @@ def open_log(shared: Shared) -> OpenLog:
     if shared.log.kind == "kafka":
         return _open_kafka(shared.log)
     return SqliteLog(shared.lading.below(shared.log.path), partitions=shared.log.partitions)
+
+
+def open_workers(
+    shared: Shared, log: Log, topic: str, group: str, state: Path, open_worker: Callable[[Log, int, Path], W]
+) -> Workers[W]:
+    """A worker for each partition of a gateway's topics that is this process's, over its own view and state file."""
+    count = partition_count(log)
+
+    def path(partition: int) -> Path:
+        return state_path(state, partition, count)
+
+    def opened(partition: int) -> W:
+        return open_worker(PartitionLog(log, partition, count), partition, path(partition))
+
+    return Workers(_open_share(shared, log, topic, group, count), opened, path)
+
+
+def _open_share(shared: Shared, log: Log, topic: str, group: str, count: int) -> Share:
+    if shared.log.kind != "kafka":
+        return WholeShare(count)
+    from lading.kafka.log import KafkaLog
+
+    assert isinstance(log, KafkaLog), "the log of these settings"
+    return log.share(topic, group, shared.log.session_s)
 
 
 def _open_kafka(log: LogSettings) -> OpenLog:

@@ -108,6 +108,9 @@ class LogSettings(Settings):
     append_timeout_s: float = Field(
         30, ge=1, le=600, description="Kafka: an append that is not acknowledged by then has failed, in s"
     )
+    session_s: float = Field(
+        10, ge=1, le=300, description="Kafka: a process that is silent for so long loses its partitions, in s"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="Kafka: SSL encrypts, SASL has user and password"
     )

@@ -11,6 +11,7 @@ from lading.kafka.appending import Appender
 from lading.kafka.asking import Asker
 from lading.kafka.clients import DELIVERY_MS, Broker
 from lading.kafka.reading import Readers
+from lading.kafka.share import KafkaShare
 from lading.log import PARTITIONS_MAX, READ_BYTES_MAX, Record, check_items
 
 APPEND_S = 30.0
@@ -43,6 +44,7 @@ class KafkaLog:
     ) -> None:
         if not 1 <= partitions <= PARTITIONS_MAX:
             raise ServiceError("log_settings", f"{partitions} partitions, wanted 1..{PARTITIONS_MAX}")
+        self._broker = broker
         self._prefix = prefix
         self.asker = Asker(
             broker, partitions=partitions, replicas=replicas, create_topics=create_topics, answer_s=answer_s
@@ -103,6 +105,15 @@ class KafkaLog:
         return [
             name.removeprefix(self._prefix) for name in self.asker.groups() if name.startswith(self._prefix)
         ]
+
+    def share(self, topic: str, group: str, session_s: float) -> KafkaShare:
+        """Join those who share the partitions of a topic, which is made if it may be.
+
+        The members' group is not the one whose positions are committed: those are set by whoever works, member or not.
+        """
+        name = self._prefix + topic
+        self.asker.require(name)
+        return KafkaShare(self._broker, name, f"{self._prefix}{group}.members", session_s=session_s)
 
     def close(self) -> None:
         """Close the connections. What was appended is as durable without it."""

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from tests.services.kafka_broker import KafkaBroker
 
-from lading.kafkashare import KafkaShare
+from lading.kafka.clients import Broker
+from lading.kafka.share import KafkaShare
 from lading.partitions import Workers
+from tests.services.kafka_broker import KafkaBroker
 from tests.waiting import until
 
 COUNT = 6
@@ -46,7 +47,7 @@ class Noted:
 def member(bootstrap: str, group: str, folder: str, told: Connection) -> None:
     """A process of the group: tells whenever its partitions change; ends in good order on SIGTERM."""
     place = Path(folder)
-    share = KafkaShare({"bootstrap_servers": bootstrap}, TOPIC, group, session_s=1.5)
+    share = KafkaShare(Broker(bootstrap), TOPIC, group, session_s=1.5)
     workers: Workers[Any] = Workers(share, lambda p: Noted(place, p), lambda p: place / f"state-{p}")
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))

@@ -104,9 +104,13 @@ def test_run_judges_and_stops_on_sigterm(config: Path) -> None:
     log = SqliteLog(config.parent / "log.sqlite")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
-        lines = [child.stderr.readline() for _ in range(2)]
+        lines = [child.stderr.readline() for _ in range(3)]
         child.send_signal(signal.SIGTERM)
         child.communicate(timeout=STOP_S_MAX)
-    assert [json.loads(line)["event"] for line in lines] == ["anomaly_started", "step"]
+    assert [json.loads(line)["event"] for line in lines] == [
+        "anomaly_started",
+        "partition_taken",
+        "step",
+    ]
     assert child.returncode == 0
     assert len(log.read(topics.VERDICTS, {}, 10)) == 2

@@ -4,7 +4,7 @@ The consumer here fetches nothing: it is a member, and the group's assignment is
 read by the log itself, from positions that the worker's state keeps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
-from lading.errors import ServiceError
+from lading.kafka.clients import Broker, service_errors
 
 SESSION_S = 10.0
 METADATA_S = 5.0  # a topic that is not there yet is looked for again
@@ -25,15 +25,14 @@ _log = structlog.get_logger()
 
 
 class KafkaShare:
-    """A member of `group`, for the partitions of `topic`. `options`: how the brokers are reached."""
+    """A member of `group`, for the partitions of `topic`. Who does not answer for `session_s` is taken for dead."""
 
-    def __init__(
-        self, options: Mapping[str, Any], topic: str, group: str, *, session_s: float = SESSION_S
-    ) -> None:
+    def __init__(self, broker: Broker, topic: str, group: str, *, session_s: float = SESSION_S) -> None:
+        self._group = group
         self._release: Callable[[frozenset[int]], None] = lambda partitions: None
-        try:
+        with service_errors(f"joining {group}"):
             self._consumer = KafkaConsumer(
-                **options,
+                **broker.options(),
                 group_id=group,
                 enable_auto_commit=False,
                 session_timeout_ms=int(session_s * 1000),
@@ -42,22 +41,17 @@ class KafkaShare:
                 metadata_max_age_ms=int(METADATA_S * 1000),
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 auto_offset_reset="earliest",
+                metrics_enabled=False,
             )
             self._consumer.subscribe([topic], listener=_Listener(self))
-        except (KafkaError, OSError) as exc:
-            raise ServiceError("log_failed", f"group {group}: {exc}, wanted a broker to join it at") from exc
 
     def poll(self, release: Callable[[frozenset[int]], None]) -> frozenset[int]:
         """See `lading.partitions.Share.poll`."""
         self._release = release
-        try:
+        with service_errors(f"asking {self._group} for our partitions"):
             self._consumer.poll(timeout_ms=JOIN_MS if self._is_joining() else 0, max_records=1)
             assigned = self._consumer.assignment()
             self._consumer.pause(*assigned)
-        except KafkaError as exc:
-            raise ServiceError(
-                "log_failed", f"{type(exc).__name__} {exc}, wanted the group's assignment"
-            ) from exc
         return _numbers(assigned)
 
     def _is_joining(self) -> bool:
