@@ -9,19 +9,22 @@ from typing import Annotated
 
 import structlog
 import typer
+from rich.console import Console
 
 from edge import meters
 from edge.gateway import Gateway, salt
+from edge.listening import document, hear, make_ear, show
 from edge.mapping import Mapping, load_mapping
 from edge.outbox import Outbox, read_summary
 from edge.publisher import Publisher
 from edge.replay import LineRefused, Replay, detect, find_files
-from edge.sensing import frames_broker, make_listener
+from edge.sensing import frames_broker, local_broker, make_listener
 from edge.settings import SENSING, EdgeSettings, GatewaySettings, milliseconds
 from edge.simulation import ColdRoom, Reefer, Stories
 from edge.simulation.coldroom import coldroom_design
 from edge.simulation.reefer import reefer_design
 from edge.sources import ReplaySource, SimulatedSource, Source
+from edge.sparkplug.host import NAMESPACE
 from edge.stage import Edge, EventClock, Runner, SeededSalts
 from lading import logs, metrics, settings
 from lading.cose import KeySigner, PublicKey
@@ -32,6 +35,7 @@ from lading.opening import open_operator_public
 from lading.process import stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
+from lading.topics import gateway_topic
 
 app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True)
 
@@ -104,6 +108,42 @@ def status(
         typer.echo(f"{name}: {facts}")
 
 
+@app.command()
+def listen(
+    gateway: Annotated[
+        str, typer.Option("--gateway", help="A gateway of the settings, source senml or sparkplug.")
+    ],
+    config: Config = CONFIG,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, max=86_400, help="How long to listen, s.")
+    ] = 10.0,
+    ask: Annotated[
+        bool,
+        typer.Option("--ask", help="Sparkplug: ask edge nodes for their births, which say what data means."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What third-party sensors say on the local broker, and the channel each would get. Nothing is taken or signed."""
+    stop = stop_on_signals()
+    shared, own = _load(config)
+    one = next((one for one in own.gateways if one.name == gateway), None)
+    if one is None or one.source not in SENSING:
+        names = ", ".join(one.name for one in own.gateways if one.source in SENSING)
+        raise ServiceError(
+            "settings", f"gateway {gateway}, wanted one with third-party sensors: {names or 'none'}"
+        )
+    topics = (f"{NAMESPACE}/#",)
+    if one.source == "senml":
+        key = KeySigner.load(_key_path(shared, one)).public
+        topics = (gateway_topic(shared.lading.tenant, key.gateway_id, "senml"),)
+    ear = make_ear(one)
+    hear(local_broker(shared, own, one.name), topics, ear, seconds, stop, may_ask=ask)
+    if as_json:
+        typer.echo(json.dumps(document(one, ear), indent=1))
+    else:
+        show(one, ear, Console())
+
+
 def _summary(path: Path, bytes_max: int) -> dict[str, int | str | float | None]:
     summary = read_summary(path)
     used = summary["frames_waiting_bytes"]
@@ -158,7 +198,7 @@ def _load(config: Path) -> tuple[Shared, EdgeSettings]:
 def _open(
     shared: Shared, own: EdgeSettings, one: GatewaySettings, operator: PublicKey, mapping: Mapping | None
 ) -> Gateway:
-    signer = KeySigner.load(shared.lading.below(one.key or Path("keys") / f"{one.name}.pem"))
+    signer = KeySigner.load(_key_path(shared, one))
     channels = one.channels() if one.source != "replay" else _recorded(one.name, mapping)
     seeded = SeededSalts(f"{own.seed} {one.name}".encode())
     gateway = Gateway(
@@ -247,6 +287,10 @@ def _gateways(own: EdgeSettings, mapping: Mapping | None) -> tuple[GatewaySettin
     if own.gateways or mapping is None:
         return own.gateways
     return tuple(GatewaySettings(name=gateway.name, source="replay") for gateway in mapping.gateway)
+
+
+def _key_path(shared: Shared, one: GatewaySettings) -> Path:
+    return shared.lading.below(one.key or Path("keys") / f"{one.name}.pem")
 
 
 def _outbox_path(shared: Shared, own: EdgeSettings, name: str) -> Path:

@@ -77,8 +77,8 @@ class Presence(NamedTuple):
 class Link:
     """A client that reconnects by itself; MQTT 5, or 3.1.1 where the broker refuses that.
 
-    `woken` is set when something happens; links of one process may share it. With `presence`, asked before each
-    connection, every session is a new one: nothing waits at the broker for a client that was away.
+    `woken` is set when something happens; links of one process may share it. With `is_clean`, or with `presence`, which
+    is asked before each connection, every session is a new one: nothing waits at the broker for a client that was away.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Link:
         in_flight_max: int = 8,
         woken: threading.Event | None = None,
         presence: Callable[[], Presence] | None = None,
+        is_clean: bool = False,
         events_max: int = EVENTS_MAX,
         packet_bytes_max: int | None = None,
     ) -> None:
@@ -99,6 +100,7 @@ class Link:
         self._will = will
         self._in_flight_max = in_flight_max
         self._ask_presence = presence
+        self._is_clean = is_clean or presence is not None
         self._presence: Presence | None = None
         self._events_max = events_max
         self._packet_bytes_max = packet_bytes_max
@@ -190,7 +192,7 @@ class Link:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
-            clean_session=None if five else self._ask_presence is not None,
+            clean_session=None if five else self._is_clean,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
@@ -210,11 +212,11 @@ class Link:
         if self._version != 5:
             return {}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0 if self._ask_presence else SESSION_S
+        properties.SessionExpiryInterval = 0 if self._is_clean else SESSION_S
         properties.ReceiveMaximum = RECEIVE_MAX
         if self._packet_bytes_max is not None:
             properties.MaximumPacketSize = self._packet_bytes_max
-        return {"clean_start": self._ask_presence is not None, "properties": properties}
+        return {"clean_start": self._is_clean, "properties": properties}
 
     def _is_misunderstood(self) -> bool:
         if self._version != 5 or self._broker.protocol != "auto" or self._opened_s is None:
