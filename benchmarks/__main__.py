@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from benchmarks import checking, decoding, end_to_end, signing, trees
+from benchmarks import checking, decoding, end_to_end, log, signing, trees
 from benchmarks.measure import Result, machine
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "checking": checking.run,
     "signing": signing.run,
     "end_to_end": end_to_end.run,
+    "log": log.run,
 }
 
 
@@ -58,7 +59,7 @@ def show(result: Result) -> None:
         figures = f"{number(rate):>9} ({number(result.best[name])}; cpu {number(result.cpu[name])})"
         print(f"  {name:<34}{figures} {result.unit}{ratio}")
     for name, value in result.notes.items():
-        print(f"  {name:<34}{value:>9.1f}")
+        print(f"  {name:<40}{value:>9.1f}")
     print(flush=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
 
 from lading.errors import ServiceError
 from lading.log import RECORD_BYTES_MAX
@@ -120,13 +121,14 @@ class Broker:
 
     def admin(self) -> Any:
         """Asks and orders."""
-        return KafkaAdminClient(**self.options())
+        return _opened(KafkaAdminClient, **self.options())
 
     def consumer(
         self, *, partition_bytes: int = PARTITION_FETCH_BYTES, fetch_bytes: int = FETCH_BYTES
     ) -> Any:
         """Reads where it is told to, in no group. A position outside the log is an error, never a jump."""
-        return KafkaConsumer(
+        return _opened(
+            KafkaConsumer,
             **self.options(),
             group_id=None,
             enable_auto_commit=False,
@@ -139,7 +141,8 @@ class Broker:
 
     def producer(self, delivery_ms: int = DELIVERY_MS) -> "Producer":
         """Appends: each record once and in order, as long as this producer lives."""
-        return Producer(
+        return _opened(
+            Producer,
             **self.options(),
             acks="all",
             enable_idempotence=True,
@@ -166,6 +169,22 @@ class Producer(KafkaProducer):  # type: ignore[misc]
         self._sender.join(wait_s)
         with suppress(kafka_errors.KafkaError):
             self.close(0)
+
+
+def _opened(kind: Callable[..., T], **options: Any) -> T:
+    """A client. One that finds no broker leaves its thread behind, which would add up over an outage: it is ended."""
+    made: list[KafkaNetClient] = []
+
+    def net_client(**configs: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**configs))
+        return made[-1]
+
+    try:
+        return kind(kafka_client=net_client, **options)
+    except BaseException:
+        for client in made:
+            client.close()
+        raise
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class KafkaLog:
         if not 1 <= partitions <= PARTITIONS_MAX:
             raise ServiceError("log_settings", f"{partitions} partitions, wanted 1..{PARTITIONS_MAX}")
         self._broker = broker
-        self._prefix = prefix
+        self.prefix = prefix
         self.asker = Asker(
             broker, partitions=partitions, replicas=replicas, create_topics=create_topics, answer_s=answer_s
         )
@@ -59,14 +59,14 @@ class KafkaLog:
         check_items(items)
         if not items:
             return []
-        name = self._prefix + topic
+        name = self.prefix + topic
         self.asker.require(name)
         return self._appender.append(name, items)
 
     def read(self, topic: str, positions: Mapping[int, int], count_max: int) -> list[Record]:
         """See `Log.read`."""
         self._appender.settle()
-        name = self._prefix + topic
+        name = self.prefix + topic
         if count_max < 1 or not self.asker.exists(name):
             return []
         return self._readers.read(name, positions, count_max)
@@ -74,28 +74,28 @@ class KafkaLog:
     def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
         """See `Log.commit`."""
         if positions:
-            self.asker.commit(self._prefix + group, self._prefix + topic, positions)
+            self.asker.commit(self.prefix + group, self.prefix + topic, positions)
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """See `Log.committed`."""
-        name = self._prefix + topic
-        return self.asker.committed(self._prefix + group, name) if self.asker.exists(name) else {}
+        name = self.prefix + topic
+        return self.asker.committed(self.prefix + group, name) if self.asker.exists(name) else {}
 
     def end(self, topic: str) -> dict[int, int]:
         """See `Log.end`."""
         self._appender.settle()
-        name = self._prefix + topic
+        name = self.prefix + topic
         if not self.asker.exists(name):
             return dict.fromkeys(range(self.asker.partitions), 0)
         return self.asker.ends(name)
 
     def create(self, topic: str) -> bool:
         """See `OpenLog.create`."""
-        return self.asker.create(self._prefix + topic)
+        return self.asker.create(self.prefix + topic)
 
     def begin(self, topic: str) -> dict[int, int]:
         """See `OpenLog.begin`."""
-        name = self._prefix + topic
+        name = self.prefix + topic
         if not self.asker.exists(name):
             return dict.fromkeys(range(self.asker.partitions), 0)
         return self.asker.begins(name)
@@ -103,7 +103,7 @@ class KafkaLog:
     def groups(self) -> list[str]:
         """See `OpenLog.groups`: those with our prefix."""
         return [
-            name.removeprefix(self._prefix) for name in self.asker.groups() if name.startswith(self._prefix)
+            name.removeprefix(self.prefix) for name in self.asker.groups() if name.startswith(self.prefix)
         ]
 
     def share(self, topic: str, group: str, session_s: float) -> KafkaShare:
@@ -111,9 +111,9 @@ class KafkaLog:
 
         The members' group is not the one whose positions are committed: those are set by whoever works, member or not.
         """
-        name = self._prefix + topic
+        name = self.prefix + topic
         self.asker.require(name)
-        return KafkaShare(self._broker, name, f"{self._prefix}{group}.members", session_s=session_s)
+        return KafkaShare(self._broker, name, f"{self.prefix}{group}.members", session_s=session_s)
 
     def close(self) -> None:
         """Close the connections. What was appended is as durable without it."""

@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
 from typing import Any
 
@@ -72,7 +72,7 @@ class Reader:
     def _begin(self) -> None:
         partitions = range(self._asker.partitions)
         self._held: dict[int, deque[Record]] = {partition: deque() for partition in partitions}
-        self._held_bytes = 0
+        self._held_bytes = dict.fromkeys(partitions, 0)
         self._next: dict[int, int] = dict.fromkeys(partitions, NOT_READ)  # where the consumer goes on
         self._assigned: list[int] = []
 
@@ -81,46 +81,49 @@ class Reader:
         if wanted == self._assigned:
             return
         for partition in set(self._assigned) - set(wanted):
-            self._forget(partition)
+            self._let_go(partition)
+            self._next[partition] = NOT_READ
         self._consumer.assign([TopicPartition(self.topic, partition) for partition in wanted])
         self._assigned = wanted
 
     def _place(self, partition: int, position: int) -> None:
         """Let go what was passed; go elsewhere if need be."""
         held = self._held[partition]
-        if held and held[0].offset <= position <= self._next[partition]:
-            while held and held[0].offset < position:
-                self._held_bytes -= len(held.popleft().value)
-        elif held or self._next[partition] != position:
-            self._forget(partition)
+        if held and held[0].offset <= position < self._next[partition]:
+            for _ in range(position - held[0].offset):
+                self._held_bytes[partition] -= len(held.popleft().value)
+        elif self._next[partition] == position:  # all was passed
+            self._let_go(partition)
+        else:
+            self._let_go(partition)
             self._consumer.seek(TopicPartition(self.topic, partition), position)
             self._next[partition] = position
 
-    def _forget(self, partition: int) -> None:
-        self._held_bytes -= sum(len(record.value) for record in self._held[partition])
+    def _let_go(self, partition: int) -> None:
         self._held[partition].clear()
-        self._next[partition] = NOT_READ
+        self._held_bytes[partition] = 0
 
     def _poll(self, count_max: int, wait_ms: int) -> int:
         """Take what has come in, as far as a read may give it. How many records that were."""
         room = count_max - sum(map(len, self._held.values()))
-        if room < 1 or self._held_bytes >= self._read_bytes_max:
+        if room < 1 or sum(self._held_bytes.values()) >= self._read_bytes_max:
             return 0
         found: Mapping[TopicPartition, list[Any]] = self._consumer.poll(wait_ms, max_records=room)
         return sum(self._take(place.partition, records) for place, records in found.items())
 
     def _take(self, partition: int, records: list[Any]) -> int:
-        if records[0].offset != self._next[partition]:  # a compacted topic, or one written in transactions
-            raise ServiceError(
+        first, last = records[0].offset, records[-1].offset
+        if first != self._next[partition] or last - first != len(records) - 1:
+            raise ServiceError(  # a compacted topic, or one that something else writes in transactions
                 "log_hole",
-                f"{self.topic}: {partition}:{records[0].offset} came, wanted {partition}:{self._next[partition]}",
+                f"{self.topic}: {len(records)} records came from {partition}:{first} to {last}, wanted every one from "
+                f"{self._next[partition]} on",
             )
-        held = self._held[partition]
-        for r in records:
-            held.append(Record(partition, r.offset, r.key or b"", r.value or b"", r.timestamp))
-            self._held_bytes += len(r.value or b"")
-        self._next[partition] = held[-1].offset + 1
-        return len(records)
+        new = [Record(partition, r.offset, r.key or b"", r.value or b"", r.timestamp) for r in records]
+        self._held[partition].extend(new)
+        self._held_bytes[partition] += sum(len(record.value) for record in new)
+        self._next[partition] = last + 1
+        return len(new)
 
     def _await(self, positions: Mapping[int, int], count_max: int) -> None:
         """Nothing is at hand: what lies past the positions now is waited for."""
@@ -139,20 +142,28 @@ class Reader:
 
     def _served(self, count_max: int) -> list[Record]:
         """Partitions share the count. What is served stays held until a later read passes it."""
+        fits = sum(map(len, self._held.values())) <= count_max
+        if fits and sum(self._held_bytes.values()) <= self._read_bytes_max:
+            return [record for held in self._held.values() for record in held]
         shares: dict[int, int] = {}
         left = count_max
         for at, partition in enumerate(sorted(self._held, key=lambda p: len(self._held[p]))):
             shares[partition] = min(len(self._held[partition]), -(-left // (len(self._held) - at)))
             left -= shares[partition]
-        records: list[Record] = []
-        bytes_left = self._read_bytes_max
-        for partition, held in self._held.items():
-            for record in islice(held, shares[partition]):
-                records.append(record)
-                bytes_left -= len(record.value)
-                if bytes_left <= 0:
-                    return records
-        return records
+        parts = (islice(held, shares[partition]) for partition, held in self._held.items())
+        return _within_bytes(chain.from_iterable(parts), self._read_bytes_max)
+
+
+def _within_bytes(records: Iterable[Record], bytes_max: int) -> list[Record]:
+    """The first records, up to the one that passes the bound."""
+    found: list[Record] = []
+    bytes_left = bytes_max
+    for record in records:
+        found.append(record)
+        bytes_left -= len(record.value)
+        if bytes_left <= 0:
+            break
+    return found
 
 
 class Readers:

@@ -1,6 +1,7 @@
 """Starts the real Apache Kafka from the jars in the cache, with the settings that deploy/kafka ships."""
 
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PROPERTIES = ROOT / "deploy/kafka/server.properties"
 POM = Path(__file__).parent / "real/kafka/pom.xml"
 CLUSTER_ID = "lzfYvXwOR9SNRcWxHedS9Q"
-START_S_MAX = 90.0
+START_S_MAX = 60.0
 # Small and quick to start: a broker for tests is no faster with more.
 JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN")
 
@@ -130,6 +131,17 @@ class KafkaBroker:
     def resume(self) -> None:
         """SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def fill_up(self, file_bytes_max: int) -> None:
+        """From now on no file gets longer: as on a full disk. Starting again gives room again."""
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (file_bytes_max, resource.RLIM_INFINITY))
+
+    def wait_ended(self) -> int:
+        """Until the broker ends by itself; its exit status."""
+        assert self._process is not None
+        status = self._process.wait(START_S_MAX)
+        self._process = None
+        return status
 
     def _is_ready(self) -> bool:
         assert self._process is not None

@@ -1,5 +1,6 @@
 """The log on the real Kafka keeps the log's contract, with one partition and with several."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -103,9 +104,9 @@ def test_what_was_deleted_is_a_hole(log: KafkaLog, kafka: KafkaBroker) -> None:
     log.append(TOPIC, [(b"k", b"%d" % n) for n in range(10)])
     assert len(log.read(TOPIC, {}, 4)) == 4
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    admin.delete_records({TopicPartition(log._prefix + TOPIC, partition): 6})
+    admin.delete_records({TopicPartition(log.prefix + TOPIC, partition): 6})
     admin.close()
-    fresh = KafkaLog(Broker(kafka.bootstrap), partitions=3, prefix=log._prefix)
+    fresh = KafkaLog(Broker(kafka.bootstrap), partitions=3, prefix=log.prefix)
     for count in (1, 100):
         with pytest.raises(ServiceError, match=rf"log_hole: .*partition {partition} begins at 6, wanted 0"):
             fresh.read(TOPIC, {}, count)
@@ -146,8 +147,9 @@ def test_time_is_when_it_was_appended(log: KafkaLog) -> None:
 
 
 def test_a_broker_that_is_not_there(unused_port: int) -> None:
-    """Every call fails in bounded time and says to whom it could not get."""
+    """Every call fails in bounded time and says to whom it could not get; nothing adds up while it goes on."""
     log = KafkaLog(Broker(f"127.0.0.1:{unused_port}", request_s=1), answer_s=1, append_s=1)
+    before = threading.active_count()
     for use in (
         lambda: log.append(TOPIC, [(b"k", b"v")]),
         lambda: log.read(TOPIC, {}, 1),
@@ -156,6 +158,7 @@ def test_a_broker_that_is_not_there(unused_port: int) -> None:
     ):
         with pytest.raises(ServiceError, match=rf"log_failed: .*{unused_port}"):
             use()
+    assert threading.active_count() == before
     log.close()
 
 

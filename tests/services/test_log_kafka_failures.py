@@ -254,6 +254,25 @@ def test_an_append_that_failed_is_not_passed_over(broker: KafkaBroker, make_log:
     assert [r.value for r in all_records(log)] == [b"0", b"1", b"2"]
 
 
+def test_a_full_disk(broker: KafkaBroker, make_log: MakeLog) -> None:
+    """A broker whose disk is full ends, with what it acknowledged on it. Given room, everything goes on by itself."""
+    log = make_log()
+    writer = Writer(log, "w", keys=1)
+    writer.step()  # its topic is made while there is room
+    broker.fill_up(1_000_000)
+    while not writer.failures:
+        writer.step(each=5_000)
+    assert broker.wait_ended() != 0
+    begin_s = time.monotonic()
+    writer.step()
+    assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + 3
+    assert writer.failures == 2
+    broker.start()
+    done = len(writer.acked)
+    until(lambda: (writer.step(), len(writer.acked) > done)[1])
+    check_kept(all_records(make_log()), [writer])
+
+
 def test_a_reader_goes_on_over_a_restart(broker: KafkaBroker, make_log: MakeLog) -> None:
     """Reading along while the broker restarts: each record once, in order, and no more than a few seconds late."""
     writer, reader = make_log(), make_log()
