@@ -20,7 +20,7 @@ from lading.batch import AnchorRecord, AnchorState, BatchRecord
 from lading.batchlog import TenantOf, records_between
 from lading.chain import RevertedError
 from lading.errors import ServiceError
-from lading.log import Log, Record, require_reached
+from lading.log import Log, Record, require_ends, require_reached
 from lading.sending import IS_FINALIZED, IS_SAFE, MINED, REVERTED, Sender
 from lading.tree import ZERO_HASH
 
@@ -86,6 +86,7 @@ class Anchoring:
         """Frames in no interval yet: partition → (first, last)."""
         taken = self.index.positions(topics.FRAMES)
         ends = self._log.end(topics.FRAMES)
+        require_ends(topics.FRAMES, ends, taken)
         return {
             partition: (taken.get(partition, 0), end - 1)
             for partition, end in sorted(ends.items())

@@ -67,9 +67,8 @@ class Anomaly:
         self._legs: OrderedDict[int, Leg] = OrderedDict()  # by number, least recently used first
         self._numbers: dict[LegKey, int] = {}
         self._fresh: dict[tuple[int, int], FrameView] = {}  # this step's frames by leg number and frame_seq
-        for topic in _TOPICS:
-            require_reached(log, topic, self._state.positions(topic))
         self._must_recover = True
+        self._recover()
 
     def close(self) -> None:
         """Close the state file."""
@@ -297,8 +296,10 @@ class Anomaly:
         self._evict(legs)
 
     def _recover(self) -> None:
-        """Learn of verdicts that were appended without the state being committed."""
+        """Require the log that the state is of, and learn what verdicts it has beyond the state."""
         with self._state.transaction():
+            for topic in _TOPICS:
+                require_reached(self._log, topic, self._state.positions(topic))
             while records := self._read(topics.VERDICTS):
                 for record in records:
                     verdict = VerdictRecord.decode(record.value).verdict

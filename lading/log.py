@@ -90,7 +90,11 @@ class OpenLog(Log, Protocol):
 
 def require_reached(log: Log, topic: str, positions: Mapping[int, int]) -> None:
     """ServiceError `log_lost` when the log ends before positions that were read in it: it is another, or was cut."""
-    ends = log.end(topic)
+    require_ends(topic, log.end(topic), positions)
+
+
+def require_ends(topic: str, ends: Mapping[int, int], positions: Mapping[int, int]) -> None:
+    """`require_reached`, with the topic's ends at hand."""
     for partition, position in sorted(positions.items()):
         end = ends.get(partition, 0)
         if position > end:

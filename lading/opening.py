@@ -77,6 +77,7 @@ def _open_kafka(log: LogSettings) -> OpenLog:
         partitions=log.partitions,
         prefix=log.prefix,
         replicas=log.replicas,
+        fsync=log.fsync,
         create_topics=log.create_topics,
         append_s=log.append_timeout_s,
     )

@@ -102,6 +102,10 @@ class LogSettings(Settings):
     replicas: int = Field(
         1, ge=1, le=32, description="Kafka: brokers that keep a topic made here; 3 outlive one"
     )
+    fsync: bool = Field(
+        False,
+        description="Kafka: topics made here are written to disk before a record is acknowledged: for one broker",
+    )
     create_topics: bool = Field(
         True, description="Kafka: the first append makes its topic; false: `lading log init` alone does"
     )

@@ -25,11 +25,19 @@ class Asker:
     """
 
     def __init__(
-        self, broker: Broker, *, partitions: int, replicas: int, create_topics: bool, answer_s: float
+        self,
+        broker: Broker,
+        *,
+        partitions: int,
+        replicas: int,
+        fsync: bool,
+        create_topics: bool,
+        answer_s: float,
     ) -> None:
         self.partitions = partitions
         self._broker = broker
         self._replicas = replicas
+        self._fsync = fsync
         self._create_topics = create_topics
         self._answer_s = answer_s
         self._lock = Lock()
@@ -126,6 +134,8 @@ class Asker:
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(IN_SYNC_OF_THREE if self._replicas > IN_SYNC_OF_THREE else 1),
         }
+        if self._fsync:
+            configs["flush.messages"] = "1"
         return {
             "num_partitions": self.partitions,
             "replication_factor": self._replicas,

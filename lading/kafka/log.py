@@ -23,7 +23,8 @@ STALL_S = 15.0
 class KafkaLog:
     """The log on a broker. Opens no connection before it is used; may be shared by threads.
 
-    `partitions` holds for every topic, `prefix` stands before every topic and group. `append_s` and `answer_s` bound
+    `partitions` holds for every topic, `prefix` stands before every topic and group. Topics made here have `replicas`;
+    with `fsync` they are on disk before they are acknowledged. `append_s` and `answer_s` bound
     how long an append and any question take. `stall_s`: without progress for so long while the broker answers, the
     producer is replaced. `delivery_ms` is for tests.
     """
@@ -35,6 +36,7 @@ class KafkaLog:
         partitions: int = 1,
         prefix: str = "",
         replicas: int = 1,
+        fsync: bool = False,
         create_topics: bool = True,
         append_s: float = APPEND_S,
         answer_s: float = ANSWER_S,
@@ -47,7 +49,12 @@ class KafkaLog:
         self._broker = broker
         self.prefix = prefix
         self.asker = Asker(
-            broker, partitions=partitions, replicas=replicas, create_topics=create_topics, answer_s=answer_s
+            broker,
+            partitions=partitions,
+            replicas=replicas,
+            fsync=fsync,
+            create_topics=create_topics,
+            answer_s=answer_s,
         )
         self._appender = Appender(
             broker, self.asker, append_s=append_s, stall_s=stall_s, delivery_ms=delivery_ms

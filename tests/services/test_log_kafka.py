@@ -8,11 +8,12 @@ from functools import partial
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from lading.errors import ServiceError
 from lading.kafka.clients import PARTITION_FETCH_BYTES, Broker
 from lading.kafka.log import KafkaLog
-from lading.log import partition_of, wall_ms
+from lading.log import RECORD_BYTES_MAX, partition_of, wall_ms
 from tests.ports import free_port
 from tests.services.kafka_broker import KafkaBroker, fresh_prefix
 from tests.services.log_contract import TOPIC, LogContract, MakeLog, drain
@@ -144,6 +145,22 @@ def test_time_is_when_it_was_appended(log: KafkaLog) -> None:
     """The broker's clock at the append, within seconds of ours."""
     log.append(TOPIC, [(b"k", b"v")])
     assert abs(log.read(TOPIC, {}, 1)[0].time_ms - wall_ms()) < 60_000
+
+
+def test_topics_are_made_to_last(kafka: KafkaBroker) -> None:
+    """No retention, room for the longest record, and with `fsync` on disk before they are acknowledged."""
+    log = KafkaLog(Broker(kafka.bootstrap), prefix=fresh_prefix(), fsync=True)
+    log.create(TOPIC)
+    log.append(TOPIC, [(b"k", bytes(RECORD_BYTES_MAX))])
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    found = admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, log.prefix + TOPIC)], config_filter="all"
+    )
+    admin.close()
+    log.close()
+    values = found["topic"][log.prefix + TOPIC]
+    kept = {name: values[name]["value"] for name in ("retention.ms", "retention.bytes", "flush.messages")}
+    assert kept == {"retention.ms": "-1", "retention.bytes": "-1", "flush.messages": "1"}
 
 
 def test_a_broker_that_is_not_there(unused_port: int) -> None:
