@@ -121,13 +121,13 @@ class Broker:
 
     def admin(self) -> Any:
         """Asks and orders."""
-        return _opened(KafkaAdminClient, **self.options())
+        return opened(KafkaAdminClient, **self.options())
 
     def consumer(
         self, *, partition_bytes: int = PARTITION_FETCH_BYTES, fetch_bytes: int = FETCH_BYTES
     ) -> Any:
         """Reads where it is told to, in no group. A position outside the log is an error, never a jump."""
-        return _opened(
+        return opened(
             KafkaConsumer,
             **self.options(),
             group_id=None,
@@ -141,7 +141,7 @@ class Broker:
 
     def producer(self, delivery_ms: int = DELIVERY_MS) -> "Producer":
         """Appends: each record once and in order, as long as this producer lives."""
-        return _opened(
+        return opened(
             Producer,
             **self.options(),
             acks="all",
@@ -171,7 +171,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]
             self.close(0)
 
 
-def _opened(kind: Callable[..., T], **options: Any) -> T:
+def opened(kind: Callable[..., T], **options: Any) -> T:
     """A client. One that finds no broker leaves its thread behind, which would add up over an outage: it is ended."""
     made: list[KafkaNetClient] = []
 

@@ -12,7 +12,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
-from lading.kafka.clients import Broker, service_errors
+from lading.kafka.clients import Broker, opened, service_errors
 
 SESSION_S = 10.0
 METADATA_S = 5.0  # a topic that is not there yet is looked for again
@@ -31,7 +31,8 @@ class KafkaShare:
         self._group = group
         self._release: Callable[[frozenset[int]], None] = lambda partitions: None
         with service_errors(f"joining {group}"):
-            self._consumer = KafkaConsumer(
+            self._consumer = opened(
+                KafkaConsumer,
                 **broker.options(),
                 group_id=group,
                 enable_auto_commit=False,
