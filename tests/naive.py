@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from lading.limits import ChannelLimits
@@ -203,3 +204,14 @@ def _said(
     return Said(
         rule, severity, limits.channel, first.time_ms, last.time_ms, measured, limit, first.seq, last.seq
     )
+
+
+def reading_line(head: str, reading: Reading) -> str:
+    """docs/spec/series.md: a reading as line protocol, by decimal arithmetic."""
+    fields = []
+    if valid(reading):
+        exact = Decimal(reading.value) / 1000
+        fields.append(f"value={exact.normalize():f}")
+    if reading.flags:
+        fields.append(f"flags={reading.flags}i")
+    return f"{head} {','.join(fields)} {reading.time_ms}\n"

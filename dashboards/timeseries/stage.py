@@ -93,6 +93,7 @@ class Series:
 
     def write(self, lines: Iterable[bytes]) -> None:
         """Write points that are of the moment: they are in no log, and are not tried again."""
+        self._points.left_out = 0
         with self._state.transaction():
             self._write(chunks(b"".join(lines), self._batch_lines), in_order=False)
 
@@ -114,6 +115,7 @@ class Series:
         positions = self.positions(topic)
         for record in records:
             positions[record.partition] = record.offset + 1
+        self._points.left_out = 0
         with self._state.transaction():
             self._write(self._chunks(topic, records), in_order=topic != topics.FRAMES)
             self._state.set_positions(topic, positions)
@@ -122,7 +124,6 @@ class Series:
 
     def _write(self, given: Iterable[Chunk], *, in_order: bool) -> None:
         """Inside a transaction: write, and count."""
-        self._points.left_out = 0
         points, refused = self._sink.write(given, in_order=in_order)
         counts = {"points": points, "out_of_range": self._points.left_out}
         for one in refused:
@@ -151,7 +152,9 @@ class Series:
     def _lines(self, topic: str, record: Record) -> list[bytes]:
         """A record's lines; one that does not decode has none, and is counted."""
         try:
-            return list(self._makers[topic](record))
+            lines = list(self._makers[topic](record))
+            self._points.left_out += lines.count(b"")
+            return lines
         except MalformedError as exc:
             place = f"{topic} {record.partition}:{record.offset}"
             _log.warning("record_undecodable", place=place, code=exc.code, reason=exc.text)
@@ -166,7 +169,7 @@ class Series:
         if order.action == BEGIN and order.limits is not None:
             self._state.add_limits(order.limits.hash, order.limits.encode())
             of = self._names.leg(order.gateway, order.leg_id)
-            yield from limit_lines(self._names, of, order.limits, order.begin_ms)
+            yield from limit_lines(self._names, of, order.limits, order.begin_ms, record.time_ms)
 
     def _verdict(self, record: Record) -> Iterator[bytes]:
         said = VerdictRecord.decode(record.value)

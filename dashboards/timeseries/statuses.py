@@ -12,6 +12,7 @@ from dashboards.timeseries import schema
 from dashboards.timeseries.lines import NS_A_MS, Value, line
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.pulse import Moments
+from lading.errors import LadingError
 from lading.fields import TIME_MS_MAX, U64_MAX
 from lading.log import wall_ms
 from lading.mqtt import Broker, secure
@@ -56,7 +57,7 @@ class StatusListener:
         try:
             found = status_lines(self._names, message.topic, message.payload, wall_ms(), message.retain)
             self._moments.add(iter(list(found)))
-        except ValueError as exc:
+        except (ValueError, RecursionError, LadingError) as exc:
             structlog.get_logger().warning(
                 "status_unreadable", topic=message.topic[:200], reason=str(exc)[:200]
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dashboards.timeseries import schema
-from dashboards.timeseries.lines import EARLIEST_MS, NS_A_MS, Value, line
+from dashboards.timeseries.lines import NS_A_MS, Value, is_in_range, line
 from dashboards.timeseries.names import Names, OfLeg
 from dashboards.timeseries.readings import channel_tags
 from lading.limits import OFF_HIGH, OFF_LOW, OFF_U32, ChannelLimits, Limits
@@ -13,6 +13,9 @@ from lading.quantities import Quantity
 from lading.rules import describe
 from lading.totals import Totals
 from lading.verdict import Finding, Verdict, VerdictRecord
+
+PLANNED_MS_MAX = 10 * 365 * 86_400_000
+"""How far ahead of its order a leg may begin."""
 
 _POINT_RULES = ("door", "light", "shock")
 _IN_SECONDS = (
@@ -38,14 +41,18 @@ class Judged:
     time_ns: int
     until_ms: int
 
+    @property
+    def record_ms(self) -> int:
+        """When the record was written."""
+        return self.time_ns // NS_A_MS
 
-def limit_lines(names: Names, of: OfLeg, limits: Limits, time_ms: int) -> Iterator[bytes]:
-    """A leg's limits at a time; none at a time that no leg has."""
-    if time_ms < EARLIEST_MS:
-        return
+
+def limit_lines(names: Names, of: OfLeg, limits: Limits, time_ms: int, record_ms: int) -> Iterator[bytes]:
+    """A leg's limits at a time; empty lines at one that cannot be."""
+    is_true = is_in_range(time_ms, record_ms + PLANNED_MS_MAX)
     for one in limits.channels:
         tags = channel_tags(names, of, one.channel, one.quantity)
-        yield line(schema.LIMIT, tags, _limit_values(one), time_ms * NS_A_MS)
+        yield line(schema.LIMIT, tags, _limit_values(one), time_ms * NS_A_MS) if is_true else b""
 
 
 def _limit_values(one: ChannelLimits) -> dict[str, Value]:
@@ -77,26 +84,27 @@ def verdict_lines(names: Names, judged: Judged) -> Iterator[bytes]:
     verdict = judged.record.verdict
     yield line(schema.VERDICT, judged.of.tags(), _verdict_values(judged.record), judged.time_ns)
     for finding in verdict.findings:
-        yield _finding_line(names, judged.of, judged.limits, finding, verdict, is_active=True)
+        yield _finding_line(names, judged, finding, is_active=True)
+    if judged.until_ms == 0:
+        return  # nothing was judged yet
     if judged.limits is not None:
-        yield from limit_lines(names, judged.of, judged.limits, verdict.horizon.last_ms)
-    if judged.until_ms >= EARLIEST_MS:
-        by_channel = judged.limits.by_channel if judged.limits else {}
-        for channel, quantity, totals in verdict.totals:
-            tags = channel_tags(names, judged.of, channel, quantity)
-            values = _totals_values(totals, quantity, by_channel.get(channel))
-            yield line(schema.TOTALS, tags, values, judged.until_ms * NS_A_MS)
+        yield from limit_lines(names, judged.of, judged.limits, judged.until_ms, judged.record_ms)
+    by_channel = judged.limits.by_channel if judged.limits else {}
+    for channel, quantity, totals in verdict.totals:
+        tags = channel_tags(names, judged.of, channel, quantity)
+        values = _totals_values(totals, quantity, by_channel.get(channel))
+        is_true = is_in_range(judged.until_ms, judged.record_ms)
+        yield line(schema.TOTALS, tags, values, judged.until_ms * NS_A_MS) if is_true else b""
 
 
 def correction_lines(names: Names, judged: Judged, earlier: Verdict, earlier_ns: int) -> Iterator[bytes]:
     """What an earlier verdict of the leg left that does not hold any more."""
     if earlier_ns != judged.time_ns:
         yield line(schema.VERDICT, judged.of.tags(), {"superseded": 1}, earlier_ns)
-    verdict = judged.record.verdict
-    still = {_finding_place(finding) for finding in verdict.findings}
+    still = {_finding_place(finding) for finding in judged.record.verdict.findings}
     for finding in earlier.findings:
         if _finding_place(finding) not in still:
-            yield _finding_line(names, judged.of, judged.limits, finding, verdict, is_active=False)
+            yield _finding_line(names, judged, finding, is_active=False)
 
 
 def _verdict_values(record: VerdictRecord) -> dict[str, Value]:
@@ -131,12 +139,11 @@ def _finding_place(finding: Finding) -> tuple[int | None, str, str, int]:
     return finding.channel, finding.rule, finding.severity, time_ns
 
 
-def _finding_line(
-    names: Names, of: OfLeg, limits: Limits | None, finding: Finding, verdict: Verdict, *, is_active: bool
-) -> bytes:
-    """`verdict`: the one that says whether the finding holds. Empty for a finding at a time that no leg has."""
+def _finding_line(names: Names, judged: Judged, finding: Finding, *, is_active: bool) -> bytes:
+    """What the verdict says of a finding, its own or an earlier one's; empty at a time that cannot be."""
+    of, limits, verdict = judged.of, judged.limits, judged.record.verdict
     channel, rule, severity, time_ns = _finding_place(finding)
-    if finding.first_ms < EARLIEST_MS:
+    if not is_in_range(finding.first_ms, judged.record_ms):
         return b""
     part = "" if channel is None else names.part(of.gateway, channel)
     own = limits.by_channel.get(channel) if limits and channel is not None else None

@@ -1,15 +1,19 @@
 """The time series on the real InfluxDB: exactly the log's readings, corrected when verdicts are, whatever dies."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lading import topics
+from lading.batch import AnchorRecord, BatchRecord
+from lading.deadletter import DeadLetter
 from lading.quantities import INVALID
 from lading.rules import judge
-from tests.legs import Leg
-from tests.series import T0_MS, Installation, a_leg, write_all
+from tests.legs import Leg, fork_of
+from tests.series import T0_MS, Installation, a_leg, archive, write_all
 from tests.services.influxd import Influxd, influxd
 
 NS = 1_000_000
@@ -109,11 +113,107 @@ def test_verdicts_correct_what_was_written(place: Installation) -> None:
     assert [row["final"] for row in verdicts] == [0, 0, 1]
     assert verdicts[-1]["result"] == "breach"
     assert verdicts[-1]["supersedes"] == gap.id.hex()
-    active = {(row["rule"], row["channel"]) for row in place.rows("finding", "WHERE active = 1")}
-    assert active == {(finding.rule, str(finding.channel)) for finding in final.findings}
+    active = [
+        (row["rule"], row["channel"], row["last_ms"]) for row in place.rows("finding", "WHERE active = 1")
+    ]
+    assert sorted(active) == sorted((one.rule, str(one.channel), one.last_ms) for one in final.findings)
+    doors = [row for row in place.rows("finding") if row["rule"] == "door"]
+    assert len({row["first_ms"] for row in doors}) == 1  # the peak and the stretch begin together
+    assert sorted(row["measured"] for row in doors) == [1, 180]
     totals = {
         row["channel"]: row for row in place.rows("totals", f"WHERE time = {final.horizon.last_ms * NS}")
     }
     assert totals["1"]["above_s"] == 240
     assert totals["1"]["budget_used"] == 1
     assert totals["1"]["count"] == 60
+
+
+def test_a_fork_withdraws_what_came_after_it(place: Installation) -> None:
+    """A cloned key shortens what is judged: later findings are no longer active, the newest totals are shorter."""
+    leg = a_leg()
+    whole = judge(leg.begin, leg.frames, [], final=False)
+    forked = judge(leg.begin, leg.frames, [fork_of(leg.frames[1])], final=False)
+    assert forked.horizon.last_ms < whole.horizon.last_ms
+    place.add_order(leg)
+    series = place.open_series(records_max=1)
+    place.add_verdict(whole)
+    write_all(series)
+    place.clock_ms += 1
+    place.add_verdict(forked, whole)
+    write_all(series)
+    rows = place.rows("finding")
+    active = sorted((row["rule"], row.get("channel") or "") for row in rows if row["active"])
+    assert active == sorted(
+        (one.rule, "" if one.channel is None else str(one.channel)) for one in forked.findings
+    )
+    withdrawn = {row["rule"] for row in rows if not row["active"]}
+    assert withdrawn == {one.rule for one in whole.findings} - {one.rule for one in forked.findings} != set()
+    assert {row["verdict_id"] for row in rows} == {forked.id.hex()}
+    (newest,) = place.rows("totals", "WHERE channel = '1'", 'last("count") AS n')
+    assert newest["n"] == {channel: totals.count for channel, _, totals in forked.totals}[1]
+
+
+def test_verdicts_of_one_step_are_written_in_their_order(place: Installation) -> None:
+    """Many verdicts read at once, in requests of a few lines: the last one holds."""
+    leg = a_leg(frames=12)
+    verdicts = [judge(leg.begin, leg.frames[:n], [], final=False) for n in range(1, 13)]
+    place.add_order(leg)
+    for before, verdict in zip([None, *verdicts], verdicts, strict=False):
+        place.add_verdict(verdict, before)
+    write_all(place.open_series(batch_lines=3))
+    assert [row["superseded"] for row in place.rows("verdict")] == [1] * 11 + [0]
+    active = [
+        (row["rule"], row["channel"], row["last_ms"]) for row in place.rows("finding", "WHERE active = 1")
+    ]
+    assert sorted(active) == sorted(
+        (one.rule, str(one.channel), one.last_ms) for one in verdicts[-1].findings
+    )
+
+
+def test_anchors_payments_and_dead_letters(place: Installation) -> None:
+    """An interval's lag is from its newest reading to its block; a dead letter has its number and its tenant."""
+    leg = a_leg()
+    place.add_order(leg)
+    place.add_frames(leg.frames)
+    archive(place, place.folder / "archive")
+    batch = BatchRecord.decode(place.log.read(topics.BATCHES, {}, 1)[0].value)
+    word = bytes([7]) * 32
+    mined_ms = batch.leaf.last_event_ms + 90_000
+    pending = AnchorRecord(1, word, 1, 31_337, bytes(20), word, 0, bytes(32), 0, 0, "pending")
+    mined = replace(
+        pending, block_number=12, block_hash=word, block_time_ms=mined_ms, gas_used=52_000, state="mined"
+    )
+    place.log.append(topics.ANCHORS, [(b"1", pending.encode()), (b"1", mined.encode())])
+    origin = f"lading/v1/demo/{'ab' * 32}/frames"
+    letters = [
+        DeadLetter("signature", 'no "key"\nhere', origin, place.clock_ms - 1, b"abc"),
+        DeadLetter("topic", "", "elsewhere", place.clock_ms - 1, b""),
+    ]
+    place.log.append(topics.DEAD, [(letter.code.encode(), letter.encode()) for letter in letters])
+    place.log.append(topics.ANCHORS, [(b"1", b"no anchor")])
+    write_all(place.open_series())
+    anchors = {row["state"]: row for row in place.rows("anchor")}
+    assert "lag_s" not in anchors["pending"]
+    assert (anchors["mined"]["lag_s"], anchors["mined"]["gas_used"]) == (90, 52_000)
+    (cut,) = place.rows("batch")
+    assert (cut["frames"], cut["batch_seq"], cut["tenant"]) == (4, 1, "demo")
+    dead = {row["code"]: row for row in place.rows("dead")}
+    signature = dead["signature"]
+    assert (signature["tenant"], signature["number"], signature["bytes"]) == ("demo", "0:0", 3)
+    assert not dead["topic"].get("tenant")
+    assert place.state.counts()["undecodable"] == 1
+    assert place.state.refused()[0][1].code == "undecodable"
+
+
+def test_whatever_stands_in_a_name_is_written(place: Installation) -> None:
+    """References of any signs: InfluxDB takes every line."""
+    nasty = ["a\\", "b\n c", ",=", '"quoted" = \\"', "é💥\u2028", "\t", "x" * 127, "\\,\\ \\="]
+    for reference in nasty:
+        leg = a_leg(8, reference=reference, frames=1)
+        place.add_order(leg)
+        place.add_verdict(judge(leg.begin, leg.frames, [], final=False))
+    write_all(place.open_series())
+    counts = place.state.counts()
+    assert counts.pop("out_of_range") == 4 * len(nasty)  # the limits of legs that begin in 1970
+    assert [name for name, count in counts.items() if count] == ["points"]
+    assert len({row["leg"] for row in place.rows("verdict")}) == len(nasty)
