@@ -7,6 +7,7 @@ at any instant, or one from the log's beginning, leaves the same annotations.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -134,8 +135,7 @@ class Annotator:
 
     def _bring(self, group: str, wanted: list[Mark], *, whole: bool) -> None:
         path = f"/annotations?type=annotation&tags={marks.PRODUCT}&tags={group}&limit={FOUND_MAX}"
-        there = self._grafana.get(path) or []
-        wrong = marks.changes(wanted, there, whole=whole)
+        wrong = marks.changes(wanted, _annotations(self._grafana.get(path)), whole=whole)
         for mark in wrong.add:
             self._grafana.post("/annotations", mark.document())
         for number, mark in wrong.change:
@@ -160,3 +160,17 @@ def keep_annotated(open_annotator: Callable[[], Annotator], stop: threading.Even
             pause_s = min(max(2 * pause_s, PAUSE_S_MIN), PAUSE_S_MAX)
             _log.warning("annotating_waits", code=exc.code, reason=exc.text, pause_s=pause_s)
             stop.wait(pause_s)
+
+
+def _annotations(found: Any) -> list[dict[str, Any]]:
+    """What Grafana has; ServiceError where that is not a list of annotations."""
+    if isinstance(found, list) and all(_is_annotation(one) for one in found):
+        return found
+    raise ServiceError("grafana", f"annotations: found {str(found)[:200]}, wanted a list of them")
+
+
+def _is_annotation(one: Any) -> bool:
+    if not isinstance(one, dict) or not isinstance(one.get("tags"), list):
+        return False
+    numbers = (one.get("id"), one.get("time"))
+    return all(isinstance(number, int) for number in numbers) and isinstance(one.get("text"), str)

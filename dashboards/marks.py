@@ -103,7 +103,7 @@ def changes(wanted: Sequence[Mark], there: Iterable[dict[str, Any]], *, whole: b
     found: dict[str, dict[str, Any]] = {}
     remove = []
     for one in sorted(there, key=lambda one: int(one["id"])):
-        own = next((tag for tag in one["tags"] if tag.startswith("id:")), "")
+        own = next((str(tag).strip() for tag in one["tags"] if str(tag).startswith("id:")), "")
         if own in found or (whole and own not in {mark.id for mark in wanted}):
             remove.append(int(one["id"]))
         else:
@@ -116,7 +116,7 @@ def changes(wanted: Sequence[Mark], there: Iterable[dict[str, Any]], *, whole: b
 def _differs(mark: Mark, there: dict[str, Any]) -> bool:
     document = mark.document()
     times = (there["time"], there.get("timeEnd") or there["time"])
-    texts = (there["text"], {tag.strip() for tag in there["tags"]})
+    texts = (there["text"], {str(tag).strip() for tag in there["tags"]})
     wanted = {tag.strip() for tag in document["tags"]}
     return times != (document["time"], document["timeEnd"]) or texts != (document["text"], wanted)
 

@@ -104,7 +104,7 @@ class Day:
                 last_event_ms=at,
             )
             for late, state in enumerate(("pending", "mined", "safe", "finalized")):
-                mined = {} if state == "pending" else {"lag_s": 42.0, "cost_wei": 2e14}
+                mined = {} if state == "pending" else {"lag_s": 42.0}
                 yield point(
                     "anchor", {"state": state}, at + late * MINUTE_MS, interval=interval, gas_used=60_000,
                     block_number=interval, tx="aa" * 32, **mined,
@@ -139,6 +139,8 @@ def samples(metric: metrics.Metric, number: int) -> Iterator[tuple[str, dict[str
             yield f"{metric.name}_bucket", {"le": str(float(bound))}, float(number)
     elif metric is metrics.PROCESS_READY:
         yield metric.name, {}, 0.0 if number % 50 == 0 else 1.0
+    elif metric.name.endswith("_wei"):
+        yield metric.name, {}, 1e18 - number * 1e14
     else:
         yield metric.name, {}, float(number)
 

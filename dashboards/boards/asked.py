@@ -1,5 +1,6 @@
 """Every question that boards and alerts ask, taken from the documents that Grafana is given."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _of_panel(uid: str, panel: Json) -> Iterator[Question]:
 
 
 def _shown(panel: Json) -> tuple[str, ...]:
-    """Columns that the panel names: those it formats, its map's, its figure's."""
+    """Columns that the panel names: those it formats, its links', its map's, its figure's."""
     names = [
         override["matcher"]["options"]
         for override in panel["fieldConfig"]["overrides"]
@@ -105,6 +106,7 @@ def _shown(panel: Json) -> tuple[str, ...]:
     ]
     for layer in panel["options"].get("layers", ()):
         names += [layer["location"]["latitude"], layer["location"]["longitude"]]
+    names += re.findall(r"__data\.fields\.(\w+)", json.dumps(panel["fieldConfig"]["overrides"]))
     field = panel["options"].get("reduceOptions", {}).get("fields", "")
     names += [field.strip("/^$")] if field else []
     return tuple(name for name in names if name != "Time")

@@ -26,6 +26,14 @@ ANCHOR_STATES = {
     "finalized": ("finalized", "green"),
 }
 WEI_PER_ETHER = 10**18
+BALANCES = '"name" =~ /^lading_(anchoring|settle)_balance_wei$/'
+FELL = '"fall" < 0'
+BY_STEP = "GROUP BY time($__interval)"
+FALLS = (
+    f'SELECT difference(last("value")) AS "fall" FROM "metric" {where(BALANCES)} '
+    f'{BY_STEP}, "stage", "instance" fill(none)'
+)
+SPENT = f'sum("fall") / -{WEI_PER_ETHER} AS "spent"'
 INTERVALS_OPEN = (
     f'SELECT max("seen") - max("final") AS "open" FROM '
     f'(SELECT max("interval") * 1.0 AS "seen" FROM "anchor" {where()}), '
@@ -36,9 +44,9 @@ INTERVALS_OPEN = (
 
 def _standing() -> Row:
     last = newest('max("interval")', "anchor", FINALIZED)
-    lag = newest('last("lag_s")', "anchor", "\"state\" = 'mined'")
+    lag = newest('last("lag_s")', "anchor", "")
     gas = newest('sum("gas_used")', "anchor", FINALIZED)
-    cost = newest(f'sum("cost_wei") / {WEI_PER_ETHER}', "anchor", FINALIZED)
+    spent = f"SELECT {SPENT} FROM ({FALLS}) WHERE {FELL}"
     dead = newest('sum("count")', "dead", TENANT)
     zero = {"noValue": "0"}
     return Row(
@@ -72,10 +80,10 @@ def _standing() -> Row:
             figure(
                 15,
                 "Cost",
-                "Gas times price of the range's finalized anchors, where the chain told the price.",
+                "What the accounts of anchoring and settling paid, by their balances; a top-up is no gain.",
                 "suffix: ether",
-                Query(cost),
-                defaults={"decimals": 6},
+                Query(spent),
+                defaults={"decimals": 6, "noValue": "0"},
             ),
             figure(
                 16,
@@ -99,7 +107,7 @@ def _anchors() -> Row:
                 "Anchor lag",
                 "From an interval's newest reading to the block: waiting, sending, mining.",
                 "s",
-                Query(series('max("lag_s")', "anchor", "\"state\" = 'mined'"), "longest lag"),
+                Query(series('max("lag_s")', "anchor", ""), "longest lag"),
             ),
             graph(
                 22,
@@ -120,9 +128,11 @@ def _anchors() -> Row:
             graph(
                 24,
                 "Cost",
-                "Gas times price of finalized anchors.",
+                "What each stage's account paid, by its balance.",
                 "suffix: ether",
-                Query(series(f'sum("cost_wei") / {WEI_PER_ETHER}', "anchor", FINALIZED), "cost"),
+                Query(
+                    f'SELECT {SPENT} FROM ({FALLS}) {where(FELL)} {BY_STEP}, "stage" fill(none)', "$tag_stage"
+                ),
                 width=8,
                 custom={"drawStyle": "bars"},
                 defaults={"decimals": 6},

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 from lading.errors import ServiceError
@@ -58,8 +59,8 @@ class InfluxQL:
             if exc.code == 400:
                 raise QueryError(words) from exc
             raise ServiceError("influxdb", f"{self._url}: {exc.code} {words}") from exc
-        except OSError as exc:
-            raise ServiceError("influxdb", f"{self._url}: {exc}") from exc
+        except (OSError, HTTPException) as exc:
+            raise ServiceError("influxdb", f"{self._url}: {exc!r}") from exc
         if len(data) > ANSWER_BYTES_MAX:
             raise ServiceError("influxdb", f"an answer of more than {ANSWER_BYTES_MAX} bytes")
         return data

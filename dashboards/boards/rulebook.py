@@ -1,7 +1,7 @@
 """The alerts, by what they cost when nobody looks. docs/operations.md has a page for each, `alert-<uid>`."""
 
 from dashboards.boards.alerts import Alert
-from dashboards.boards.chain import INTERVALS_OPEN
+from dashboards.boards.chain import BALANCES, INTERVALS_OPEN
 from dashboards.boards.fleet import BATTERY_LOW_V
 from dashboards.boards.influxql import newest, where
 from dashboards.boards.pipeline import named
@@ -192,7 +192,7 @@ EVIDENCE = (
         "lading-balance",
         "Account runs out of gas money",
         "warning",
-        newest('last("value")', "metric", '"name" =~ /^lading_(anchoring|settle)_balance_wei$/', *_PROCESS),
+        newest('last("value")', "metric", BALANCES, *_PROCESS),
         HOUR_S,
         "lt",
         BALANCE_WEI,

@@ -147,6 +147,7 @@ CASES = [
     Case("lading-clone", "two frames with one number", True, (dead("equivocation", ago(HOUR_MS)),)),
     Case("lading-clone", "another code", False, (dead("signature", ago(HOUR_MS)),)),
     Case("lading-anchor-lag", "late", True, (anchor(1, "mined", ago(HOUR_MS), lag_s=1801.0),)),
+    Case("lading-anchor-lag", "late, final at once", True, (anchor(1, "finalized", ago(HOUR_MS), lag_s=1801.0),)),
     Case(
         "lading-anchor-lag", "in time again", False,
         (anchor(1, "mined", ago(HOUR_MS), lag_s=1801.0), anchor(2, "mined", ago(MINUTE_MS), lag_s=40.0)),

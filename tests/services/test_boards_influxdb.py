@@ -14,7 +14,7 @@ from dashboards.boards.checking import Outcome, check, check_all
 from dashboards.boards.influx import InfluxQL
 from dashboards.cli import app
 from lading.errors import ServiceError
-from tests.boards import DAY_MS, Day
+from tests.boards import DAY_MS, Day, sample
 from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
 
@@ -70,6 +70,33 @@ def test_no_choice_is_all(server: Influxd) -> None:
     )
     (series,) = store(server).ask(filled(question, Span(NOW_MS - DAY_MS, NOW_MS), {}))
     assert series.rows[0][1] > 100
+
+
+def test_a_chain_that_is_final_at_once_has_its_lag_shown(server: Influxd) -> None:
+    """Some chains finalize in the block: then no anchor is ever seen as mined."""
+    board = next(one.document() for one in documents.boards() if one.uid == "lading-evidence")
+    for question in of_board(board):
+        assert "'mined'" not in question.query, question.place
+
+
+def test_what_is_spent_is_what_balances_lost(server: Influxd) -> None:
+    """Two falls of a quarter and half an ether, and a top-up of ten between them: three quarters were spent."""
+    at = NOW_MS - 40 * DAY_MS
+    lines = [
+        sample("lading_anchoring_balance_wei", ether * 1e18, at + step * 600_000, "anchoring", {})
+        for step, ether in enumerate((2.0, 1.75, 11.75, 11.25, 11.25))
+    ]
+    server.write("\n".join(lines))
+    board = next(one.document() for one in documents.boards() if one.uid == "lading-evidence")
+    spent = {
+        number: store(server).ask(filled(question, Span(at - 1, at + 3_600_000), {}))
+        for question in of_board(board)
+        for number in (15, 24)
+        if f"panel {number} A" in question.place
+    }
+    assert spent[15][0].rows[0][1] == pytest.approx(0.75)
+    assert sum(row[1] for row in spent[24][0].rows) == pytest.approx(0.75)
+    assert spent[24][0].tags == {"stage": "anchoring"}
 
 
 def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:

@@ -14,16 +14,19 @@ from typer.testing import CliRunner
 
 from dashboards.annotating import Annotator, keep_annotated
 from dashboards.boards import documents
+from dashboards.boards.cli import annotating
 from dashboards.boards.influxql import DATASOURCE_UID
 from dashboards.boards.provisioned import differences
 from dashboards.boards.rulebook import ALERTS
 from dashboards.cli import app
 from dashboards.grafana import Grafana
+from dashboards.settings import DashboardsSettings
 from lading import topics
 from lading.errors import ServiceError
 from lading.gateways import GatewayEntry, GatewayFile, save_gateways
 from lading.log import SqliteLog
 from lading.rules import judge
+from lading.settings import load_shared
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
 from tests.legs import GATEWAY, TENANT
@@ -201,6 +204,43 @@ def test_a_grafana_that_is_away_or_is_none_is_an_error(tmp_path: Path) -> None:
         Grafana(f"http://127.0.0.1:{free_port()}", TOKEN).get("/annotations")
     with pytest.raises(ServiceError, match="wanted http"):
         Grafana("grafana.example", TOKEN)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        "login",
+        [1],
+        [{"id": "1", "time": 1, "text": "", "tags": []}],
+        [{"id": 1, "time": 1, "text": ""}],
+    ],
+)
+def test_an_answer_that_is_no_list_of_annotations_is_an_error(
+    place: Place, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy's page, or another product: nothing is written, and it is tried again."""
+    monkeypatch.setattr(place.peer, "_found", lambda query: answer)
+    place.add(judged(4))
+    with pytest.raises(ServiceError, match="annotations"):
+        run(place.annotator())
+    assert not place.peer.annotations
+
+
+def test_annotations_are_kept_beside_other_work(place: Place, tmp_path: Path) -> None:
+    """`lading dashboards run` annotates while it runs, and a second one beside it is refused."""
+    (tmp_path / "grafana.token").write_text(TOKEN)
+    (tmp_path / "lading.toml").write_text('[lading]\ndata = "."\n')
+    shared = load_shared(tmp_path / "lading.toml")
+    own = DashboardsSettings(grafana_url=place.peer.url, interval_s=1)
+    with annotating(shared, own):
+        place.add(judged(4))
+        until(lambda: len(place.peer.annotations) == breaches(judged(4)), 20)
+        with pytest.raises(ServiceError, match="another process"), annotating(shared, own):
+            pass
+    with annotating(shared, own):
+        pass
 
 
 def test_the_command_annotates_what_the_log_has(place: Place, tmp_path: Path) -> None:

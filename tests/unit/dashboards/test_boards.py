@@ -206,6 +206,24 @@ def test_graphs_ask_by_step_and_name_their_series(uid: str) -> None:
                 assert target["alias"], panel["title"]
 
 
+@pytest.mark.parametrize("uid", BOARDS)
+def test_series_are_named_by_tags_that_they_have(uid: str) -> None:
+    """Grafana leaves `$tag_x` as it stands where the query does not group by x."""
+    for panel in panels(BOARDS[uid]):
+        for target in panel["targets"]:
+            grouped = set(re.findall(r'"(\w+)"', target["query"].rpartition("GROUP BY")[2]))
+            assert set(re.findall(r"\$tag_(\w+)", target.get("alias", ""))) <= grouped, panel["title"]
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_tables_sort_by_a_column_that_they_show(uid: str) -> None:
+    """By the name that the column is given."""
+    for panel in panels(BOARDS[uid]):
+        for sort in panel["options"].get("sortBy", []):
+            shown = json.dumps(panel["fieldConfig"]["overrides"]) + panel["targets"][0]["query"]
+            assert f'"{sort["displayName"]}"' in shown, panel["title"]
+
+
 def test_boards_link_to_one_another() -> None:
     """Each board has the list of the others, which keeps range and variables."""
     for board in BOARDS.values():
