@@ -18,7 +18,7 @@ from lading.deadletter import DeadLetter
 from lading.errors import ServiceError
 from lading.fast import Head
 from lading.frame import HEADER_BYTES, IDLE, decode_records
-from lading.log import Log, Record, require_reached
+from lading.log import Log, Record, require_ends
 from lading.tree import leaf_hash, sha256
 
 READ_RECORDS = 1_000
@@ -216,8 +216,9 @@ class Known:
         gateways: set[bytes] = set()
         for topic in _FOLLOWED:
             at = self._state.positions(topic)
-            require_reached(self._log, topic, at)
-            if all(at.get(partition, 0) >= end for partition, end in self._log.end(topic).items()):
+            ends = self._log.end(topic)
+            require_ends(topic, ends, at)
+            if all(at.get(partition, 0) >= end for partition, end in ends.items()):
                 continue
             count = 0
             while records := self._log.read(topic, at, READ_RECORDS):

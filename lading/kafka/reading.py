@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from threading import Lock
@@ -20,6 +20,9 @@ READERS_OF_TOPIC_MAX = 2
 READERS_MAX = 24
 NOT_READ = 2**60
 """From this position on nothing will ever be: a caller says so that it does not want the partition."""
+KEPT_BYTES = 8 * 1024 * 1024
+KEPT_RECORDS = 10_000
+"""What may be held of a partition that the read at hand does not want."""
 _SINGLE_FETCH_BYTES = 64 * 1024  # at least one whole batch comes all the same
 _POLL_MS = 200
 
@@ -37,13 +40,15 @@ class Reader:
         self._answer_s = answer_s
         self._begin()
 
-    def stands_at(self, positions: Mapping[int, int]) -> bool:
-        """Whether reading from these positions needs no seek."""
-        return all(
-            (held[0].offset if (held := self._held[p]) else at) <= positions.get(p, 0) <= at
-            or positions.get(p, 0) >= NOT_READ
-            for p, at in self._next.items()
-        )
+    def moves(self, positions: Mapping[int, int]) -> tuple[int, int]:
+        """What reading from these positions costs: partitions that another's reading leaves, and ones to be sought."""
+        at = {p: positions.get(p, 0) for p in self._next}
+        sought = [p for p in at if at[p] < NOT_READ and not self._stands_at(p, at[p])]
+        return sum(self._next[p] < NOT_READ for p in sought), len(sought)
+
+    def _stands_at(self, partition: int, position: int) -> bool:
+        held, end = self._held[partition], self._next[partition]
+        return (held[0].offset if held else end) <= position <= end
 
     def turn_to(self, topic: str) -> None:
         """Read another topic from now on."""
@@ -59,11 +64,11 @@ class Reader:
         self._assign(wanted)
         for partition in wanted:
             self._place(partition, positions.get(partition, 0))
-        while self._poll(count_max, 0):
+        while self._poll(wanted, count_max, 0):
             pass
-        if not any(self._held.values()):
+        if not any(self._held[p] for p in wanted):
             self._await({p: positions.get(p, 0) for p in wanted}, count_max)
-        return self._served(count_max)
+        return self._served(wanted, count_max)
 
     def close(self) -> None:
         """Close the consumer."""
@@ -76,15 +81,20 @@ class Reader:
         self._next: dict[int, int] = dict.fromkeys(partitions, NOT_READ)  # where the consumer goes on
         self._assigned: list[int] = []
 
-    def _assign(self, wanted: list[int]) -> None:
-        """Fetch from these alone. (A consumer that pauses partitions may never fetch from them again.)"""
-        if wanted == self._assigned:
-            return
-        for partition in set(self._assigned) - set(wanted):
+    def _assign(self, wanted: Sequence[int]) -> None:
+        """Fetch these, and go on with what other reads want, while that is not much: else those begin anew.
+
+        (A consumer that pauses partitions may never fetch from them again.)
+        """
+        others = [p for p in self._assigned if p not in wanted]
+        kept = [p for p in others if self._held_bytes[p] <= KEPT_BYTES and len(self._held[p]) <= KEPT_RECORDS]
+        for partition in set(others) - set(kept):
             self._let_go(partition)
             self._next[partition] = NOT_READ
-        self._consumer.assign([TopicPartition(self.topic, partition) for partition in wanted])
-        self._assigned = wanted
+        assigned = sorted([*kept, *wanted])
+        if assigned != self._assigned:
+            self._consumer.assign([TopicPartition(self.topic, partition) for partition in assigned])
+            self._assigned = assigned
 
     def _place(self, partition: int, position: int) -> None:
         """Let go what was passed; go elsewhere if need be."""
@@ -103,13 +113,14 @@ class Reader:
         self._held[partition].clear()
         self._held_bytes[partition] = 0
 
-    def _poll(self, count_max: int, wait_ms: int) -> int:
-        """Take what has come in, as far as a read may give it. How many records that were."""
-        room = count_max - sum(map(len, self._held.values()))
-        if room < 1 or sum(self._held_bytes.values()) >= self._read_bytes_max:
+    def _poll(self, wanted: Sequence[int], count_max: int, wait_ms: int) -> int:
+        """Take what has come in, as far as a read may give it. How many of the wanted records that were."""
+        room = count_max - sum(len(self._held[p]) for p in wanted)
+        if room < 1 or sum(self._held_bytes[p] for p in wanted) >= self._read_bytes_max:
             return 0
         found: Mapping[TopicPartition, list[Any]] = self._consumer.poll(wait_ms, max_records=room)
-        return sum(self._take(place.partition, records) for place, records in found.items())
+        taken = {place.partition: self._take(place.partition, records) for place, records in found.items()}
+        return sum(count for partition, count in taken.items() if partition in wanted)
 
     def _take(self, partition: int, records: list[Any]) -> int:
         first, last = records[0].offset, records[-1].offset
@@ -132,25 +143,25 @@ class Reader:
         if not behind:
             return
         deadline_s = time.monotonic() + self._answer_s
-        while not any(self._held.values()):
+        while not any(self._held[p] for p in positions):
             if time.monotonic() > deadline_s:
                 raise ServiceError(
                     "log_failed",
                     f"{self.topic}: no record came in {self._answer_s} s, wanted (from, to) {behind}",
                 )
-            self._poll(count_max, _POLL_MS)
+            self._poll(list(positions), count_max, _POLL_MS)
 
-    def _served(self, count_max: int) -> list[Record]:
+    def _served(self, wanted: Sequence[int], count_max: int) -> list[Record]:
         """Partitions share the count. What is served stays held until a later read passes it."""
-        fits = sum(map(len, self._held.values())) <= count_max
-        if fits and sum(self._held_bytes.values()) <= self._read_bytes_max:
-            return [record for held in self._held.values() for record in held]
-        shares: dict[int, int] = {}
-        left = count_max
-        for at, partition in enumerate(sorted(self._held, key=lambda p: len(self._held[p]))):
-            shares[partition] = min(len(self._held[partition]), -(-left // (len(self._held) - at)))
-            left -= shares[partition]
-        parts = (islice(held, shares[partition]) for partition, held in self._held.items())
+        counts = {partition: len(self._held[partition]) for partition in wanted}
+        if sum(counts.values()) > count_max:
+            left = count_max
+            for at, partition in enumerate(sorted(counts, key=lambda p: counts[p])):
+                counts[partition] = min(counts[partition], -(-left // (len(counts) - at)))
+                left -= counts[partition]
+        parts = (islice(self._held[partition], count) for partition, count in counts.items())
+        if sum(self._held_bytes[p] for p in wanted) <= self._read_bytes_max:
+            return list(chain.from_iterable(parts))
         return _within_bytes(chain.from_iterable(parts), self._read_bytes_max)
 
 
@@ -225,11 +236,9 @@ class Readers:
     def _for_reading_on(self, topic: str, positions: Mapping[int, int]) -> Reader:
         with self._lock:
             own = [reader for reader in self._along if reader.topic == topic]
-            for reader in own:
-                if reader.lock.acquire(blocking=False):
-                    if reader.stands_at(positions):
-                        return reader
-                    reader.lock.release()
+            reader = _fitting(own, positions)
+            if reader is not None:
+                return reader
             if len(own) < READERS_OF_TOPIC_MAX:
                 self._make_room()
                 reader = self._new(topic, PARTITION_FETCH_BYTES)
@@ -269,3 +278,14 @@ class Readers:
                     "there is deleted, by retention or by hand",
                 )
         return {p: at if (at := positions.get(p, 0)) <= end else NOT_READ for p, end in ends.items()}
+
+
+def _fitting(readers: list[Reader], positions: Mapping[int, int]) -> Reader | None:
+    """The reader with least to seek among those that lose nothing by it, locked."""
+    free = [reader for reader in readers if reader.lock.acquire(blocking=False)]
+    fitting = [reader for reader in free if reader.moves(positions)[0] == 0]
+    best = min(fitting, key=lambda one: one.moves(positions), default=None)
+    for reader in free:
+        if reader is not best:
+            reader.lock.release()
+    return best

@@ -88,6 +88,22 @@ def test_single_records_by_their_place(log: KafkaLog) -> None:
     assert len(drain(log, TOPIC)) == 300
 
 
+def test_partitions_read_apart(log: KafkaLog) -> None:
+    """Readers that each follow one partition, in turns and in batches of their own, each see its records in order."""
+    log.append(TOPIC, [(b"%d" % (n % 11), b"%d" % n) for n in range(3000)])
+    at = dict.fromkeys(range(3), 0)
+    for turn in range(60):
+        for partition in range(3):
+            positions = {**dict.fromkeys(range(3), NOT_READ), partition: at[partition]}
+            records = log.read(TOPIC, positions, 20 + 10 * partition)
+            assert [r.offset for r in records] == list(range(at[partition], at[partition] + len(records)))
+            assert {r.partition for r in records} <= {partition}
+            at[partition] += len(records) if turn % 5 else 0  # a step that failed reads again
+    ends = log.end(TOPIC)
+    assert all(at[partition] == ends[partition] for partition in (1, 2))
+    assert at[0] == min(ends[0], 48 * 20)
+
+
 def test_past_the_end_there_is_nothing_yet(log: KafkaLog) -> None:
     """A position beyond the end is no error, for one record or many; what comes there later is read."""
     partition = partition_of(b"k", 3)
