@@ -27,6 +27,7 @@ from lading.log import wall_ms
 from lading.onchain import chain_answers, open_deployment, open_sender
 from lading.opening import open_gateways, open_log
 from lading.process import results, stop_on_signals
+from lading.restored import Restored
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 
@@ -46,6 +47,7 @@ def run(config: Config = CONFIG) -> None:
     deployment = open_deployment(shared, chain, "anchors")
     sender = open_sender(shared, own, chain)
     announcer = _announcer(shared) if own.announce else None
+    restored = Restored.load(shared.lading.data)
     source, index = open_log(shared), Index(shared.lading.below(own.index))
     stage = Anchoring(
         source,
@@ -56,6 +58,7 @@ def run(config: Config = CONFIG) -> None:
         int(own.interval_s * 1000),
         own.frames_max,
         announcer,
+        restored.interval_last if restored else None,
     )
     probes = {"log": log_answers(source), "chain": chain_answers(chain)}
     with watched("anchoring", shared, own, probes, lambda: meters.measure(source, index, sender)) as heart:

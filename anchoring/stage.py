@@ -36,6 +36,7 @@ class Anchoring:
     """One process anchors: it holds the only sender of the anchoring key.
 
     `announce(anchor, tenants)` is given the newest finalized anchor, at the start and whenever there is a newer one.
+    `restored_interval`: the newest interval of a log that was put back from a backup (docs/operations.md).
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Anchoring:
         interval_ms: int,
         frames_max: int,
         announce: Announce | None = None,
+        restored_interval: int | None = None,
     ) -> None:
         assert 1 <= frames_max <= INTERVAL_FRAMES_MAX
         self.index = index
@@ -59,6 +61,7 @@ class Anchoring:
         self._frames_max = frames_max
         self._announce = announce
         self._announced = 0
+        self._restored_interval = restored_interval
         for topic in (topics.FRAMES, topics.BATCHES, topics.ANCHORS):
             require_reached(log, topic, index.positions(topic))
 
@@ -98,16 +101,28 @@ class Anchoring:
         ranges = _at_most(self._frames_max, self._uncut())
         frames = self._frames(ranges)
         positions = tuple((partition, first, last) for partition, (first, last) in sorted(ranges.items()))
-        self._append_batches(self._roll(positions, frames))
+        self._append_batches(self._roll(self._next_interval(), positions, frames))
         self.index.set_cut_ms(now_ms)
         self._take_intervals(frames)
 
-    def _roll(self, positions: Positions, frames: Sequence[BatchedFrame]) -> list[BatchRecord]:
+    def _roll(self, number: int, positions: Positions, frames: Sequence[BatchedFrame]) -> list[BatchRecord]:
         heads = {name: self.index.head(name) for name in {frame.tenant_name for frame in frames}}
-        return roll(self.index.interval_last() + 1, positions, frames, heads)
+        return roll(number, positions, frames, heads)
 
     def _append_batches(self, records: Sequence[BatchRecord]) -> None:
         self._log.append(topics.BATCHES, [(record.leaf.tenant, record.encode()) for record in records])
+
+    def _next_interval(self) -> int:
+        """One more than the log's newest; after a restore, past those that are on the chain and lost here."""
+        newest, head = self.index.interval_last(), self._registry.head()
+        if head > newest and newest != self._restored_interval:
+            raise ServiceError(
+                "anchors_ahead",
+                f"the registry's newest interval is {head}, the log's {newest}: wanted the log that they are of",
+            )
+        if head > newest:
+            _log.warning("intervals_lost", first=newest + 1, last=head)
+        return max(newest, head) + 1
 
     def _frames(self, ranges: Mapping[int, tuple[int, int]]) -> list[BatchedFrame]:
         found = records_between(self._log, topics.FRAMES, ranges)
@@ -152,7 +167,7 @@ class Anchoring:
         if interval is None:
             return False
         self._check_next(interval)
-        records = self._roll(interval.records[0].positions, self._frames(interval.ranges))
+        records = self._roll(interval.number, interval.records[0].positions, self._frames(interval.ranges))
         if any(record not in records for record in interval.records):
             raise ServiceError(
                 "batch_log",
@@ -168,10 +183,10 @@ class Anchoring:
         taken = self.index.positions(topics.FRAMES)
         expected = self.index.interval_last() + 1
         is_next = all(first == taken.get(partition, 0) for partition, (first, _) in interval.ranges.items())
-        if interval.number != expected or not is_next:
+        if interval.number < expected or not is_next:  # a restore may pass over some
             raise ServiceError(
                 "batch_log",
-                f"interval {interval.number} of {interval.ranges}, wanted {expected} after {taken}",
+                f"interval {interval.number} of {interval.ranges}, wanted {expected} or more after {taken}",
             )
 
     # The chain

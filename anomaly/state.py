@@ -4,7 +4,7 @@ Everything a step changes is one transaction, so the state always belongs to the
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -105,9 +105,11 @@ class State:
     """The stage's SQLite file. One process at a time; every change is inside `transaction`."""
 
     def __init__(self, path: Path | str) -> None:
+        self._held = ExitStack()
         with sqlite.service_errors(*_ERRORS):
+            # A second process would work on stale state.
+            self._held.enter_context(sqlite.held(path, BUSY_TIMEOUT_S))
             self._db = sqlite.connect(path, BUSY_TIMEOUT_S)
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second process would work on stale state
             self._db.execute("PRAGMA journal_mode = WAL")
             # What a power cut takes from the end is done again from the offsets: the log is what is durable.
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -120,8 +122,9 @@ class State:
             yield
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, for another process to open."""
         self._db.close()
+        self._held.close()
 
     def positions(self, topic: str) -> dict[int, int]:
         """Next offset to read, by partition."""

@@ -119,7 +119,7 @@ class SqliteLog:
     """The log in one SQLite file, for one or several processes and threads.
 
     `partitions` is for topics that do not exist yet; an existing topic keeps its own. `bytes_max` bounds the
-    file, `read_bytes_max` what one read returns.
+    file, `read_bytes_max` what one read returns. `is_still`: a copy that nobody writes, only to be read.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class SqliteLog:
         bytes_max: int = LOG_BYTES_MAX,
         read_bytes_max: int = READ_BYTES_MAX,
         now_ms: Callable[[], int] = wall_ms,
+        is_still: bool = False,
     ) -> None:
         if not 1 <= partitions <= PARTITIONS_MAX:
             raise ServiceError("log_settings", f"{partitions} partitions, wanted 1..{PARTITIONS_MAX}")
@@ -140,7 +141,7 @@ class SqliteLog:
         self._topics: dict[str, tuple[int, int]] = {}
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with _service_errors():
-            self._db = _open(path, bytes_max)
+            self._db = sqlite.connect_still(path) if is_still else _open(path, bytes_max)
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
         """See `Log.append`."""
@@ -184,6 +185,25 @@ class SqliteLog:
                     if bytes_left <= 0:
                         return records
         return records
+
+    def replace(self, topic: str, values: Mapping[tuple[int, int], bytes]) -> None:
+        """Put other values at (partition, offset), and leave nothing of the old ones in the file: for erasure alone."""
+        with self._lock, _service_errors():
+            self._db.execute("PRAGMA secure_delete = ON")
+        with self._transaction():
+            topic_id, _ = self._find_topic(topic)
+            for (partition, offset), value in values.items():
+                done = self._db.execute(
+                    f"UPDATE records_{topic_id}_{partition} SET value = ? WHERE at = ?", (value, offset)
+                )
+                if done.rowcount != 1:
+                    raise ServiceError("log_hole", f"{topic}: nothing at {partition}:{offset} to replace")
+        with self._lock, _service_errors():
+            busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise ServiceError(
+                "log_busy", "a reader keeps old pages in the WAL, wanted to empty it: try again"
+            )
 
     def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
         """See `Log.commit`."""

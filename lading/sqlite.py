@@ -3,6 +3,7 @@
 How durable a file is (synchronous), how long it waits for others and who may open it is said where it is opened.
 """
 
+import fcntl
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,6 +19,37 @@ RETRY_S = 0.01
 def connect(path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """A connection that begins no transaction by itself. Threads may share it, one at a time."""
     return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def connect_still(path: Path | str) -> sqlite3.Connection:
+    """Read a file that nobody writes; nothing appears beside it."""
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def connect_beside(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Read a file beside those who write it."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+
+
+@contextmanager
+def held(path: Path | str, wait_s: float) -> Iterator[None]:
+    """One process at a time works on a file; others may read it meanwhile. sqlite3.OperationalError: another does."""
+    if str(path) == ":memory:":
+        yield
+        return
+    deadline_s = time.monotonic() + wait_s
+    with open(f"{path}.lock", "w", encoding="ascii") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as exc:
+                if time.monotonic() > deadline_s:
+                    raise sqlite3.OperationalError(f"{path} is locked by another process") from exc
+                time.sleep(RETRY_S)
+        yield
 
 
 def to_wal(db: sqlite3.Connection, wait_s: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from anchoring.keys import NAMES
+from anchoring.keys import OPERATORS
 from lading.account import Account
 from lading.cose import KeySigner
 from lading.gateways import GatewayEntry, save_gateways
@@ -119,7 +119,7 @@ class Installation:
             signer.save(self.data / "keys" / f"{name}.pem")
         entries = [GatewayEntry(signer.public, TENANT, name=name) for name, signer in self.signers.items()]
         save_gateways(self.data / "gateways.json", entries)
-        for name in NAMES:
+        for name in (*OPERATORS, "anchor", "settle"):
             self.account(name).save(self.data / f"{name}.key")
         self.write_settings(0, BEGIN_MS - 1)
 

@@ -171,9 +171,11 @@ def test_notices_alone_come_at_a_bounded_rate(bench: Bench) -> None:
 def test_a_second_process_on_one_state_file_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stages would work on stale state: the second one gets an error."""
     monkeypatch.setattr("anomaly.state.BUSY_TIMEOUT_S", 0.05)
-    bench.stage()
+    first = bench.stage()
     with pytest.raises(ServiceError, match="locked"):
         bench.stage()
+    first.close()
+    bench.stage().close()
 
 
 @pytest.mark.parametrize("seed", range(8))
