@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from anomaly.kernels import FIELDS, summarize_runs
+from lading.errors import MalformedError
 from lading.fast import frame_hashes, walk_frames
-from lading.frame import HEADER_BYTES, RECORD_BYTES, Header, decode_frame
+from lading.frame import HEADER_BYTES, RECORD_BYTES, Frame, Header, decode_frame
 from lading.rules import FrameView, RunView, Summary, view
 from lading.totals import TOTALS_BYTES, Reading
 from lading.tree import HASH_BYTES
@@ -16,6 +17,7 @@ from lading.walk import Columns
 
 _RECORD = struct.Struct(f">xHHQI8x8x32x{TOTALS_BYTES}s")
 _TOTALS_COUNT_AT = 8
+WITHHELD = "withheld"  # the code of a frame whose readings were erased
 
 
 def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
@@ -37,7 +39,7 @@ def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
 
     def make(i: int) -> FrameView:
         if not whole[i]:
-            return view(decode_frame(values[i]))
+            return view(_shown(values[i]))
         header = Header.decode(headers[i * HEADER_BYTES : (i + 1) * HEADER_BYTES])
         vars(header)["hash"] = hashes[
             i * HASH_BYTES : (i + 1) * HASH_BYTES
@@ -52,6 +54,14 @@ def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
         return RunView(channel, quantity, first_seq, count, totals, totals_count, summary, readings)
 
     return [partial(make, i) for i in range(len(values))]
+
+
+def _shown(data: bytes) -> Frame:
+    """A frame with all readings, or the MalformedError that says why not: `withheld` where they were erased."""
+    frame = decode_frame(data, may_withhold=True)
+    if any(run.is_withheld for run in frame.runs):
+        raise MalformedError(WITHHELD, f"readings of frame {frame.header.frame_seq} were erased")
+    return frame
 
 
 def _readings(columns: Columns, first: int, last: int, first_seq: int) -> list[Reading]:

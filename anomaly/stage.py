@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from anomaly.frames import read_frames
+from anomaly.frames import WITHHELD, read_frames
 from anomaly.meters import count_verdicts
 from anomaly.saying import Said, is_news, said
 from anomaly.state import Leg, LegKey, Spot, State
@@ -17,7 +17,7 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.errors import MalformedError, RejectedError
-from lading.frame import CLOSED, IDLE, Header
+from lading.frame import CLOSED, IDLE, Header, decode_header
 from lading.log import Log, Record, require_reached
 from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, load, save
 from lading.verdict import Verdict, VerdictRecord
@@ -178,14 +178,20 @@ class Anomaly:
             _widen(leg, header)
             self._fresh[(leg.no, header.frame_seq)] = frame
         elif known.hash != header.hash:
-            return self._add_signed(header.gateway_id, (header, self._frame_at(known).header))
+            return self._add_signed(header.gateway_id, (header, self._header_at(known)))
         return (leg.no,)
 
     def _frame_at(self, spot: Spot) -> FrameView:
+        return read_frames([self._bytes_at(spot)])[0]()
+
+    def _header_at(self, spot: Spot) -> Header:
+        return decode_header(self._bytes_at(spot))
+
+    def _bytes_at(self, spot: Spot) -> bytes:
         elsewhere = dict.fromkeys(self._log.end(topics.FRAMES), _NOT_READ)
         records = self._log.read(topics.FRAMES, {**elsewhere, spot.partition: spot.at}, 1)
         assert records[0].offset == spot.at, f"log has {records[0].offset}, wanted {spot}"
-        return read_frames([records[0].value])[0]()
+        return records[0].value
 
     # Judging
 
@@ -215,7 +221,13 @@ class Anomaly:
             leg.track.first_frame_seq != leg.first_seq or (fork and joined.frame_seq >= fork.frame_seq)
         ):
             leg.track = LegTrack(leg.track.begin)
-        stray = self._join(leg, leg.track, leg.first_seq, fork)
+        try:
+            stray = self._join(leg, leg.track, leg.first_seq, fork)
+        except MalformedError as exc:
+            if exc.code != WITHHELD:
+                raise
+            _log.warning("leg_erased", leg=leg.key.leg.hex(), reason=exc.text)
+            return None  # what was said of it while its readings were there is the last word
         if stray is not None:
             self._drop(leg, stray)
             return self._judge(leg)
@@ -230,9 +242,7 @@ class Anomaly:
         signed = self._state.signed(leg.key.gateway, first_seq, leg.end_seq + 1)
         own = [self._state.frame(leg.no, seq) for seq in {one.frame_seq for one in signed}]
         known = {one.hash for one in signed}
-        signed += [
-            SignedAs.of(self._frame_at(spot).header) for spot in own if spot and spot.hash not in known
-        ]
+        signed += [SignedAs.of(self._header_at(spot)) for spot in own if spot and spot.hash not in known]
         return find_fork(signed, first_seq, leg.end_seq)
 
     def _join(self, leg: Leg, track: LegTrack, first_seq: int, fork: Fork | None) -> int | None:

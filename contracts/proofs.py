@@ -42,7 +42,7 @@ class Evidence:
         index = hashes.index(frame_hash)
         siblings = proof(hashes, index)
         check_inclusion(frame_hash, index, batch.leaf.frame_count, siblings, batch.leaf.frames_root)
-        frame = decode_frame(frames[index])
+        frame = decode_frame(frames[index], may_withhold=True)
         header, signature = decode_envelope(frame.envelope)
         return (
             header.encoded,

@@ -8,6 +8,7 @@ committed after that, and writing them again gives the same bytes.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ import pyarrow.parquet as pq
 from lading import lanes, topics
 from lading.batch import BatchRecord
 from lading.batchlog import TenantOf, frames_of
-from lading.errors import ServiceError
-from lading.fast import frame_hashes, walk_frames
-from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES, SALT_BYTES
+from lading.errors import MalformedError, ServiceError
+from lading.fast import header_hashes, walk_frames
+from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES, SALT_BYTES, decode_frame, decode_header
 from lading.log import Log, Record
 from lading.walk import Bytes, Walked
 
@@ -99,8 +100,11 @@ class Archive:
             self._log.commit(self._group, topics.BATCHES, {record.partition: record.offset + 1})
         return written
 
-    def write(self, batch: BatchRecord) -> Archived:
-        """Write a batch's two files, whether they are there or not."""
+    def write(self, batch: BatchRecord, records: Iterable[Record] | None = None) -> Archived:
+        """Write a batch's two files, whether they are there or not; from the log, or from `records` in leaf order.
+
+        Frames whose readings were erased are kept as they are, and add no readings.
+        """
         path = self._folder / batch.location
         path.parent.mkdir(parents=True, exist_ok=True)
         readings_new, frames_new = (
@@ -108,18 +112,19 @@ class Archive:
         )
         frames, readings = 0, 0
         hashes: list[lanes.Rows] = []
+        source = frames_of(self._log, batch, self._tenant_of) if records is None else records
         try:
             with (
                 _writer(readings_new, READINGS_SCHEMA, batch, _DICTIONARY, _ENCODINGS, 3) as readings_file,
                 _writer(frames_new, FRAMES_SCHEMA, batch, ["gateway"], _FRAMES_ENCODINGS, 1) as frames_file,
             ):
-                for records in _chunks(frames_of(self._log, batch, self._tenant_of)):
-                    walked = walk_frames([record.value for record in records])
-                    _require_whole(walked, records)
-                    hashes.append(frame_hashes(walked))
-                    readings_file.write_table(_readings_table(walked))
-                    frames_file.write_table(_frames_table(walked.headers, records, hashes[-1]))
-                    frames += len(records)
+                for chunk in _chunks(source):
+                    walked, headers = _walk(chunk)
+                    hashes.append(header_hashes(headers))
+                    if len(walked.columns.value):
+                        readings_file.write_table(_readings_table(walked))
+                    frames_file.write_table(_frames_table(headers, chunk, hashes[-1]))
+                    frames += len(chunk)
                     readings += len(walked.columns.value)
             _require_root(batch, np.concatenate(hashes))
             _place(frames_new, path.with_suffix(FRAMES_SUFFIX))
@@ -134,6 +139,20 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes]]:
     with pq.ParquetFile(path) as file:
         for group in file.iter_batches(batch_size=1024, columns=["partition", "offset", "frame"]):
             yield from zip(*(group.column(name).to_pylist() for name in group.schema.names), strict=True)
+
+
+@contextmanager
+def only_writer(folder: Path, limit_s: float = 60.0) -> Iterator[None]:
+    """Hold the archive against the stage that writes it, which goes on afterwards; ServiceError after the limit."""
+    deadline_s = time.monotonic() + limit_s
+    while True:
+        with _only_one(folder) as is_mine:
+            if is_mine:
+                yield
+                return
+        if time.monotonic() > deadline_s:
+            raise ServiceError("archive_busy", f"{folder} is being written for {limit_s:.0f} s")
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -198,11 +217,28 @@ def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield chunk
 
 
-def _require_whole(walked: Walked, records: list[Record]) -> None:
-    if not walked.whole.all():
-        row = int(np.argmin(walked.whole))
-        place = f"{records[row].partition}:{records[row].offset}"
-        raise ServiceError("archive_frame", f"{topics.FRAMES} {place} is no frame that decodes")
+def _walk(records: list[Record]) -> tuple[Walked, Bytes]:
+    """The readings that are there, as columns, and the headers of all frames, one after the other."""
+    walked = walk_frames([record.value for record in records])
+    if walked.whole.all():
+        return walked, walked.headers
+    headers = []
+    for record, is_whole in zip(records, walked.whole.tolist(), strict=True):
+        if not is_whole:
+            _require_withheld(record)
+        headers.append(decode_header(record.value).encoded)
+    shown = [record.value for record, whole in zip(records, walked.whole.tolist(), strict=True) if whole]
+    return walk_frames(shown), np.frombuffer(b"".join(headers), np.uint8)
+
+
+def _require_withheld(record: Record) -> None:
+    try:
+        decode_frame(record.value, may_withhold=True)
+    except MalformedError as exc:
+        place = f"{record.partition}:{record.offset}"
+        raise ServiceError(
+            "archive_frame", f"{topics.FRAMES} {place} is no frame that decodes: {exc}"
+        ) from exc
 
 
 def _require_root(batch: BatchRecord, hashes: lanes.Rows) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lading.settings import LogSettings, StageSettings
+from lading.settings import LogSettings, Settings, StageSettings
 
 
 class IngestSettings(StageSettings):
@@ -44,3 +44,11 @@ class IngestSettings(StageSettings):
     def is_apart(self, log: LogSettings) -> bool:
         """Whether receiving and admission are apart."""
         return log.kind == "kafka" if self.raw is None else self.raw
+
+
+class ArchiveSettings(Settings):
+    """Table `archive`: how long readings are kept (docs/operations.md)."""
+
+    keep_days: int | None = Field(
+        None, ge=1, le=36_500, description="readings older than this go with `lading archive expire`, days"
+    )

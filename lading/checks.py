@@ -23,6 +23,7 @@ from lading.rules import SignedAs, duration, find_fork, judge
 from lading.totals import EMPTY, Totals, fold
 from lading.tree import check_inclusion, sha256
 from lading.verdict import Verdict
+from lading.withheld import check_goes_on, check_stated, places_of, withheld_runs
 
 AGE_MS_MAX = 7 * 86_400_000
 """An anchor later than this after the frame's last reading is a warning, unless the caller says otherwise."""
@@ -159,14 +160,21 @@ def _between(before: int, after: int) -> str:
 
 
 def check_totals(evidence: Evidence, _: Expected) -> CheckResult:
-    """The fold of all readings from empty totals equals every run record."""
+    """The fold of all readings from empty totals equals every run record; over withheld runs the signed ones go on."""
     limits = _limits(evidence)
     states: dict[int, Totals] = {channel.channel: EMPTY for channel in limits.channels}
     for proof in evidence.frames:
         with _in_frame(proof.frame.header):
             _refold(states, limits, proof.frame)
     readings = sum(state.count for state in states.values())
-    return passed("totals", f"{readings} readings of {len(states)} channels refold to every frame's totals")
+    withheld = withheld_runs(evidence)
+    if not withheld:
+        return passed(
+            "totals", f"{readings} readings of {len(states)} channels refold to every frame's totals"
+        )
+    missing = sum(run.record.count for _, run in withheld)
+    found = f"{missing} of {readings} readings are withheld ({places_of(withheld)})"
+    return CheckResult("totals", Status.WARN, f"{found}: their totals are signed, not refolded")
 
 
 def _refold(states: dict[int, Totals], limits: Limits, frame: Frame) -> None:
@@ -175,6 +183,10 @@ def _refold(states: dict[int, Totals], limits: Limits, frame: Frame) -> None:
         raise ProofError("totals", "other channels than the limits'")
     for run in frame.runs:
         channel, stated = run.record.channel, run.record.totals
+        if run.is_withheld:
+            check_goes_on(states[channel], run)
+            states[channel] = stated
+            continue
         states[channel] = folded = fold(states[channel], limits.channel(channel), run.readings)
         for name in Totals.__dataclass_fields__:
             found, given = getattr(stated, name), getattr(folded, name)
@@ -273,6 +285,11 @@ def _delay_ms(frame: Frame, anchor: AnchorRecord) -> int:
     timed = [
         reading.time_ms for run in frame.runs for reading in run.readings[-1:] if not reading.flags & CLOCK
     ]
+    timed += [
+        run.record.last_time_ms
+        for run in frame.runs
+        if run.is_withheld and not run.record.totals.last_flags & CLOCK
+    ]
     last_ms = max(timed, default=frame.header.sent_ms)
     latest_ms = max(last_ms, frame.header.sent_ms)
     if anchor.state == "pending":
@@ -312,6 +329,10 @@ def check_verdict(evidence: Evidence, _: Expected) -> CheckResult:
     _limits(evidence)
     frames = [proof.frame for proof in evidence.frames]
     finalized = all(anchor.state == "finalized" for anchor in evidence.anchors)
+    if withheld_runs(evidence):
+        check_stated(evidence, finalized=finalized)
+        found = f"{_outcome(stated)}; its totals are signed; what the rules found rests on withheld readings"
+        return CheckResult("verdict", Status.WARN, found)
     judged = judge(evidence.begin, frames, evidence.clones, final=finalized)
     if judged.encoded != stated.encoded:
         raise ProofError("verdict", f"the file states {_outcome(stated)}, the rules give {_outcome(judged)}")

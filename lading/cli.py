@@ -34,6 +34,13 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
         "stage",
         "Make certificates for trials, and the broker's access list.",
     ),
+    "backup": ("lading.backup.cli", "app", "stage", "Copy an installation while it runs; put it back."),
+    "archive": (
+        "ingest.archive_cli",
+        "app",
+        "ingest",
+        "Rebuild the archive, erase readings, let old ones expire.",
+    ),
     "leg": ("lading.leg_cli", "app", "edge", "Order gateways to begin and end legs."),
     "edge": ("edge.cli", "app", "edge", "Stage 1: sample, sign, keep, publish."),
     "ingest": ("ingest.cli", "app", "ingest", "Stage 2: receive, check, log, archive; dead letters."),

@@ -168,7 +168,7 @@ def _from_items(items: list[Any]) -> Evidence:
 def _frame(at: int, item: Any) -> FrameProof:
     data, batch, leaf, siblings = fields.items(item, f"frame {at}", 4, count=4)
     try:
-        frame = decode_frame(fields.blob(data, "frame", FRAME_BYTES_MAX))
+        frame = decode_frame(fields.blob(data, "frame", FRAME_BYTES_MAX), may_withhold=True)
     except LadingError as exc:
         raise MalformedError(exc.code, f"frame {at} of the file: {exc.text}") from exc
     return FrameProof(

@@ -18,6 +18,7 @@ from lading.paid import is_over
 from lading.rules import judge
 from lading.settlement import Settlement
 from lading.tree import levels, siblings
+from lading.verdict import Verdict, VerdictRecord
 
 PREFIX_HEX_MIN = 8
 
@@ -102,7 +103,7 @@ def export_leg(
         frames=proofs,
         batches=tuple(_batch_proof(batch.record, at) for at, batch in enumerate(batches)),
         anchors=tuple(used),
-        verdict=judge(begin.assignment, [proof.frame for proof in proofs], clones, final=final),
+        verdict=_verdict(log, begin.assignment, [proof.frame for proof in proofs], clones, final=final),
         clones=clones,
         settlements=_settlements(log, begin.assignment),
     ).encode()
@@ -162,7 +163,9 @@ def _batches(
     for _, batch in sorted(found.items()):
         frames = list(frames_of(log, batch, tenant_of))
         mine = {
-            at: decode_frame(record.value) for at, record in enumerate(frames) if _is_of_leg(record, begin)
+            at: decode_frame(record.value, may_withhold=True)
+            for at, record in enumerate(frames)
+            if _is_of_leg(record, begin)
         }
         if mine:
             tree = levels([decode_header(record.value).hash for record in frames])
@@ -205,6 +208,22 @@ def _used(
     return [batches[at] for at in needed], tuple(
         replace(proof, batch_index=place[proof.batch_index]) for proof in proofs
     )
+
+
+def _verdict(
+    log: Log, begin: Assignment, frames: list[Frame], clones: tuple[Clone, ...], *, final: bool
+) -> Verdict:
+    """By the rules; over erased readings it is the one that was said when they were there."""
+    if not any(run.is_withheld for frame in frames for run in frame.runs):
+        return judge(begin, frames, clones, final=final)
+    said = [VerdictRecord.decode(record.value).verdict for record in records(log, topics.VERDICTS)]
+    wanted = (begin.leg_id, begin.gateway, begin.limits.hash if begin.limits else b"")
+    own = [one for one in said if (one.leg_id, one.gateway_id, one.limits_hash) == wanted]
+    if not own:
+        raise ServiceError(
+            "verdict_unknown", "readings of the leg were erased, and the log has no verdict of it"
+        )
+    return own[-1]
 
 
 def _batch_proof(record: BatchRecord, anchor_index: int) -> BatchProof:

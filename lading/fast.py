@@ -143,7 +143,12 @@ def walk_frames(frames: Sequence[bytes]) -> Walked:
 
 def frame_hashes(walked: Walked) -> Bytes:
     """(n, 32)"""
-    return lanes.leaf_hashes(_signed(walked.headers))
+    return header_hashes(walked.headers)
+
+
+def header_hashes(headers: Bytes) -> Bytes:
+    """(n, 32) from n headers, one after the other."""
+    return lanes.leaf_hashes(_signed(headers))
 
 
 def event_times(walked: Walked) -> tuple[Offsets, Offsets]:

@@ -31,6 +31,7 @@ _READING = struct.Struct(">B16sHQQiH")
 _ENVELOPE_BYTES = 7 + 2 + HEADER_BYTES + 2 + 64
 _TIMES_TAG, _VALUES_TAG, _FLAGS_TAG = bytes.fromhex("d846"), bytes.fromhex("d84e"), bytes.fromhex("d845")
 _RUN_HEAD = bytes.fromhex("8558cf")
+_WITHHELD_HEAD = b"\x81" + _RUN_HEAD[1:]  # the record alone
 _SALT_HEAD = b"\x50"
 _NO_FLAGS = b"\xf6"
 _ARRAY_MAJOR, _BYTES_MAJOR = 4, 2
@@ -77,11 +78,16 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The consecutive readings of one channel in a frame, with the salt that hides them."""
+    """The consecutive readings of one channel in a frame, with the salt that hides them; or neither: withheld."""
 
     record: RunRecord
     salt: bytes
     readings: tuple[Reading, ...]
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether there were readings and they are not shown."""
+        return len(self.readings) != self.record.count
 
 
 class LegRef(NamedTuple):
@@ -211,6 +217,8 @@ class Frame:
 
 
 def _run_parts(run: Run) -> list[bytes]:
+    if run.is_withheld:
+        return [_WITHHELD_HEAD, run.record.encode()]
     n = len(run.readings)
     first = run.record.first_time_ms
     flags = _NO_FLAGS
@@ -288,6 +296,12 @@ def seal(
     return Frame(header, signer.sign(header.signed), tuple(runs))
 
 
+def withhold(frame: Frame) -> Frame:
+    """The frame without any reading or salt: its signature, its hash and all records stay."""
+    runs = tuple(Run(run.record, NO_SALT, ()) for run in frame.runs)
+    return Frame(frame.header, frame.signature, runs)
+
+
 def decode_envelope(data: bytes) -> tuple[Header, bytes]:
     """(header, signature) of a frame's COSE_Sign1 alone, as clone proofs carry it."""
     payload, signature = decode_sign1(data)
@@ -331,14 +345,17 @@ class _Wire:
             )
 
 
-def decode_frame(data: bytes) -> Frame:
-    """The frame in `data`: exactly one encoding, roots recomputed, every `frame_*` refusal of the spec."""
+def decode_frame(data: bytes, *, may_withhold: bool = False) -> Frame:
+    """The frame in `data`: exactly one encoding, roots recomputed, every `frame_*` refusal of the spec.
+
+    `may_withhold`: runs may be without their readings, as in evidence and in logs that were erased.
+    """
     if len(data) > FRAME_BYTES_MAX:
         raise MalformedError("frame_size", f"{len(data)} bytes, wanted at most {FRAME_BYTES_MAX}")
     wire = _Wire(data)
     wire.expect(b"\x82")
     header, signature = _decode_head(wire.take(_ENVELOPE_BYTES))
-    runs = _decode_runs(wire, header)
+    runs = _decode_runs(wire, header, may_withhold=may_withhold)
     if wire.at != len(data):
         raise MalformedError(
             "frame_encoding", f"{len(data) - wire.at} bytes after the frame's end at {wire.at}"
@@ -365,6 +382,9 @@ def decode_records(data: bytes) -> tuple[Header, tuple[RunRecord, ...]]:
 
 
 def _step_over(wire: _Wire) -> RunRecord:
+    if wire.data.startswith(_WITHHELD_HEAD, wire.at):
+        wire.expect(_WITHHELD_HEAD)
+        return RunRecord.decode(wire.take(RECORD_BYTES))
     wire.expect(_RUN_HEAD)
     record = RunRecord.decode(wire.take(RECORD_BYTES))
     wire.expect(_SALT_HEAD)
@@ -387,7 +407,7 @@ def _decode_head(envelope: bytes) -> tuple[Header, bytes]:
     return Header.decode(payload), signature
 
 
-def _decode_runs(wire: _Wire, header: Header) -> tuple[Run, ...]:
+def _decode_runs(wire: _Wire, header: Header, *, may_withhold: bool) -> tuple[Run, ...]:
     # A count that differs from run_count has another head, so the array's head is checked against the header's.
     head = cbor.head(_ARRAY_MAJOR, header.run_count)
     if wire.take(len(head)) != head:
@@ -397,7 +417,9 @@ def _decode_runs(wire: _Wire, header: Header) -> tuple[Run, ...]:
     runs: list[Run] = []
     readings_left = FRAME_READINGS_MAX
     for _ in range(header.run_count):
-        run = _decode_run(wire, header.leg_state, readings_left)
+        is_withheld = may_withhold and wire.data.startswith(_WITHHELD_HEAD, wire.at)
+        decode = _decode_withheld if is_withheld else _decode_run
+        run = decode(wire, header.leg_state, readings_left)
         if runs and run.record.channel <= runs[-1].record.channel:
             raise MalformedError(
                 "frame_runs", f"channel {run.record.channel} after {runs[-1].record.channel}"
@@ -407,13 +429,34 @@ def _decode_runs(wire: _Wire, header: Header) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def _decode_run(wire: _Wire, leg_state: int, readings_left: int) -> Run:
-    wire.expect(_RUN_HEAD)
+def _decode_record(wire: _Wire, readings_left: int) -> RunRecord:
     record = RunRecord.decode(wire.take(RECORD_BYTES))
     if not is_quantity(record.quantity):
         raise MalformedError("frame_runs", f"channel {record.channel}: unknown quantity {record.quantity}")
     if record.count > readings_left:
         raise MalformedError("frame_readings", f"more than {FRAME_READINGS_MAX} readings")
+    return record
+
+
+def _decode_withheld(wire: _Wire, leg_state: int, readings_left: int) -> Run:
+    """A run of which the record alone is shown: what the readings would say of it stays unchecked."""
+    wire.expect(_WITHHELD_HEAD)
+    record = _decode_record(wire, readings_left)
+    span_ms = record.last_time_ms - record.first_time_ms
+    if not record.count or span_ms < record.count - 1 or record.last_time_ms > TIME_MS_MAX:
+        raise MalformedError(
+            "frame_readings",
+            f"channel {record.channel}: {record.count} withheld readings over {span_ms} ms to {record.last_time_ms}",
+        )
+    if record.first_seq + record.count >= 2**64:
+        raise MalformedError("frame_readings", f"channel {record.channel}: sequence numbers pass 2^64")
+    _check_totals(record, leg_state, ())
+    return Run(record, NO_SALT, ())
+
+
+def _decode_run(wire: _Wire, leg_state: int, readings_left: int) -> Run:
+    wire.expect(_RUN_HEAD)
+    record = _decode_record(wire, readings_left)
     wire.expect(_SALT_HEAD)
     salt = wire.take(SALT_BYTES)
     deltas = wire.column(_TIMES_TAG, "I", record.count)
@@ -523,4 +566,5 @@ __all__ = [
     "readings_root",
     "runs_root",
     "seal",
+    "withhold",
 ]

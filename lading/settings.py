@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lading.errors import ServiceError
 from lading.names import tenant_id
 
-STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle", "dashboards")
+STAGES = ("edge", "ingest", "archive", "anomaly", "anchoring", "settle", "dashboards")
 SHARED = ("lading", "mqtt", "log", "chain")
 
 M = TypeVar("M", bound=BaseModel)
