@@ -8,13 +8,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ingest.archive import FRAMES_SUFFIX, Archive, only_writer, read_frames
+from ingest.raw import RawMessage
 from lading import topics
 from lading.batch import BatchRecord
-from lading.errors import MalformedError, ServiceError
+from lading.deadletter import DeadLetter
+from lading.errors import LadingError, MalformedError, ServiceError
 from lading.frame import IDLE, Frame, Header, decode_frame, decode_header, withhold
 from lading.log import Log, Record, SqliteLog
 from lading.tree import leaf_hash, sha256
@@ -121,11 +123,35 @@ def erase(
         amounts = (seen.locations, seen.runs, seen.readings, seen.runs_hash)
         line = Erasure(now_ms, by, reason, legs, *amounts, newest_hash(folder))
         _append(folder / RECORD_NAME, line)
+        if isinstance(log, SqliteLog):
+            _withhold_messages(log, choice)
         for one in find(log, folder, choice):
             if isinstance(log, SqliteLog):
                 log.replace(topics.FRAMES, one.changed)
             archive.write(one.batch, one.records)
     return line
+
+
+def _withhold_messages(log: SqliteLog, choice: Choice) -> None:
+    """The same in what came in and what was refused: such a message is kept, with its frame's runs withheld."""
+    for record in _all(log, topics.RAW):
+        raw = RawMessage.decode(record.value)
+        if (data := _withheld(raw.data, choice)) is not None:
+            log.replace(topics.RAW, {(record.partition, record.offset): replace(raw, data=data).encode()})
+    for record in _all(log, topics.DEAD):
+        letter = DeadLetter.decode(record.value)
+        if (data := _withheld(letter.data, choice)) is not None:
+            log.replace(topics.DEAD, {(record.partition, record.offset): replace(letter, data=data).encode()})
+
+
+def _withheld(data: bytes, choice: Choice) -> bytes | None:
+    """A message's frame without its readings; None where it is none, not chosen, or has none left."""
+    try:
+        frame = decode_frame(data, may_withhold=True)
+    except LadingError:
+        return None
+    has_readings = any(run.readings for run in frame.runs)
+    return withhold(frame).encode() if has_readings and choice.takes(frame.header, frame) else None
 
 
 @dataclass(frozen=True, slots=True)
