@@ -70,17 +70,23 @@ class Authority:
         authority._write_revoked([], now)
         return authority
 
-    def issue_server(self, name: str, hosts: tuple[str, ...], now: datetime, days: int = DAYS) -> Path:
-        """For a server under these host names and addresses; NAME.pem holds key and certificate in one file."""
+    def issue_server(
+        self, name: str, hosts: tuple[str, ...], now: datetime, days: int = DAYS, *, is_peer: bool = False
+    ) -> Path:
+        """For a server under these host names and addresses; NAME.pem holds key and certificate in one file.
+
+        The common name is the file's. A peer also connects to its like, as Kafka's brokers do.
+        """
         names = x509.SubjectAlternativeName([_host(host) for host in hosts[:HOSTS_MAX]])
-        path = self._issue(name, hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, names, now, days)
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if is_peer else [])]
+        path = self._issue(name, name, usages, names, now, days)
         both = path.with_suffix(".key").read_bytes() + path.read_bytes()
         _write_file(path.with_suffix(".pem"), both, 0o600)
         return path
 
     def issue_client(self, name: str, common_name: str, now: datetime, days: int = DAYS) -> Path:
         """For a client; a broker takes the common name as the user's."""
-        return self._issue(name, common_name, ExtendedKeyUsageOID.CLIENT_AUTH, None, now, days)
+        return self._issue(name, common_name, [ExtendedKeyUsageOID.CLIENT_AUTH], None, now, days)
 
     def revoke(self, name: str, now: datetime) -> int:
         """Put a certificate on the revocation list, and its files aside. Its serial number."""
@@ -108,7 +114,7 @@ class Authority:
         self,
         name: str,
         common_name: str,
-        usage: x509.ObjectIdentifier,
+        usages: list[x509.ObjectIdentifier],
         hosts: x509.SubjectAlternativeName | None,
         now: datetime,
         days: int,
@@ -119,7 +125,7 @@ class Authority:
         builder = _builder(_subject(common_name), key.public_key(), now, until)
         builder = builder.issuer_name(self._certificate.subject)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(identifier, critical=False)
         if hosts is not None:

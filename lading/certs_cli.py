@@ -52,11 +52,15 @@ def server(
     host: Annotated[
         list[str] | None, typer.Option(help="Name or address that clients use; may repeat. Default: NAME.")
     ] = None,
+    peer: Annotated[
+        bool, typer.Option("--peer", help="It also connects to its like, as Kafka's brokers do.")
+    ] = False,
     config: Config = CONFIG,
     days: Days = DAYS,
 ) -> None:
     """Make a server's certificate: NAME.crt, NAME.key, and both in NAME.pem as Kafka wants them."""
-    _told(_authority(config).issue_server(name, tuple(host or [name]), utc_now(), days))
+    hosts = tuple(host or [name])
+    _told(_authority(config).issue_server(name, hosts, utc_now(), days, is_peer=peer))
 
 
 @app.command()

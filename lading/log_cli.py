@@ -1,15 +1,18 @@
-"""`lading log init`, `lading log list`: topics of the log and who has read how far."""
+"""`lading log …`: topics of the log, who has read how far, and who may read and append on Kafka."""
 
 import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from lading.errors import ServiceError
 from lading.log import OpenLog
-from lading.opening import open_log
-from lading.settings import load_shared
+from lading.opening import open_kafka, open_log, read_secret
+from lading.settings import LogSettings, Shared, load_shared
 from lading.terminal import CONFIG, AsJson, Config
 from lading.topics import LOG_TOPICS
 
@@ -44,6 +47,42 @@ def init(config: Config = CONFIG, as_json: AsJson = False) -> None:
         return
     for topic, is_new in made.items():
         typer.echo(f"{topic:26} {'made' if is_new else 'is there'}")
+
+
+@app.command()
+def grant(
+    config: Config = CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be granted.")] = False,
+) -> None:
+    """Give each stage's user on Kafka the rights it needs, and no more. Needs the right to alter rights."""
+    from lading.kafka.access import grant_all, grants
+
+    log = _kafka(load_shared(config))
+    wanted = list(grants(log.prefix))
+    if not dry_run:
+        grant_all(open_kafka(log), wanted)
+    for one in wanted:
+        typer.echo(f"{one.user:10} {one.operation:9} {one.kind:6} {one.name}{'*' if one.is_prefix else ''}")
+
+
+@app.command()
+def user(
+    name: Annotated[str, typer.Argument(help="A stage's user, or another.")],
+    password_file: Annotated[Path, typer.Option(help="File that holds the password and no more.")],
+    config: Config = CONFIG,
+) -> None:
+    """Make a user on Kafka, or change its password. Needs the right to alter the cluster."""
+    from lading.kafka.access import set_password
+
+    log = _kafka(load_shared(config))
+    set_password(open_kafka(log), name, read_secret(password_file), log.sasl_mechanism)
+    typer.echo(f"{name} may show the password of {password_file}")
+
+
+def _kafka(shared: Shared) -> LogSettings:
+    if shared.log.kind != "kafka":
+        raise ServiceError("settings", f'log.kind is "{shared.log.kind}", wanted "kafka": only it has users')
+    return shared.log
 
 
 @app.command("list")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lading.cose import KeySigner, PublicKey, load_public
 from lading.errors import ServiceError
@@ -19,6 +19,9 @@ from lading.partitions import (
     state_path,
 )
 from lading.settings import LogSettings, Shared
+
+if TYPE_CHECKING:
+    from lading.kafka.clients import Broker
 
 W = TypeVar("W", bound=Closable)
 
@@ -54,24 +57,30 @@ def _open_share(shared: Shared, log: Log, topic: str, group: str, count: int) ->
     return log.share(topic, group, shared.log.session_s)
 
 
-def _open_kafka(log: LogSettings) -> OpenLog:
+def open_kafka(log: LogSettings) -> "Broker":
+    """The broker of the settings; no connection is opened yet."""
     try:
         from lading.kafka.clients import Broker
-        from lading.kafka.log import KafkaLog
     except ModuleNotFoundError as exc:
         raise ServiceError(
             "install", f"log.kind = \"kafka\" needs {exc.name}: pip install 'lading-evidence[kafka]'"
         ) from exc
-    broker = Broker(
+    return Broker(
         log.bootstrap,
         log.security_protocol,
         ca=log.ca,
         certificate=log.certificate,
         key=log.key,
         user=log.user,
-        password=_read_secret(log.password_file) if log.password_file else None,
+        password=read_secret(log.password_file) if log.password_file else None,
         sasl_mechanism=log.sasl_mechanism,
     )
+
+
+def _open_kafka(log: LogSettings) -> OpenLog:
+    broker = open_kafka(log)
+    from lading.kafka.log import KafkaLog
+
     return KafkaLog(
         broker,
         partitions=log.partitions,
@@ -83,7 +92,8 @@ def _open_kafka(log: LogSettings) -> OpenLog:
     )
 
 
-def _read_secret(path: Path) -> str:
+def read_secret(path: Path) -> str:
+    """A password's file. ServiceError `settings`."""
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as exc:

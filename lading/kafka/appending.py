@@ -27,6 +27,7 @@ from lading.log import partition_of
 WAIT_S = 1.0
 QUIET_S = 0.5
 """How long a closed producer's last bytes may still be on their way into the log of a broker that answers."""
+_NOBODY = kafka_errors.ClusterAuthorizationFailedError
 _log = structlog.get_logger()
 
 
@@ -45,8 +46,8 @@ class _Sent:
         """Take over what the future says. One that failed says nothing of where the record is, refusals apart."""
         if self.future.succeeded():
             self.offset = int(self.future.value.offset)
-        elif self.future.failed() and isinstance(self.future.exception, REFUSALS):
-            self.refusal = self.future.exception
+        elif self.future.failed():
+            self.refusal = _refusal(self.future.exception)
 
     @property
     def settled(self) -> bool:
@@ -108,6 +109,8 @@ class Appender:
                 )
             append = self._send(topic, items)
             self._settle(append, deadline_s)
+            if any(isinstance(record.refusal, _NOBODY) for record in append.records):
+                self._give_up()  # it would refuse for ever, also once the user has the right
             _require_taken(append)
             return [(record.partition, record.offset) for record in append.records]
 
@@ -237,6 +240,14 @@ class Appender:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.give_up(WAIT_S)
+
+
+def _refusal(exc: BaseException) -> kafka_errors.KafkaError | None:
+    """The broker's word that a record is not in the log. One who may append nowhere gets no producer's number:
+    kafka-python tells that in words alone, before anything is sent."""
+    if isinstance(exc, REFUSALS):
+        return exc
+    return _NOBODY(str(exc)) if _NOBODY.__name__ in str(exc) else None
 
 
 def _require_taken(append: _Append) -> None:

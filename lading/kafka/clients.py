@@ -32,6 +32,8 @@ FETCH_WAIT_MS = 5
 _PRODUCE_BATCH_BYTES = 512 * 1024
 _LINGER_MS = 1_000  # nothing waits for it: `flush` sends what is not full
 _WORDS_MAX = 300
+_LINES_MAX = 64
+_TELLING = ("uthentication failed", "certificate")
 
 T = TypeVar("T")
 
@@ -58,18 +60,20 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 
 class _LastWords(logging.Handler):
-    """What the clients logged last. The reason why a connection failed is there and in no exception."""
+    """What the clients logged. The reason why a connection failed is there and in no exception."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._said: deque[tuple[float, str]] = deque(maxlen=1)
+        self._said: deque[tuple[float, str]] = deque(maxlen=_LINES_MAX)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._said.append((time.monotonic(), record.getMessage()[:_WORDS_MAX]))
 
     def since(self, from_s: float) -> str:
-        said = [text for at_s, text in self._said if at_s >= from_s]
-        return f"; the client said: {said[0]}" if said else ""
+        """The last line that tells of passwords or certificates; where none does, the last."""
+        said = [text for at_s, text in list(self._said) if at_s >= from_s]
+        telling = [text for text in said if any(word in text for word in _TELLING)]
+        return f"; the client said: {(telling or said)[-1]}" if said else ""
 
 
 _last_words = _LastWords()
