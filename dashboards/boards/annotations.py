@@ -15,7 +15,7 @@ def breaches(condition: str = _LEG) -> Json:
         "finding",
         f'{condition} AND "active" = 1 AND "severity" = \'breach\'',
     )
-    return events("Excursions", found, "text", "rule,gateway", RED, "last_ms")
+    return events("Excursions", found, "finding.text", "finding.rule,finding.gateway", RED, "finding.last_ms")
 
 
 def notices(condition: str = _LEG) -> Json:
@@ -26,16 +26,16 @@ def notices(condition: str = _LEG) -> Json:
         "finding",
         f'{condition} AND "active" = 1 AND "severity" = \'notice\'',
     )
-    return events("Notices", found, "text", "rule,gateway", ORANGE, "last_ms")
+    return events("Notices", found, "finding.text", "finding.rule,finding.gateway", ORANGE, "finding.last_ms")
 
 
 def verdicts(condition: str = _LEG) -> Json:
     """Final verdicts."""
     final = rows(("result",), ("leg", "gateway"), "verdict", f'{condition} AND "final" = 1')
-    return events("Final verdicts", final, "result", "leg,gateway", BLUE)
+    return events("Final verdicts", final, "verdict.result", "verdict.leg,verdict.gateway", BLUE)
 
 
 def settlements(condition: str = "") -> Json:
     """Payments."""
     paid = rows(("agreement",), ("leg", "kind"), "settlement", condition or chosen("tenant", "leg"))
-    return events("Settlements", paid, "agreement", "leg,kind", "purple")
+    return events("Settlements", paid, "settlement.agreement", "settlement.leg,settlement.kind", "purple")

@@ -106,6 +106,8 @@ def _shown(panel: Json) -> tuple[str, ...]:
     ]
     for layer in panel["options"].get("layers", ()):
         names += [layer["location"]["latitude"], layer["location"]["longitude"]]
+    for change in panel.get("transformations", ()):
+        names += change["options"]["indexByName"]
     names += re.findall(r"__data\.fields\.(\w+)", json.dumps(panel["fieldConfig"]["overrides"]))
     field = panel["options"].get("reduceOptions", {}).get("fields", "")
     names += [field.strip("/^$")] if field else []

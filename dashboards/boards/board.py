@@ -136,7 +136,10 @@ def leg(*, multi: bool = True) -> Json:
 
 
 def events(name: str, query: str, text: str, tags: str, colour: str, end: str = "") -> Json:
-    """Annotations from the time series: `text` is the column that is shown, `tags` those beside it, `end` its end."""
+    """Annotations from the time series: `text` is the column that is shown, `tags` those beside it, `end` its end.
+
+    Grafana 11 names the columns of an annotation MEASUREMENT.COLUMN, and shows no row that has an empty one.
+    """
     columns = {"textColumn": text, "tagsColumn": tags, **({"timeEndColumn": end} if end else {})}
     return {
         "name": name,

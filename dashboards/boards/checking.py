@@ -79,7 +79,9 @@ def check(store: InfluxQL, question: Question, span: Span, values: dict[str, lis
 
 
 def _has(series: Series, name: str) -> bool:
-    return name in series.columns or name in series.tags
+    """`name` is a column, or a tag, or as Grafana names a column of an annotation."""
+    whole = {f"{series.name}.{column}" for column in series.columns}
+    return name in whole or name in series.columns or name in series.tags
 
 
 def _says_nothing(series: Series) -> bool:

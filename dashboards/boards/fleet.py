@@ -134,6 +134,7 @@ def _who() -> Row:
                 width=12,
                 height=6,
                 sort=("last frame", False),
+                order=("Time", "gateway", "leg_state", "battery", "delay_s", "frame", "tenant"),
             ),
             table(
                 23,
@@ -155,6 +156,17 @@ def _who() -> Row:
                 width=12,
                 height=6,
                 sort=("said", False),
+                order=(
+                    "Time",
+                    "gateway",
+                    "online",
+                    "outbox_frames",
+                    "outbox_bytes",
+                    "outbox_full",
+                    "readings_refused",
+                    "clock_behind_s",
+                    "tenant",
+                ),
             ),
         ),
     )

@@ -70,6 +70,7 @@ def _now() -> Row:
                 column("lowest", unit="celsius"),
                 width=8,
                 sort=("highest", True),
+                order=("Time", "gateway", "channel", "part", "lowest", "mean", "highest", "readings"),
             ),
         ),
     )

@@ -243,6 +243,17 @@ def _budget() -> Row:
                 column("mkt_celsius", "mean kinetic temperature", unit="celsius"),
                 column("budget_used", "budget used", unit="percentunit"),
                 sort=("part", False),
+                order=(
+                    "Time",
+                    "gateway",
+                    "channel",
+                    "part",
+                    "quantity",
+                    "readings",
+                    "min",
+                    "max",
+                    "budget_used",
+                ),
             ),
         ),
     )

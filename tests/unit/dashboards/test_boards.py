@@ -224,6 +224,29 @@ def test_tables_sort_by_a_column_that_they_show(uid: str) -> None:
             assert f'"{sort["displayName"]}"' in shown, panel["title"]
 
 
+@pytest.mark.parametrize("uid", BOARDS)
+def test_grouped_tables_have_their_columns_in_order(uid: str) -> None:
+    """Grafana puts the tags of a GROUP BY in an order of chance."""
+    for panel in panels(BOARDS[uid]):
+        if panel["type"] == "table" and "GROUP BY" in panel["targets"][0]["query"]:
+            (order,) = panel["transformations"]
+            assert order["id"] == "organize", panel["title"]
+            tags = set(re.findall(r'"(\w+)"', panel["targets"][0]["query"].rpartition("GROUP BY")[2]))
+            assert tags <= set(order["options"]["indexByName"]), panel["title"]
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_annotations_name_each_column_once(uid: str) -> None:
+    """As Grafana 11 finds them: MEASUREMENT.COLUMN; a tag's or text's name must be part of no other column's."""
+    for mark in BOARDS[uid]["annotations"]["list"]:
+        asked = mark["target"]
+        (measurement,) = re.findall(r'FROM "(\w+)"', asked["query"])
+        parts = asked["query"].partition(" FROM")[0].split(", ")
+        columns = [measurement + "." + re.findall(r'"(\w+)"', part)[-1] for part in parts]
+        for name in (asked["textColumn"], *asked["tagsColumn"].split(",")):
+            assert [column for column in columns if name in column] == [name], mark["name"]
+
+
 def test_boards_link_to_one_another() -> None:
     """Each board has the list of the others, which keeps range and variables."""
     for board in BOARDS.values():
