@@ -185,7 +185,10 @@ def _fields(data: bytes, known: dict[int, int]) -> Iterator[tuple[int, Any]]:
     """Known fields in order: integers as such, everything else as its bytes."""
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
+        key = data[at]
+        at += 1
+        if key >= 0x80:  # seldom: fields above 15
+            key, at = _varint(data, at - 1)
         number, wire = key >> 3, key & 7
         value: Any
         if wire == _VARINT:

@@ -1,6 +1,7 @@
 """Promises of the Sparkplug source, over a real Mosquitto and with public libraries as publishers."""
 
 import json
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from lading.quantities import DERIVED
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
-from tests.services.test_edge_run import Site, check_frames
+from tests.services.test_edge_run import TENANT, Site, check_frames
+from tests.unit.edge.sparkplug_proto import message
 from tests.waiting import until
 
 LIMIT_S = 60.0
@@ -102,6 +104,10 @@ def rack(time_ms: int, celsius: float, is_open: bool, **more: object) -> list:
         ["door", "BOOLEAN", is_open, time_ms, {"alias": 2, **more}],
         ["model", "STRING", "x", time_ms, {"alias": 3}],
     ]
+
+
+def air(celsius: float, time_ms: int) -> dict:
+    return {"alias": 1, "type": "Float", "value": celsius, "timestamp": time_ms, "is_born": False}
 
 
 def test_pysparkplug(site: Site, broker: Mosquitto) -> None:
@@ -218,4 +224,79 @@ def test_the_host_says_whether_it_is_there(site: Site, hearing: Client, broker: 
     site.finish(site.process)
     assert states(hearing)[3:] == [False, True, False]
     liar.close()
+    late.close()
+
+
+def test_garbage_does_not_end_it(site: Site, broker: Mosquitto) -> None:
+    """Noise, cut messages, lengths without end, floods, huge payloads: named, and the true node goes on meanwhile."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.0, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    enemy = Client(broker.port, "enemy", clean=True)
+    rng = random.Random(3)
+    noise = [rng.randbytes(rng.randrange(200)) for _ in range(300)]
+    noise += [b"\x12" + b"\xff" * 9 + b"\x01", b"\x12\x00" * 20_000, bytes(2**20 + 1), b"\x0a" * 70_000]
+    kinds = (
+        "NBIRTH/other",
+        "NDATA/other",
+        "DDATA/other/Rack A",
+        "NDEATH/Room 7",
+        "DDATA/Room 7/Rack A",
+        "STATE/x",
+    )
+    for kind in kinds:  # not NCMD: that would end pysparkplug's thread
+        enemy.send(f"spBv1.0/Cold/{kind}", *noise)
+    enemy.send("spBv1.0/STATE/lading-test", *noise[:20])
+    for second in (1, 2, 3):
+        plant.ask("data", metrics=rack(t + 1_000 * second, 4.0 + second, True))
+        until(lambda s=second: (t + 1_000 * s, 4_000 + 1_000 * s, DERIVED) in readings(site)[1], LIMIT_S)
+    assert len(readings(site)[1]) == 4
+    site.process.send_signal(signal.SIGTERM)
+    log = site.finish(site.process)
+    assert "Traceback" not in log
+    assert "sparkplug_payload" in log
+    plant.kill()
+    enemy.close()
+
+
+def test_a_killed_node_is_a_gap(site: Site, broker: Mosquitto) -> None:
+    """SIGKILL: the broker publishes the will; what a stranger says in its name afterwards is no reading."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.0, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    hearing = Client(broker.port, "deaths", "spBv1.0/Cold/NDEATH/+", clean=True)
+    plant.kill()
+    until(lambda: hearing.got, LIMIT_S)
+    stranger = Client(broker.port, "stranger", clean=True)
+    stranger.send("spBv1.0/Cold/DDATA/Room 7/Rack A", message(air(9.0, t + 500), seq=2))
+    again = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    again.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t + 1_000, 4.2, False))
+    until(lambda: count(site) == 5, LIMIT_S)
+    assert readings(site)[1] == [(t, 4_000, DERIVED), (t + 1_000, 4_200, DERIVED)]
+    again.kill()
+    stranger.close()
+    hearing.close()
+
+
+def test_a_broker_that_dies(site: Site, broker: Mosquitto, hearing: Client) -> None:
+    """Killed and started again: the host is online again, births are asked for, readings go on. No value twice."""
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.0, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    hearing.close()
+    plant.kill()
+    broker.kill()
+    broker.start()
+    late = Client(broker.port, "late", "spBv1.0/STATE/#", clean=True)
+    until(lambda: True in states(late), LIMIT_S)
+    again = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    again.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t + 1_000, 4.2, False))
+    until(site.client.is_connected, LIMIT_S)
+    site.client.subscribe(f"lading/v1/{TENANT}/+/frames", 1)  # the broker has forgotten that
+    until(lambda: count(site) >= 5, LIMIT_S)
+    assert readings(site)[1] == [(t, 4_000, DERIVED), (t + 1_000, 4_200, DERIVED)]
+    again.kill()
     late.close()
