@@ -12,6 +12,7 @@ from dashboards.timeseries import schema
 from dashboards.timeseries.lines import I64_MAX, head, line, tag_value
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.pulse import LogPulse, Moments, metric_lines, stage_of
+from dashboards.timeseries.quantiles import Quantiles
 from dashboards.timeseries.statuses import status_lines
 from lading import topics
 from lading.log import SqliteLog
@@ -92,7 +93,7 @@ lading_ingest_take_seconds_sum NaN
 
 def test_metrics_are_points() -> None:
     """Labels become tags, beside the declared ones; what is not finite is left out."""
-    found = [one.decode() for one in metric_lines("ingest-2", PAGE, 5) if one]
+    found = [one.decode() for one in metric_lines("ingest-2", PAGE, 5, Quantiles()) if one]
     assert found == [
         "metric,name=lading_ingest_messages_total,stage=ingest,instance=ingest-2,"
         "exported_name=x,outcome=taken value=12.0 5\n",
@@ -100,7 +101,7 @@ def test_metrics_are_points() -> None:
     ]
     assert stage_of("settle") == "settle"
     with pytest.raises(ValueError, match="more than"):
-        list(metric_lines("x", "a 1\n" * 20_001, 5))
+        list(metric_lines("x", "a 1\n" * 20_001, 5, Quantiles()))
 
 
 def test_topics_and_lags(tmp_path: Path) -> None:
