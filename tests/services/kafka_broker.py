@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PROPERTIES = ROOT / "deploy/kafka/server.properties"
 POM = Path(__file__).parent / "real/kafka/pom.xml"
 CLUSTER_ID = "lzfYvXwOR9SNRcWxHedS9Q"
-START_S_MAX = 60.0
+START_S_MAX = 90.0
 # Small and quick to start: a broker for tests is no faster with more.
 JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN")
 
