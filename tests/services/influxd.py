@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -71,11 +72,17 @@ class Influxd:
             self._process.wait()
             self._process = None
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """SIGSTOP and SIGCONT: it hangs, and goes on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Ask it to end, and end it if it does not."""
         if self._process is None:
             return
         self._process.terminate()
+        self._process.send_signal(signal.SIGCONT)
         try:
             self._process.wait(STOP_S_MAX)
             self._process = None

@@ -11,31 +11,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.data import make_chain
 from lading import topics
 from lading.gateways import GatewayEntry, save_gateways
-from lading.log import SqliteLog
+from lading.log import SqliteLog, wall_ms
 from lading.supervise import lading_command
+from lading.topics import gateway_topic
+from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
+from tests.services.mosquitto import Mosquitto
 from tests.waiting import until
 
 GATEWAYS, FRAMES, READINGS = 10, 40, 100
 ALL = GATEWAYS * FRAMES * READINGS
-KILLS = 5
+KILLS = int(os.environ.get("LADING_KILLS", "3"))
 RESIDENT_MB_MAX = 400
 SETTINGS = """
 [lading]
 tenant = "bench"
 data = "data"
 
+[mqtt]
+port = {mqtt_port}
+
 [dashboards]
 url = "{url}"
 records_max = 5
 poll_s = 0.05
 interval_s = 1
-status = false
-scrape = {scrape}
+timeout_s = 2
+metrics_port = {metrics_port}
+scrape = {{ series-1 = "http://127.0.0.1:{metrics_port}/metrics", gone = "http://127.0.0.1:1/metrics" }}
 """
 
 
@@ -46,14 +55,15 @@ class Place:
         self.folder, self.server = folder, server
         (folder / "data").mkdir()
         self.config = folder / "lading.toml"
-        self.set("{}")
+        self.configure(free_port())
         self.token = folder / "data" / "influxdb-writer.token"
         self.token.write_text(server.token, "utf-8")
         self.log = SqliteLog(folder / "data" / "log.sqlite")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def set(self, scrape: str) -> None:
-        self.config.write_text(SETTINGS.format(url=self.server.url, scrape=scrape), "utf-8")
+    def configure(self, mqtt_port: int) -> None:
+        text = SETTINGS.format(url=self.server.url, mqtt_port=mqtt_port, metrics_port=free_port())
+        self.config.write_text(text, "utf-8")
 
     def fill(self, first_frame: int = 0, last_frame: int = FRAMES) -> None:
         """Frames of several gateways, in turns."""
@@ -129,8 +139,7 @@ def test_killed_in_mid_write_it_writes_every_reading_once(place: Place, server: 
     """SIGKILL at random instants, between which the log is written: counts and sums are those of the readings."""
     place.fill()
     randomness = random.Random(int(os.environ.get("LADING_SEED", "1")))
-    kills = 0
-    while kills < KILLS or not place.is_written():
+    for _ in range(KILLS):
         if place.is_written():  # everything once more, with its state lost
             place.log.commit("series", topics.FRAMES, {0: 0})
             for path in (place.folder / "data").glob("series.sqlite*"):
@@ -140,7 +149,8 @@ def test_killed_in_mid_write_it_writes_every_reading_once(place: Place, server: 
         until(lambda before=before: place.log.committed("series", topics.FRAMES) != before)
         time.sleep(randomness.random() * 0.2)
         place.kill()
-        kills += 1
+    place.start()
+    until(place.is_written, 60)
     assert sums(server) == expected_sums()
 
 
@@ -174,3 +184,49 @@ def test_a_bad_token_waits_until_it_is_right(place: Place, server: Influxd) -> N
     place.token.write_text(server.token, "utf-8")
     until(place.is_written, 60)
     assert sums(server) == expected_sums()
+
+
+def test_influxdb_that_hangs(place: Place, server: Influxd) -> None:
+    """Stopped in the middle of a request, it neither answers nor refuses: timed out, waited for, then all is there."""
+    place.fill(0, FRAMES // 2)
+    place.start()
+    until(lambda: place.log.committed("series", topics.FRAMES))
+    server.send_signal(signal.SIGSTOP)
+    place.fill(FRAMES // 2)
+    until(lambda: place.status()["state"] == "waiting")
+    server.send_signal(signal.SIGCONT)
+    until(place.is_written, 60)
+    assert sums(server) == expected_sums()
+
+
+def test_points_of_the_moment(place: Place, server: Influxd, tmp_path: Path) -> None:
+    """Topics and lags, the writer's own metrics scraped, and what a gateway says of itself on MQTT."""
+    place.fill()
+    broker = Mosquitto(tmp_path).start()
+    place.configure(broker.port)
+    gateway = make_chain(3, 1, 1).signer.public.gateway_id
+    try:
+        place.start()
+        until(lambda: place.log.committed("series", topics.FRAMES))
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        status = json.dumps({"state": "online", "frames_waiting": 5, "time_ms": wall_ms()})
+        topic = gateway_topic("bench", gateway, "status")
+        client.publish(topic, b"no status", qos=1).wait_for_publish(10)
+        client.publish(topic, status, qos=1, retain=True).wait_for_publish(10)
+        until(lambda: server.rows("SELECT * FROM status"))
+        (row,) = server.rows("SELECT * FROM status")
+        assert (row["gateway"], row["tenant"], row["online"], row["outbox_frames"]) == ("g3", "bench", 1, 5)
+        own = "SELECT last(value) AS v FROM metric WHERE \"name\" = 'lading_series_points_total' AND stage = 'series'"
+        until(lambda: (rows := server.rows(own)) and rows[0]["v"] > ALL)
+        frames = f"topic = '{topics.FRAMES}'"
+        (end,) = server.rows(f'SELECT last("end") AS n FROM topic WHERE {frames}')
+        assert end["n"] == GATEWAYS * FRAMES
+        until(
+            lambda: server.rows(f"SELECT last(records) AS n FROM lag WHERE {frames} AND \"group\" = 'series'")
+        )
+        client.disconnect()
+        client.loop_stop()
+    finally:
+        broker.stop()
