@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dashboards.boards.asked import Question, Span, filled, of_board
 from dashboards.boards.checking import Outcome, check, check_all
 from dashboards.boards.influx import InfluxQL
 from dashboards.cli import app
+from dashboards.timeseries.setting_up import Wanted, set_up
 from lading.errors import ServiceError
 from tests.boards import DAY_MS, Day, sample
 from tests.ports import free_port
@@ -134,3 +136,22 @@ def test_a_server_that_is_away_or_refuses_is_an_error(server: Influxd) -> None:
         InfluxQL(f"http://127.0.0.1:{free_port()}", "lading", "x").ask("SHOW MEASUREMENTS")
     with pytest.raises(ServiceError, match="401"):
         InfluxQL(server.url, "lading", "wrong").ask("SHOW MEASUREMENTS")
+
+
+def test_the_boards_token_asks_everything_and_writes_nothing(server: Influxd, tmp_path: Path) -> None:
+    """The token that `lading dashboards init` makes for Grafana is enough, and no more than that."""
+    admin, boards = tmp_path / "admin", tmp_path / "boards"
+    admin.write_text(server.token)
+    set_up(Wanted(server.url, server.org, server.bucket, admin, tmp_path / "writer", boards))
+    reader = boards.read_text("utf-8").strip()
+    found = list(check_all(InfluxQL(server.url, server.bucket, reader), NOW_MS, None))
+    assert {one.state for one in found} == {"ok"}
+    span = {"start": "1970-01-01T00:00:00Z", "stop": "1970-01-02T00:00:00Z"}
+    with pytest.raises(urllib.error.HTTPError, match=r"40[134]"):
+        server.request("POST", f"/api/v2/delete?org={server.org}&bucket={server.bucket}", span, token=reader)
+    server.token, kept = reader, server.token
+    try:
+        with pytest.raises(urllib.error.HTTPError, match=r"40[134]"):
+            server.write("gateway,tenant=demo frame_seq=1i 1")
+    finally:
+        server.token = kept
