@@ -1,7 +1,9 @@
 """Mosquitto's access list, written from who is enrolled: each gateway under its own tenant, each stage its topics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
+from lading.errors import ServiceError
 from lading.gateways import GatewayEntry
 from lading.topics import ROOT, anchors_topic, gateway_topic
 
@@ -22,13 +24,29 @@ _HEAD = """\
 _HEALTH = "user health\ntopic read $SYS/broker/uptime\n"
 
 
-def access_list(entries: Iterable[GatewayEntry], now_ms: int) -> str:
-    """The file for gateways whose key speaks now or later, their tenants, and the stages."""
+def access_list(
+    entries: Iterable[GatewayEntry], now_ms: int, sensors: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The file for gateways whose key speaks now or later, their tenants, and the stages.
+
+    `sensors`: third-party sensors' users, by the name of the gateway whose SenML topic they write.
+    """
     live = [entry for entry in entries if entry.valid_until_ms is None or entry.valid_until_ms > now_ms]
     tenants = sorted({entry.tenant for entry in live})
     stages = [_stage(user, tenants) for user in STAGES]
     gateways = [_gateway(entry) for entry in sorted(live, key=lambda one: one.public.gateway_id)]
-    return "\n".join([_HEAD, *stages, _HEALTH, *gateways])
+    found = [_sensor(user, name, live) for user, name in sorted(sensors.items())]
+    return "\n".join([_HEAD, *stages, _HEALTH, *gateways, *found])
+
+
+def _sensor(user: str, name: str, entries: Iterable[GatewayEntry]) -> str:
+    ours = [entry for entry in entries if entry.name == name]
+    if len(ours) != 1 or not user.isprintable():
+        raise ServiceError(
+            "gateway_unknown", f"{len(ours)} gateways are called {name!r}, wanted one for {user!r}"
+        )
+    topic = gateway_topic(ours[0].tenant, ours[0].public.gateway_id, "senml")
+    return f"user {user}\ntopic write {topic}\n"
 
 
 def _stage(user: str, tenants: list[str]) -> str:

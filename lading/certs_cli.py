@@ -94,10 +94,14 @@ def revoke(name: Name, config: Config = CONFIG) -> None:
 @app.command()
 def acl(
     path: Annotated[Path | None, typer.Argument(help="File to write; none: stdout.")] = None,
+    sensor: Annotated[
+        list[str] | None, typer.Option(help="USER=GATEWAY: may write the gateway's SenML topic; may repeat.")
+    ] = None,
     config: Config = CONFIG,
 ) -> None:
     """Write Mosquitto's access list from the list of gateways; it reads it again on SIGHUP."""
-    text = access_list(open_gateways(load_shared(config)).all(), wall_ms())
+    sensors = dict(one.partition("=")[::2] for one in sensor or ())
+    text = access_list(open_gateways(load_shared(config)).all(), wall_ms(), sensors)
     if path is None:
         typer.echo(text, nl=False)
         return

@@ -108,11 +108,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
     authority.issue_server("server", ("127.0.0.1",), utc_now())
     for entry in ENTRIES:
         authority.issue_client(entry.name, entry.public.gateway_id.hex(), utc_now())
-    for name in ("ingest", "anchoring", "operator", "series", "health", "stranger"):
+    for name in ("ingest", "anchoring", "operator", "series", "health", "stranger", "probe"):
         authority.issue_client(name, name, utc_now())
     broker = Mosquitto(tmp_path, "tls")
     install(tmp_path, broker)
-    broker.acl.write_text(access_list(ENTRIES, 0))
+    broker.acl.write_text(access_list(ENTRIES, 0, {"probe": "truck"}))
     broker.start()
     site = Site(tmp_path, broker, authority)
     yield site
@@ -138,7 +138,8 @@ def test_each_does_its_work(site: Site) -> None:
     """Frames, status, orders, anchors and receipts pass from those who write them to those who read them."""
     ingest = site.join("ingest", "$share/lading-ingest/lading/v1/+/+/frames", "lading/v1/+/+/assignment")
     series = site.join("series", "lading/v1/+/+/status")
-    truck = site.join("truck", topic("truck", "assignment"), topic("truck", "receipt"), anchors_topic("demo"))
+    mine = [topic("truck", kind) for kind in ("assignment", "receipt", "senml")]
+    truck, probe = site.join("truck", *mine, anchors_topic("demo")), site.join("probe")
     operator, anchoring = site.join("operator"), site.join("anchoring")
     health = site.join("health", "$SYS/broker/uptime")
     assert truck.send(topic("truck", "frames"), b"frame") == 0
@@ -146,9 +147,10 @@ def test_each_does_its_work(site: Site) -> None:
     assert operator.send(topic("truck", "assignment"), b"order", retain=True) == 0
     assert anchoring.send(anchors_topic("demo"), b"anchor", retain=True) == 0
     assert ingest.send(topic("truck", "receipt"), b"receipt") == 0
-    until(lambda: len(ingest.got) == 2 and len(truck.got) == 3 and series.got and health.got)
+    assert probe.send(topic("truck", "senml"), b"pack") == 0
+    until(lambda: len(ingest.got) == 2 and len(truck.got) == 4 and series.got and health.got)
     assert sorted(payload for _, payload in ingest.got) == [b"frame", b"order"]
-    assert sorted(payload for _, payload in truck.got) == [b"anchor", b"order", b"receipt"]
+    assert sorted(payload for _, payload in truck.got) == [b"anchor", b"order", b"pack", b"receipt"]
     assert ingest.send(topic("truck", "assignment"), b"order", retain=True) == 0, "orders the broker has lost"
 
 
@@ -173,6 +175,8 @@ def test_each_does_its_work(site: Site) -> None:
         ("operator", anchors_topic("demo")),
         ("series", topic("truck", "status")),
         ("health", "anything"),
+        ("probe", topic("truck", "frames")),
+        ("probe", topic("other", "senml")),
         ("stranger", topic("truck", "frames")),
     ],
 )
