@@ -157,7 +157,7 @@ def _found() -> Row:
     )
     gaps = rows(
         ("text", "measured", "limit", "last_ms"),
-        ("gateway", "part"),
+        ("gateway", "channel", "part"),
         "finding",
         f'{LEG} AND "active" = 1 AND "rule" =~ /^gap/',
     )
