@@ -184,6 +184,32 @@ def backfill(
         raise typer.Exit(1)
 
 
+@app.command()
+def erase(
+    config: Config = CONFIG,
+    leg: Annotated[str, typer.Option(help="One leg's: its reference, id, or the beginning of the id.")] = "",
+    before: Annotated[datetime | None, typer.Option(formats=TIMES, help="All before this time, UTC.")] = None,
+) -> None:
+    """Delete readings and positions from InfluxDB, after `lading archive erase`. Verdicts, findings and totals stay."""
+    from dashboards.timeseries.erasing import Eraser
+    from dashboards.timeseries.stage import references_of
+    from dashboards.timeseries.state import SeriesState
+
+    if bool(leg) == (before is not None):
+        raise typer.BadParameter("give --leg or --before, one of them")
+    shared, own = _load(config)
+    below = shared.lading.below
+    ca_file = below(own.ca_file) if own.ca_file else None
+    eraser = Eraser(own.url, own.org, own.bucket, below(own.token_file), ca_file)
+    if before is not None:
+        eraser.erase_before(_time_ms(before, 0))
+        return
+    references = references_of(open_log(shared), SeriesState(below(own.state)))
+    for one in _find_legs(references, leg):
+        eraser.erase_leg(one, references.get(bytes.fromhex(one)))
+        typer.echo(f"{one}: no readings in {own.bucket}")
+
+
 def _find_legs(references: Mapping[bytes, str], leg: str) -> list[str]:
     """Ids, in hex, of the legs with this reference, or of the one whose id begins so."""
     named = [one.hex() for one, reference in references.items() if reference == leg]

@@ -13,7 +13,6 @@ Kind = Literal["variable", "series", "table", "annotation", "alert"]
 STEPS = 300
 """Values that a graph shows about; Grafana takes the panel's width in pixels."""
 STEP_S_MIN = 10
-CHOSEN_MAX = 100
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _VARIABLE = re.compile(r"\$\{(\w+):regex\}")
 
@@ -56,8 +55,7 @@ def filled(question: Question, span: Span, values: dict[str, list[str]]) -> str:
 
 
 def _choice(values: list[str]) -> str:
-    """All of them, or simply All where they are many."""
-    if not 0 < len(values) <= CHOSEN_MAX:
+    if not values:
         return ".*"
     return f"({'|'.join(_escaped(value) for value in values)})"
 

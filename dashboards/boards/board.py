@@ -121,13 +121,13 @@ def tag_values(measurement: str, tag: str, *conditions: str) -> str:
 
 
 def tenant() -> Json:
-    """Variable `tenant`: of the readings, which a backfill from the archive has too."""
-    return variable("tenant", "Tenant", tag_values("reading", "tenant"))
+    """Variable `tenant`."""
+    return variable("tenant", "Tenant", tag_values("gateway", "tenant"))
 
 
 def gateway() -> Json:
     """Variable `gateway`: of the chosen tenants."""
-    return variable("gateway", "Gateway", tag_values("reading", "gateway", chosen("tenant")))
+    return variable("gateway", "Gateway", tag_values("gateway", "gateway", chosen("tenant")))
 
 
 def leg(*, multi: bool = True) -> Json:

@@ -157,7 +157,7 @@ def _found() -> Row:
     )
     gaps = rows(
         ("text", "measured", "limit", "last_ms"),
-        ("gateway", "channel", "part"),
+        ("gateway", "part"),
         "finding",
         f'{LEG} AND "active" = 1 AND "rule" =~ /^gap/',
     )

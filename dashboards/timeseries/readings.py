@@ -21,8 +21,9 @@ from dashboards.timeseries.lines import (
 )
 from dashboards.timeseries.names import Names, OfLeg
 from lading import quantities
+from lading.errors import MalformedError
 from lading.fast import walk_frames
-from lading.frame import HEADER_BYTES, RECORD_BYTES, Header
+from lading.frame import HEADER_BYTES, RECORD_BYTES, Header, decode_frame
 from lading.log import Record
 from lading.quantities import INVALID, Quantity
 from lading.walk import Walked
@@ -93,7 +94,7 @@ class Points:
         """All points of frames in the log; a frame that is none is left out."""
         for group in _groups(records):
             walked = walk_frames([record.value for record in group])
-            headers = _headers(walked)
+            headers = _headers(walked, group)
             block = self._block(walked, headers)
             yield from self.of_block(block, Window.until(max(record.time_ms for record in group)))
             lines = b"".join(self._gateway_lines(group, headers, block, walked))
@@ -218,13 +219,21 @@ def _groups(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
             first, size = at + 1, 0
 
 
-def _headers(walked: Walked) -> list[Header | None]:
-    """Of each frame; None where the bytes are no frame."""
+def _headers(walked: Walked, records: Sequence[Record]) -> list[Header | None]:
+    """Of each frame, one whose readings were erased too; None where the bytes are no frame."""
     data = walked.headers.tobytes()
     return [
-        Header.decode(data[i * HEADER_BYTES : (i + 1) * HEADER_BYTES]) if whole else None
-        for i, whole in enumerate(walked.whole.tolist())
+        Header.decode(data[i * HEADER_BYTES : (i + 1) * HEADER_BYTES]) if whole else _erased(record.value)
+        for i, (whole, record) in enumerate(zip(walked.whole.tolist(), records, strict=True))
     ]
+
+
+def _erased(data: bytes) -> Header | None:
+    """The header of a frame with withheld runs."""
+    try:
+        return decode_frame(data, may_withhold=True).header
+    except MalformedError:
+        return None
 
 
 def _channel(records: bytes, run: int) -> tuple[int, int]:

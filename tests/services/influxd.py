@@ -65,6 +65,12 @@ class Influxd:
         if is_new and set_up:
             self._set_up()
 
+    def cpu_s(self) -> float:
+        """Processor time that it has used since its start."""
+        assert self._process is not None
+        after_name = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """SIGKILL: what was acknowledged must be there after `start`."""
         if self._process is not None:

@@ -11,33 +11,16 @@ from typer.testing import CliRunner
 
 from dashboards.boards import documents
 from dashboards.boards.asked import Question, Span, filled, of_board
-from dashboards.boards.checking import Outcome, check, check_all, check_board
+from dashboards.boards.checking import Outcome, check, check_all
 from dashboards.boards.influx import InfluxQL
 from dashboards.cli import app
 from dashboards.timeseries.setting_up import Wanted, set_up
 from lading.errors import ServiceError
-from lading.rules import judge
 from tests.boards import DAY_MS, Day, sample
 from tests.ports import free_port
-from tests.series import T0_MS, Installation, a_leg, write_all
 from tests.services.influxd import Influxd, influxd
 
 NOW_MS = time.time_ns() // 1_000_000
-WRITTEN_OF_A_LEG = (
-    *(f"lading-fleet panel {panel}" for panel in ("21 A", "22 A", "32 A", "33 A", "43 A", "51 A", "53 A")),
-    *(
-        f"lading-shipment panel {panel}"
-        for panel in ("11 A", "13 A", "21 A", "21 B", "23 A", "23 B", "26 A", "31 A")
-    ),
-    *(f"lading-shipment panel {panel}" for panel in ("41 A", "42 A", "43 A", "52 A", "53 A")),
-    *(
-        f"lading-room panel {panel}"
-        for panel in ("11 A", "14 A", "21 A", "21 B", "31 A", "32 A", "42 A", "43 A")
-    ),
-    "lading-shipment variable leg",
-    "lading-shipment annotation Excursions",
-    "lading-shipment annotation Final verdicts",
-)
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +64,14 @@ def test_a_choice_of_odd_values_asks_for_exactly_these(server: Influxd) -> None:
 
 
 def test_no_choice_is_all(server: Influxd) -> None:
-    """All finds points without the tag too: readings of an idle gateway have no leg. So do thousands, asked shortly."""
+    """All finds points without the tag too: readings of an idle gateway have no leg."""
     question = Question(
         "here",
         "series",
         'SELECT count("frame_seq") FROM "gateway" WHERE "leg" =~ /^${leg:regex}$/ AND $timeFilter',
     )
-    for values in ([], [str(number) for number in range(5000)]):
-        asked = filled(question, Span(NOW_MS - DAY_MS, NOW_MS), {"leg": values})
-        (series,) = store(server).ask(asked)
-        assert series.rows[0][1] > 100
-        assert len(asked) < 1000
+    (series,) = store(server).ask(filled(question, Span(NOW_MS - DAY_MS, NOW_MS), {}))
+    assert series.rows[0][1] > 100
 
 
 def test_a_chain_that_is_final_at_once_has_its_lag_shown(server: Influxd) -> None:
@@ -175,33 +155,3 @@ def test_the_boards_token_asks_everything_and_writes_nothing(server: Influxd, tm
             server.write("gateway,tenant=demo frame_seq=1i 1")
     finally:
         server.token = kept
-
-
-def test_what_the_writer_writes_is_what_boards_show(tmp_path: Path) -> None:
-    """A leg of the log, written by the series writer: its panels have answers, of its figures."""
-    with influxd(tmp_path / "influxd") as fresh:
-        place = Installation(tmp_path, fresh)
-        leg = a_leg()
-        place.add_order(leg)
-        place.add_frames(leg.frames)
-        place.add_verdict(judge(leg.begin, leg.frames, [], final=True))
-        write_all(place.open_series())
-        span = Span(T0_MS - 1, place.clock_ms + 1)
-        shown = {
-            outcome.question.place.partition(" (")[0]: outcome
-            for board in documents.boards()
-            for outcome in check_board(store(fresh), board.document(), span)
-        }
-        figures = {
-            at: [
-                row[-1]
-                for series in store(fresh).ask(filled(shown[at].question, span, {}))
-                for row in series.rows
-            ]
-            for at in ("lading-fleet panel 53 A", "lading-fleet panel 15 A")
-        }
-    assert {outcome.state for outcome in shown.values()} <= {"ok", "empty"}
-    for place in WRITTEN_OF_A_LEG:
-        assert shown[place].state == "ok", place
-    assert figures["lading-fleet panel 53 A"] == [1.0]  # four minutes above, of four that are allowed
-    assert figures["lading-fleet panel 15 A"] == [1]

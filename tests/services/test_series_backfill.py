@@ -12,6 +12,7 @@ from dashboards.cli import app
 from dashboards.timeseries import backfill
 from lading import topics
 from lading.log import SqliteLog
+from lading.rules import judge
 from tests.series import T0_MS, Installation, a_leg, archive, write_all
 from tests.services.influxd import Influxd, influxd
 
@@ -96,3 +97,25 @@ def test_a_leg_that_the_log_does_not_name(place: Installation, tmp_path: Path) -
     SqliteLog(tmp_path / "log.sqlite").append(topics.DEAD, [])
     fill(place)
     assert {row["leg"] for row in place.rows("reading")} == {a_leg().begin.leg_id.hex()[:16]}
+
+
+def test_readings_are_erased(place: Installation) -> None:
+    """Of a leg, or before a time: they go, what was judged stays, and the writer's token is enough."""
+    nasty = a_leg(reference='PO "7", x=1')
+    place.add_order(nasty)
+    place.add_frames(nasty.frames)
+    place.add_verdict(judge(nasty.begin, nasty.frames, [], final=True))
+    write_all(place.open_series())
+    settings = ["--config", str(place.folder / "lading.toml")]
+    admin = place.token_file.rename(place.folder / "admin")
+    init = [*settings, "--admin-token-file", str(admin), "--boards-token-file", str(place.folder / "boards")]
+    assert CliRunner().invoke(app, ["init", *init]).exit_code == 0
+    assert len(place.rows("reading")) == 480
+    done = CliRunner().invoke(app, ["erase", *settings, "--leg", 'PO "7", x=1'])
+    assert done.exit_code == 0, done.output
+    assert {row["leg"] for row in place.rows("reading")} == {"leg 1, cold"}
+    assert {row["leg"] for row in place.rows("position")} == {"leg 1, cold"}
+    assert len(place.rows("verdict")) == 1
+    done = CliRunner().invoke(app, ["erase", *settings, "--before", "2026-09-21T14:43:20"])
+    assert done.exit_code == 0, done.output
+    assert len(place.rows("reading")) == 120

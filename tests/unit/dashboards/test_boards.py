@@ -74,23 +74,6 @@ def test_grafanas_own_types_know_every_field(uid: str) -> None:
     assert [place for place in found if not OF_INFLUXDB.fullmatch(place)] == []
 
 
-@pytest.mark.parametrize("uid", BOARDS)
-def test_grafanas_own_types_know_what_columns_are_given(uid: str) -> None:
-    """What an override sets for a column is a setting of its kind of panel: set for all columns, its types keep it."""
-    for panel in panels(BOARDS[uid]):
-        for override in panel["fieldConfig"]["overrides"]:
-            custom = {}
-            defaults = {}
-            for setting in override["properties"]:
-                name = setting["id"].removeprefix("custom.")
-                (custom if name != setting["id"] else defaults)[name] = setting["value"]
-            whole = panel | {"fieldConfig": {"defaults": defaults | {"custom": custom}, "overrides": []}}
-            board = {"schemaVersion": 41, "panels": [json.loads(json.dumps(whole))]}
-            kept = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
-            found = lost(whole["fieldConfig"], kept["panels"][0]["fieldConfig"])
-            assert found == [], f"{panel['title']}, {override['matcher']['options']}: {found}"
-
-
 def test_committed_files_are_what_is_built() -> None:
     """deploy/grafana/provisioning holds what `lading dashboards build` writes, and nothing else."""
     assert documents.differences(ROOT / documents.PROVISIONING) == []

@@ -1,6 +1,5 @@
 """Promises of the edge table: what is wrong is named, and the defaults run."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,23 +48,6 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, wanted: str) -> Non
     """Unknown keys, values out of bounds, and times without a zone."""
     with pytest.raises(ServiceError, match=wanted):
         edge(tmp_path, text)
-
-
-def test_the_example_and_the_deployments_comment_are_settings() -> None:
-    """docs/examples/sparkplug.toml loads; so does deploy/lading.toml with the listening gateway uncommented."""
-    root = Path(__file__).parents[3]
-    example = load(root / "docs/examples/sparkplug.toml", "edge", EdgeSettings, {})
-    assert example.gateways[0].channels() == {1: 1, 2: 3, 3: 8}
-    lines = (
-        (root / "deploy/lading.toml").read_text("utf-8").split("# [[edge.gateways]]\n")[1].split("\n\n")[0]
-    )
-    text = "[[edge.gateways]]\n" + "".join(f"{line[2:]}\n" for line in lines.splitlines())
-    found = EdgeSettings.model_validate(tomllib.loads(text)["edge"])
-    assert (found.local.host, found.gateways[0].source, found.gateways[0].channels()) == (
-        "sensors",
-        "sparkplug",
-        {1: 1},
-    )
 
 
 def test_stories_channels_and_environment(tmp_path: Path) -> None:
