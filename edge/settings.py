@@ -179,6 +179,13 @@ class LocalSettings(BrokerSettings):
     host: str | None = Field(None, description="none: the broker of table `mqtt`, as edge.link speaks to it")
     port: int = Field(1883, ge=1, le=65535)
 
+    @model_validator(mode="after")
+    def _host_first(self) -> "LocalSettings":
+        """Without a host nothing of this table is used: whoever says a user means one."""
+        if self.host is None and self.model_fields_set - {"host"}:
+            raise ValueError("host is wanted with the rest")
+        return self
+
 
 class EdgeSettings(StageSettings):
     """What one edge process runs."""

@@ -99,7 +99,7 @@ class Node:
             if kind == NBIRTH:
                 self._be_born(payload, now_ms, heard)
             elif kind == NDEATH:
-                self._die(payload)
+                self._die(payload, heard)
             else:
                 self._go_on(_Message(kind, device, payload), now_ms, heard)
             if now_ms < self._twins_until_ms:
@@ -143,7 +143,7 @@ class Node:
             ]
         self._bd_seq = bd_seq
 
-    def _die(self, payload: Payload) -> None:
+    def _die(self, payload: Payload, heard: Heard) -> None:
         """A death counts for the session it names; that of an earlier session may come after the next birth (5.4)."""
         bd_seq = _bd_seq(payload)
         if bd_seq in self._undead:
@@ -151,6 +151,7 @@ class Node:
         if bd_seq == self._bd_seq:
             self._end()
             self._bd_seq = -1
+            heard.problems.append(_dead(f"session {bd_seq}"))
         elif self._next_seq is not None:
             raise RejectedError("sparkplug_death", f"death of session {bd_seq}, this one is {self._bd_seq}")
 
@@ -218,7 +219,9 @@ class Node:
         try:
             if kind == DBIRTH:
                 heard.said.extend(self._introduce(device, payload))
-            elif kind != DDEATH:
+            elif kind == DDEATH:
+                heard.problems.append(_dead(f"device {device[:60]!r}"))
+            else:
                 self._listen(device, payload, heard)
         except LadingError as exc:
             heard.problems.append(exc)
@@ -260,6 +263,10 @@ class Node:
         self._scopes.clear()
         self._waiting.clear()
         self._next_seq = self._deadline_ms = self._last = None
+
+
+def _dead(what: str) -> RejectedError:
+    return RejectedError("sparkplug_dead", f"{what} died: nothing counts until the next birth")
 
 
 def _time_ms(metric: Metric, payload: Payload) -> int | None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from lading.quantities import DERIVED
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
-from tests.services.test_edge_run import TENANT, Site, check_frames
+from tests.services.test_edge_run import REPOSITORY, TENANT, Site, check_frames
 from tests.unit.edge.sparkplug_proto import message
 from tests.waiting import until
 
@@ -80,6 +81,13 @@ def site(tmp_path: Path, broker: Mosquitto, hearing: Client) -> Iterator[Site]:
 def said_of_host(hearing: Client) -> list[dict]:
     """In order."""
     return [json.loads(one.payload) for one in hearing.got if one.topic == "spBv1.0/STATE/lading-test"]
+
+
+def documented_rights() -> list[str]:
+    """What docs/gateway.md says that the gateway's user needs."""
+    text = (REPOSITORY / "docs" / "gateway.md").read_text("utf-8")
+    found = re.findall(r"`((?:read|write|readwrite) spBv1\.0/[^`]*)`", text)
+    return [f"topic {one}".replace("GROUP", "Cold").replace("HOST_ID", "lading-test") for one in found]
 
 
 def states(hearing: Client) -> list[bool]:
@@ -300,3 +308,34 @@ def test_a_broker_that_dies(site: Site, broker: Mosquitto, hearing: Client) -> N
     assert readings(site)[1] == [(t, 4_000, DERIVED), (t + 1_000, 4_200, DERIVED)]
     again.kill()
     late.close()
+
+
+def test_the_documented_rights_are_enough(tmp_path: Path) -> None:
+    """On a broker with an access list, as a user with exactly those: births, rebirths, STATE and its will."""
+    broker = Mosquitto(tmp_path)
+    rights = ["topic readwrite #", "user gateway", *documented_rights(), ""]
+    assert len(rights) == 6
+    broker.acl.write_text("\n".join(rights))
+    with (broker.folder / "config" / "listener" / "listener.conf").open("a") as file:
+        file.write(f"acl_file {broker.acl}\n")
+    broker.start()
+    hearing = Client(broker.port, "hearing", "spBv1.0/#", clean=True)
+    (tmp_path / "site").mkdir()
+    local = f'local = {{ host = "127.0.0.1", port = {broker.port}, user = "gateway" }}\n'
+    site = Site(tmp_path / "site", broker, local + SITE, ("gw",))
+    process = site.start()
+    until(lambda: states(hearing) == [True], LIMIT_S)
+    t = int(time.time() * 1000) - 60_000
+    plant = PublicClient("pysparkplug", broker.port, "Cold", "Room 7", "Rack A")
+    plant.ask("birth", own=[["supply", "UINT32", 11_900, t, {}]], metrics=rack(t, 4.0, False))
+    until(lambda: count(site) == 3, LIMIT_S)
+    plant.ask("skip")
+    plant.ask("data", metrics=rack(t + 1_000, 6.5, False))
+    until(lambda: plant.ask("rebirths") == 1 and count(site) == 5, LIMIT_S)
+    process.kill()
+    until(lambda: states(hearing) == [True, False], LIMIT_S)
+    process.communicate()
+    plant.kill()
+    site.client.disconnect()
+    hearing.close()
+    broker.stop()

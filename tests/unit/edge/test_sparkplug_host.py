@@ -299,7 +299,7 @@ def test_deaths() -> None:
     hearing.hear("NDEATH", bd_seq(3))
     hearing.hear("NDATA", {"name": "supply", "type": "Int32", "value": 8, "timestamp": NOW_MS}, seq=5)
     assert hearing.values == [(3, NOW_MS, 7)]
-    assert hearing.codes == {"sparkplug_unborn": 2}
+    assert hearing.codes == {"sparkplug_unborn": 2, "sparkplug_dead": 2}
 
 
 def test_a_death_of_an_earlier_session_changes_nothing() -> None:
