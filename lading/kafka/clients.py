@@ -1,5 +1,6 @@
 """Clients of the broker: how they connect, how long they wait, and their errors in our tree."""
 
+import gc
 import logging
 import time
 from collections import deque
@@ -167,6 +168,9 @@ class Producer(KafkaProducer):  # type: ignore[misc]
         super().__init__(**options)
         self._unregister_cleanup()  # at exit nobody waits: what was not acknowledged was not promised
 
+    def __del__(self) -> None:
+        """Nothing: `give_up` ends it, or the process does. The library would flush here, and fail."""
+
     def give_up(self, wait_s: float) -> None:
         """End its thread and connections; what is not sent stays unsent."""
         self._sender.force_close()
@@ -176,7 +180,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]
 
 
 def opened(kind: Callable[..., T], **options: Any) -> T:
-    """A client. One that finds no broker leaves its thread behind, which would add up over an outage: it is ended."""
+    """A client. One that finds no broker leaves a thread and sockets behind, which would add up over an outage."""
     made: list[KafkaNetClient] = []
 
     def net_client(**configs: Any) -> KafkaNetClient:
@@ -188,6 +192,8 @@ def opened(kind: Callable[..., T], **options: Any) -> T:
     except BaseException:
         for client in made:
             client.close()
+        made.clear()
+        gc.collect()  # its sockets are in reference cycles
         raise
 
 
