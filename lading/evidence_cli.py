@@ -1,6 +1,7 @@
 """`lading evidence`: export the evidence of a leg from the log."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from lading.terminal import CONFIG
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
+STDOUT = Path("-")
 Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
 
 
@@ -28,7 +30,9 @@ def evidence() -> None:
 @app.command()
 def export(
     leg: Annotated[str, typer.Argument(help="Reference, leg id, or the unique beginning of one.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Evidence file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Evidence file to write; - for stdout.", allow_dash=True)
+    ],
     gateway: Annotated[
         str | None, typer.Option(help="The gateway's id in hex, where the leg was begun at several.")
     ] = None,
@@ -41,6 +45,9 @@ def export(
     leg_id = find_leg(_begun(log, operator), leg)
     gateway_id = None if gateway is None else _gateway_id(gateway)
     data = export_leg(log, gateways, operator, leg_id, wall_ms(), gateway_id)
+    if output == STDOUT:
+        sys.stdout.buffer.write(data)
+        return
     write_whole(output, data)
     typer.echo(f"{output}: {len(data)} bytes, leg {leg_id.hex()}; check with: lading verify {output}")
 
@@ -69,7 +76,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def _open(shared: Shared) -> tuple[Log, PublicKey]:
     path = shared.lading.below(shared.log.path)
-    if not path.exists():
+    if shared.log.kind == "sqlite" and not path.exists():
         raise ServiceError("log", f"no log at {path}")
     return open_log(shared), open_operator_public(shared)
 

@@ -64,7 +64,7 @@ class Engine:
                 self._command(name, _command(compose.services()[name])), stdout=log, stderr=log
             )
 
-    def run(self, name: str, arguments: Sequence[str] | None = None, given: str = "") -> str:
+    def run(self, name: str, arguments: Sequence[str] | None = None, given: bytes = b"") -> bytes:
         """Run a service that ends; its stdout. `arguments`: in place of its command, as of `docker compose run`."""
         service = compose.services()[name]
         command = _command(service if arguments is None else {**service, "command": list(arguments)})
@@ -72,11 +72,11 @@ class Engine:
             self._command(name, command),
             input=given,
             capture_output=True,
-            text=True,
             timeout=RUN_LIMIT_S,
             check=False,
         )
-        assert done.returncode == 0, f"{name} {arguments or ''}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        said = (done.stdout[-3000:] + done.stderr[-3000:]).decode(errors="replace")
+        assert done.returncode == 0, f"{name} {arguments or ''}: {said}"
         return done.stdout
 
     def ended(self) -> dict[str, str]:

@@ -42,6 +42,7 @@ class Composed:
         self.influxdb = Influxd(folder / "influxdb")
         self.ports = {name: free_port() for name in compose.stages()}
         self._stack = ExitStack()
+        self.chain = ""
         self._window_s = window_s
         shutil.copy(compose.ROOT / "deploy/secrets.sh", folder)
         subprocess.run([folder / "secrets.sh"], check=True, capture_output=True)
@@ -83,8 +84,8 @@ class Composed:
     def __exit__(self, *_: object) -> None:
         self.down()
 
-    def lading(self, *arguments: str, given: str = "") -> str:
-        """`docker compose run --rm -T lading …`."""
+    def lading(self, *arguments: str, given: bytes = b"") -> bytes:
+        """`docker compose run --rm -T lading …`, with stdin and stdout."""
         return self.engine.run("lading", arguments, given)
 
     def json(self, *arguments: str) -> Any:
@@ -128,8 +129,8 @@ class Composed:
             if option.startswith("--") and option not in skipped
             for word in (option, value)
         ]
-        url = self._stack.enter_context(anvil(*options))
-        self.engine.set_variable("LADING_CHAIN_RPC", url)
+        self.chain = self._stack.enter_context(anvil(*options))
+        self.engine.set_variable("LADING_CHAIN_RPC", self.chain)
 
     def _start_contracts(self) -> None:
         """With a window of its own, as LADING_WINDOW_S gives it."""
