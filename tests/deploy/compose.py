@@ -17,12 +17,16 @@ APP_USER = "10001:10001"
 ONE_SHOTS = ("keys", "init", "contracts", "lading")
 
 
+def servers() -> Path:
+    """The cache of tests/services/real/install.sh."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("LADING_SERVERS") or caches / "lading/servers")
+
+
 def compose_program() -> Path:
     """The binary that tests/services/real/install.sh builds; without it the test is skipped, and fails in CI."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    servers = Path(os.environ.get("LADING_SERVERS") or caches / "lading/servers")
     pins = sha256((PINS / "go.mod").read_bytes() + (PINS / "go.sum").read_bytes()).hexdigest()[:16]
-    path = servers / f"compose-{pins}" / "docker-compose"
+    path = servers() / f"compose-{pins}" / "docker-compose"
     if not path.exists():
         reason = f"{path} is missing: make servers"
         if os.environ.get("CI") == "true":

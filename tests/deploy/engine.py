@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -19,7 +20,7 @@ from tests.deploy import compose
 
 HELD = "/opt/held"
 WORKDIR = "/run/etc/lading"
-RUN_LIMIT_S = 180.0
+RUN_LIMIT_S = 300.0
 STOP_LIMIT_S = 20.0
 LADING = """#!/bin/sh
 exec {python} -m lading.cli "$@"
@@ -27,25 +28,27 @@ exec {python} -m lading.cli "$@"
 
 
 class Engine:
-    """The project over one folder. `variables` override hosts and ports in every service's environment."""
+    """The project over one folder. `variables` override hosts and ports by service; under "" for every one."""
 
-    def __init__(self, folder: Path, secrets: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, secrets: Path, variables: Mapping[str, Mapping[str, str]]) -> None:
         if os.geteuid() != 0:
             pytest.skip("only root makes the namespaces that stand for containers")
-        self._folder, self.secrets, self._variables = folder, secrets, dict(variables)
+        self._folder, self.secrets, self._variables = (
+            folder,
+            secrets,
+            {name: dict(one) for name, one in variables.items()},
+        )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._bin = folder / "bin"
         self._bin.mkdir()
         (self._bin / "lading").write_text(LADING.format(python=sys.executable))
         (self._bin / "lading").chmod(0o755)
         (self._bin / "lading-keys").symlink_to(compose.ROOT / "deploy/keys.sh")
-        self._kernels = folder / "numba"
-        self._kernels.mkdir(mode=0o777)
-        self._kernels.chmod(0o777)
+        self._kernels = _kernels()
 
     def set_variable(self, name: str, value: str) -> None:
         """One more override, for what is only known once it runs."""
-        self._variables[name] = value
+        self._variables.setdefault("", {})[name] = value
 
     def volume(self, name: str) -> Path:
         """A named volume; new ones belong to the image's user, as one does that is mounted over the image's folder."""
@@ -120,15 +123,17 @@ class Engine:
         lines += [
             "mount -o remount,bind,ro /",
             f"mkdir -p {WORKDIR} && cd {WORKDIR}",
-            self._become(service, command),
+            self._become(name, command),
         ]
         script = "\n".join(lines)
         return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]
 
-    def _become(self, service: dict[str, Any], command: Sequence[str]) -> str:
+    def _become(self, name: str, command: Sequence[str]) -> str:
+        service = compose.services()[name]
         uid, gid = service["user"].split(":")
-        given = {name: str(value) for name, value in (service.get("environment") or {}).items()}
-        given |= self._variables | {
+        given = {key: str(value) for key, value in (service.get("environment") or {}).items()}
+        given |= self._variables.get("", {}) | self._variables.get(name, {})
+        given |= {
             "PATH": f"{self._bin}:/usr/bin:/bin",
             "HOME": "/tmp",
             "NUMBA_CACHE_DIR": str(self._kernels),
@@ -136,7 +141,7 @@ class Engine:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        environment = " ".join(quote(f"{name}={value}") for name, value in given.items())
+        environment = " ".join(quote(f"{key}={value}") for key, value in given.items())
         drop = f"setpriv --reuid {uid} --regid {gid} --clear-groups --no-new-privs"
         drop += " --inh-caps=-all --bounding-set=-all"
         return f"exec {drop} env -i {environment} {' '.join(map(quote, command))}"
@@ -153,6 +158,16 @@ class Engine:
             name = secret["source"]
             found.append((self.secrets / name, f"/run/secrets/{name}", True))
         return found
+
+
+def _kernels() -> Path:
+    """Where compiled kernels are kept from run to run, by the sources of all: compiling takes a while each time."""
+    sources = sorted(path for part in ("lading", "anomaly") for path in (compose.ROOT / part).glob("*.py"))
+    digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    path = compose.servers() / f"kernels-{digest}"
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o777)
+    return path
 
 
 def _command(service: dict[str, Any]) -> list[str]:

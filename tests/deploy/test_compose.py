@@ -13,7 +13,7 @@ import pytest
 from tests.deploy import compose
 
 SERVERS = ("mosquitto", "kafka", "influxdb", "grafana", "anvil")
-STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle", "series")
+STAGES = ("edge", "ingest", "archive", "anomaly", "anchoring", "settle", "series")
 
 
 def _changed(tmp_path: Path, old: str, new: str) -> Path:

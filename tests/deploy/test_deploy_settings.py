@@ -27,12 +27,11 @@ MODELS: dict[str, type[Settings]] = {
     "settle": SettleSettings,
     "dashboards": DashboardsSettings,
 }
-# Which service runs a table's stage, where they differ.
-SERVICES = {"dashboards": "series"}
-# What each stage writes, by its settings.
+# What each service writes, by its stage's table.
 WRITTEN = {
     "edge": {"edge": ["folder"]},
-    "ingest": {"ingest": ["state", "archive"]},
+    "ingest": {"ingest": ["state"]},
+    "archive": {"ingest": ["archive"]},
     "anomaly": {"anomaly": ["state"]},
     "anchoring": {"anchoring": ["outbox", "index"]},
     "settle": {"settle": ["outbox", "ledger"]},
@@ -57,7 +56,7 @@ def test_hosts_are_services() -> None:
     assert _meet("anchoring", _host(shared.chain.rpc))
     assert _meet("settle", _host(shared.chain.rpc))
     assert _meet("series", _host(own.url))
-    for name in ("init", "ingest", "anomaly", "anchoring", "settle", "series"):
+    for name in ("init", "ingest", "archive", "anomaly", "anchoring", "settle", "series"):
         assert _meet(name, shared.log.bootstrap.split(":")[0])
 
 
@@ -71,12 +70,12 @@ def _meet(one: str, other: str) -> bool:
     return bool(set(found[one]["networks"]) & set(found[other]["networks"]))
 
 
-@pytest.mark.parametrize("table", MODELS)
-def test_health_is_asked_where_it_is_served(table: str) -> None:
+@pytest.mark.parametrize("name", WRITTEN)
+def test_health_is_asked_where_it_is_served(name: str) -> None:
     """The stage's port is the one that its container's health check and the scraper ask; it serves to others too."""
-    own = load(FILE, table, MODELS[table], {})
+    table = next(iter(WRITTEN[name]))
+    own = load(FILE, table, MODELS[table], compose.services()[name]["environment"])
     assert isinstance(own, StageSettings)
-    name = SERVICES.get(table, table)
     ready = urlsplit(compose.services()[name]["environment"]["LADING_READY"])
     assert (ready.hostname, ready.port, ready.path) == ("127.0.0.1", own.metrics_port, "/readyz")
     assert own.metrics_host == "0.0.0.0"

@@ -27,7 +27,7 @@ threshold = 1800000
 amount = 100000
 """
 SETTINGS = {"LADING_ANCHORING_INTERVAL_S": "2", "LADING_EDGE_FLUSH_S": "2"}
-SETTLE_LIMIT_S = 240.0
+SETTLE_LIMIT_S = 400.0
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_from_the_demo_fleet_to_a_settlement(composed: Composed, tmp_path: Path) -> None:
     """Every stage is ready; a leg is begun, agreed on, ended, judged and settled; its evidence passes outside."""
     wait("ready", lambda: not composed.not_ready(), composed)
@@ -77,7 +77,7 @@ def _verify(path: Path, composed: Composed) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_the_boards_have_what_they_show(composed: Composed) -> None:
     """Readings of every gateway are in InfluxDB; every query of the boards and alerts is answered as it must be."""
     names = {"truck-1", "truck-2", "cold-room"}
