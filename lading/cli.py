@@ -20,8 +20,13 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
         "all",
         "Run the whole path, from simulated or recorded sensors to settlements.",
     ),
-    "init": ("lading.operate", "init_app", "stage", "Write lading.toml, keys and the list of gateways."),
-    "up": ("lading.operate", "up_app", "all", "Run broker, chain and every stage on this machine."),
+    "init": ("lading.initial", "app", "stage", "Write lading.toml, keys and the list of gateways."),
+    "up": (
+        "lading.operate",
+        "app",
+        "all",
+        "Run broker, chain and stages on this machine, as the settings say.",
+    ),
     "status": (
         "lading.status",
         "app",

@@ -13,7 +13,12 @@ from lading.errors import ServiceError
 from lading.names import tenant_id
 
 STAGES = ("edge", "ingest", "archive", "anomaly", "anchoring", "settle", "dashboards")
+EMBEDDED = ("broker", "chain")
+PROCESSES = ("edge", "ingest", "anomaly", "anchoring", "settle", "dashboards")
+PARTS = (*EMBEDDED, *PROCESSES)
 SHARED = ("lading", "mqtt", "log", "chain")
+
+Part = Literal["broker", "chain", "edge", "ingest", "anomaly", "anchoring", "settle", "dashboards"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,6 +51,10 @@ class LadingSettings(Settings):
     operator_public: Path | None = Field(
         None,
         description="operator's public key file, for a process that only checks orders; none: `operator_key`",
+    )
+    up: tuple[Part, ...] = Field(
+        ("broker", "chain", "edge", "ingest", "anomaly", "anchoring", "settle"),
+        description="what `lading up` runs on this machine; without `broker` and `chain` they are services",
     )
     channels: dict[str, dict[int, str]] = Field(
         {}, description="by gateway: channel to the part it plays in profiles (air, door, …), or its quantity"

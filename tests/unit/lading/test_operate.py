@@ -12,4 +12,4 @@ def test_a_parts_line_is_text_whatever_is_in_it() -> None:
     stream = io.StringIO()
     show = shower(Console(file=stream, highlight=False, soft_wrap=True))
     show("broker", 'client "[/evil]" [red]refused')
-    assert stream.getvalue() == '   broker client "[/evil]" [red]refused\n'
+    assert stream.getvalue() == '    broker client "[/evil]" [red]refused\n'
