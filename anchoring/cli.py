@@ -160,6 +160,21 @@ def deploy_all(
 
 
 @app.command()
+def accounts(config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """The accounts of this installation, made where they are missing, with addresses and what they have."""
+    shared, _ = _load(config)
+    to = connect(shared.chain.rpc)
+    found = ensure_keys(_key_paths(config, shared))
+    rows = {name: ("0x" + one.address.hex(), to.balance(one.address)) for name, one in found.items()}
+    if as_json:
+        document = {name: {"address": at, "balance_wei": wei} for name, (at, wei) in rows.items()}
+        typer.echo(json.dumps(document))
+        return
+    for name, (address, wei) in rows.items():
+        typer.echo(f"{name:10} {address} {wei / ETHER:.6f} ether")
+
+
+@app.command()
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Intervals by state, frames that wait, and the newest anchor."""
     shared, own = _load(config)
