@@ -168,9 +168,12 @@ def partition_count(log: Log) -> int:
 
 
 def _locked(state: Path) -> int | None:
-    """An open file that holds the state's lock until it is closed or its process ends; None: another has it."""
+    """An open file that holds the state's owner until it is closed or its process ends; None: another has it.
+
+    Not the lock of the file itself (`lading.sqlite.held`), which its worker takes besides.
+    """
     state.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(f"{state}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(f"{state}.owner.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -143,7 +143,7 @@ def test_who_hangs_keeps_his_state(join: Callable[[], Member], tmp_path: Path) -
     assert two.process.pid is not None
     os.kill(two.process.pid, signal.SIGSTOP)
     one_had = set(one.has)
-    until(lambda: (tmp_path / f"state-{min(held)}.lock").exists(), 5)
+    until(lambda: (tmp_path / f"state-{min(held)}.owner.lock").exists(), 5)
     two.end(signal.SIGKILL)
     for partition in held:
         (tmp_path / f"open-{partition}").unlink()

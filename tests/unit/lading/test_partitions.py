@@ -1,6 +1,7 @@
 """Working by partition: what a worker sees, who opens it, and that two never have one state."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from lading import topics
 from lading.errors import ServiceError
 from lading.log import SqliteLog, partition_of
-from lading.partitions import PartitionLog, Workers, partition_count, state_path
+from lading.partitions import PartitionLog, WholeShare, Workers, partition_count, state_path
+from lading.sqlite import held
 
 COUNT = 4
 
@@ -141,3 +143,19 @@ def test_a_worker_that_does_not_open_leaves_its_lock(tmp_path: Path) -> None:
     with pytest.raises(ServiceError):
         broken.now()
     assert set(make(Assigned(0), tmp_path).now()) == {0}
+
+
+def test_a_worker_may_lock_its_own_state(tmp_path: Path) -> None:
+    """The lock on a partition is not the one on its state file, which the worker takes: it must not wait for itself."""
+
+    class Holder:
+        def __init__(self, partition: int) -> None:
+            self._held = ExitStack()
+            self._held.enter_context(held(tmp_path / f"state-{partition}", 0))
+
+        def close(self) -> None:
+            self._held.close()
+
+    workers = Workers(WholeShare(COUNT), Holder, lambda partition: tmp_path / f"state-{partition}")
+    assert set(workers.now()) == set(range(COUNT))
+    workers.close()
