@@ -1,6 +1,8 @@
 """Anchoring: each frame in one interval, each interval on the chain once, whatever dies, is lost or reorganised."""
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +82,7 @@ class Site:
         self.sent = dict.fromkeys(TENANTS, 0)
         self.start(Fuse())
 
-    def start(self, fuse: Fuse) -> None:
+    def start(self, fuse: Fuse, restored_interval: int | None = None) -> None:
         """The stage, as after a start of its process."""
         chain = Chain(DyingRpc(self.node, fuse))
         self.sender = Sender(chain, ANCHORER, self.folder / "outbox.sqlite", Fees())
@@ -95,6 +97,7 @@ class Site:
             INTERVAL_MS,
             100,
             lambda anchor, tenants: self.told.append((anchor.interval, tenants)),
+            restored_interval,
         )
 
     def stop(self) -> None:
@@ -397,6 +400,52 @@ def test_a_lost_log_is_not_anchored_from_its_middle(tmp_path: Path) -> None:
     site.log = SqliteLog(tmp_path / "new.sqlite", now_ms=lambda: site.now_ms)
     with pytest.raises(ServiceError, match="log_lost"):
         site.start(Fuse())
+
+
+def behind_the_chain(site: Site) -> None:
+    """The log as it was after interval 1, while the registry has 3."""
+    site.take("demo")
+    site.step()
+    copy = site.folder / "copy.sqlite"
+    with closing(sqlite3.connect(site.folder / "log.sqlite")) as old, closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+    for _ in range(2):
+        site.take("demo")
+        site.step()
+    assert site.anchored() == [1, 2, 3]
+    site.stop()
+    for path in [*site.folder.glob("index.sqlite*"), *site.folder.glob("outbox.sqlite*")]:
+        path.unlink()
+    site.log = SqliteLog(copy, now_ms=lambda: site.now_ms)
+
+
+def test_a_log_behind_the_chain_is_not_anchored(site: Site) -> None:
+    """Whoever put an old log there, and did not say so, would fork the history unseen."""
+    behind_the_chain(site)
+    site.start(Fuse())
+    site.take("demo")
+    with pytest.raises(ServiceError, match="anchors_ahead"):
+        site.step()
+    assert site.anchored() == [1, 2, 3]
+
+
+def test_a_restored_log_goes_on_after_what_the_chain_has(site: Site) -> None:
+    """The next interval is the registry's next; killed and begun anew without an index it stays so."""
+    behind_the_chain(site)
+    site.start(Fuse(), restored_interval=1)
+    site.take("demo")
+    site.step()
+    site.step()
+    assert site.anchored() == [1, 2, 3, 4]
+    assert [batch.interval for batch in site.batches()] == [1, 4]
+    site.stop()
+    for path in site.folder.glob("index.sqlite*"):
+        path.unlink()
+    site.start(Fuse())
+    site.take("demo")
+    site.step()
+    site.step()
+    assert site.anchored() == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("frame_seq", [2**63 - 1, 2**63, 2**64 - 1])
