@@ -14,6 +14,7 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.fields import signed_64
 from lading.log import Record
 
+SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches(
     interval INTEGER NOT NULL, batch_index INTEGER NOT NULL, tenant_name TEXT NOT NULL, batch_seq INTEGER NOT NULL,
@@ -44,6 +45,7 @@ class Index:
     def __init__(self, path: Path | str) -> None:
         self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
+        sqlite.keep_version(self._db, path, SCHEMA_VERSION)
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from lading.fields import signed_64, unsigned_64
 from lading.rules import LegTrack, SignedAs
 
 BUSY_TIMEOUT_S = 10.0
+SCHEMA_VERSION = 1
 _ERRORS = ("state_failed", "a state file of the anomaly stage")
 
 _SCHEMA = """
@@ -113,6 +114,7 @@ class State:
             self._db.execute("PRAGMA journal_mode = WAL")
             # What a power cut takes from the end is done again from the offsets: the log is what is durable.
             self._db.execute("PRAGMA synchronous = NORMAL")
+            sqlite.keep_version(self._db, path, SCHEMA_VERSION)
             self._db.executescript(_SCHEMA)
 
     @contextmanager

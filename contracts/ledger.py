@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
+from lading.errors import ServiceError
 from lading.frame import decode_header
 from lading.log import Log, Record, require_reached
 from lading.settlement import Settlement
@@ -52,7 +53,11 @@ class Ledger:
         self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version != SCHEMA_VERSION:  # another version's cache: the log is read anew
+        if version > SCHEMA_VERSION:
+            raise ServiceError(
+                "store_version", f"{path} is of version {version}, wanted at most {SCHEMA_VERSION}"
+            )
+        if version < SCHEMA_VERSION:  # an older one's cache: the log is read anew
             self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _TABLES))
         self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
         for topic in _TOPICS:

@@ -11,6 +11,7 @@ from lading.errors import ServiceError
 BUSY_TIMEOUT_S = 30.0
 LAZY_S = 0.2
 
+SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (client TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS subscriptions (
@@ -44,6 +45,7 @@ class BrokerStore:
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            sqlite.keep_version(self._db, path, SCHEMA_VERSION)
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as exc:
             raise ServiceError("broker_store", f"{path}: {exc}") from exc

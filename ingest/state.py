@@ -13,6 +13,7 @@ from lading import sqlite
 from lading.fields import signed_64, unsigned_64
 
 BUSY_TIMEOUT_S = 30.0
+SCHEMA_VERSION = 1
 GATEWAYS_CACHED_MAX = 20_000
 
 _SCHEMA = """
@@ -68,6 +69,7 @@ class State:
             self._db = sqlite.connect(path, BUSY_TIMEOUT_S)
             sqlite.to_wal(self._db, BUSY_TIMEOUT_S)
             self._db.execute("PRAGMA synchronous = FULL")
+            sqlite.keep_version(self._db, path, SCHEMA_VERSION)
             sqlite.create(self._db, _SCHEMA)
         self._numbers: dict[bytes, int] = {}
 

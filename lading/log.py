@@ -26,6 +26,7 @@ READ_BYTES_MAX = 64 * 1024 * 1024
 """A read stops after the record that passes it, so it always gets on."""
 PARTITIONS_MAX = 1024
 LOG_BYTES_MAX = 1 << 40
+SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 
 _PAGE_BYTES = 16384
@@ -309,6 +310,7 @@ def _open(path: Path | str, bytes_max: int) -> sqlite3.Connection:
     db.execute("PRAGMA wal_autocheckpoint = 2000")
     page_bytes = int(db.execute("PRAGMA page_size").fetchone()[0])
     db.execute(f"PRAGMA max_page_count = {max(bytes_max // page_bytes, 16)}")
+    sqlite.keep_version(db, path, SCHEMA_VERSION)
     sqlite.create(db, _SCHEMA)
     return db
 

@@ -31,6 +31,7 @@ QUEUED, SENT, MINED, IS_SAFE, IS_FINALIZED, REVERTED = (
 BUMP_PER_MILLE = 125  # nodes want 10 % more for a replacement; 12.5 % leaves a margin
 GAS_MARGIN_PERCENT = 20
 TRIES_MAX = 5  # of a purpose whose transaction was mined and refused
+SCHEMA_VERSION = 1
 OPEN_MAX = 1000  # intents followed at once
 
 _SCHEMA = """
@@ -101,6 +102,7 @@ class Sender:
         self._db = sqlite.connect(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
+        sqlite.keep_version(self._db, path, SCHEMA_VERSION)
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:

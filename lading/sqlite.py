@@ -6,7 +6,7 @@ How durable a file is (synchronous), how long it waits for others and who may op
 import fcntl
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,6 +71,31 @@ def create(db: sqlite3.Connection, schema: str) -> None:
     with transaction(db):
         for statement in schema.split(";"):
             db.execute(statement)
+
+
+def keep_version(
+    db: sqlite3.Connection, path: Path | str, version: int, migrations: Mapping[int, str] = {}
+) -> None:
+    """Bring a file's schema to `version`, before its tables are made.
+
+    `migrations` has the statements that lead from each older version to the next; files of before there were versions
+    (0) are as version 1 is. ServiceError `store_version`: a newer Lading wrote it.
+    """
+    stated = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if stated > version:
+        raise ServiceError(
+            "store_version",
+            f"{path} is of version {stated}, wanted at most {version}: a newer Lading wrote it "
+            "(docs/operations.md, Upgrading)",
+        )
+    if stated == version:
+        return
+    with transaction(db):
+        is_new = db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        for step in range(version if is_new else max(stated, 1), version):
+            for statement in migrations[step].split(";"):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version}")
 
 
 @contextmanager

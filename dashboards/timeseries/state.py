@@ -22,6 +22,7 @@ REFUSED_MAX = 100
 REFUSED_BYTES_MAX = 1_000
 
 _ERRORS = ("series_state", "a state file that takes what was written")
+SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
@@ -76,6 +77,7 @@ class SeriesState:
             sqlite.to_wal(self._db, sqlite.BUSY_TIMEOUT_S)
             # What a power cut takes from the end is written again from the positions.
             self._db.execute("PRAGMA synchronous = NORMAL")
+            sqlite.keep_version(self._db, path, SCHEMA_VERSION)
             sqlite.create(self._db, _SCHEMA)
 
     def close(self) -> None:
