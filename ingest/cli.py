@@ -48,6 +48,7 @@ def run(config: Config = CONFIG) -> None:
         broker_of(shared, "ingest"),
         client_id=own.client_id,
         share=own.share,
+        session_s=own.session_s,
         batch_messages_max=own.batch_messages_max,
         batch_wait_s=own.batch_wait_s,
         note=_log_outcomes,

@@ -13,6 +13,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -34,6 +35,7 @@ BATCH_MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 BATCH_WAIT_S = 0.01
 SHARE = "lading-ingest"
+SESSION_S = 60
 FRAMES_SUFFIX, ORDERS_SUFFIX = "/frames", "/assignment"
 
 _log = structlog.get_logger()
@@ -60,6 +62,7 @@ class Receiver:
         *,
         client_id: str = "lading-ingest",
         share: str = SHARE,
+        session_s: int = SESSION_S,
         batch_messages_max: int = BATCH_MESSAGES_MAX,
         batch_wait_s: float = BATCH_WAIT_S,
         note: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
@@ -68,6 +71,7 @@ class Receiver:
         self._taker = taker
         self._broker = broker
         self._share = share
+        self._session_s = session_s
         self._batch_messages_max = batch_messages_max
         self._batch_wait_s = batch_wait_s
         self._note = note
@@ -84,7 +88,7 @@ class Receiver:
         """Connect in the background, and again whenever the connection ends."""
         self._is_stopping = False
         try:
-            self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S)
+            self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S, **self._session())
         except ValueError as exc:
             raise ServiceError("broker", f"{self._broker.host}:{self._broker.port}: {exc}") from exc
         self._client.loop_start()
@@ -175,8 +179,8 @@ class Receiver:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=False,
-            protocol=MQTTProtocolVersion.MQTTv311,
+            clean_session=None if self._is_five else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._is_five else MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
         secure(client, self._broker)
@@ -185,6 +189,18 @@ class Receiver:
         client.on_connect_fail = self._on_connect_fail
         client.on_message = self._on_message
         return client
+
+    @property
+    def _is_five(self) -> bool:
+        return self._broker.protocol == "5"
+
+    def _session(self) -> dict[str, Any]:
+        """MQTT 5: a session that ends. What falls to a process that is gone is lost, and sent again by gateways."""
+        if not self._is_five:
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._session_s
+        return {"clean_start": False, "properties": properties}
 
     # paho calls these in its own thread.
 
@@ -203,7 +219,8 @@ class Receiver:
         if self._lost_orders is not None:
             self._lost_orders.connected()
         frames, orders = f"{topics.ROOT}/+/+/frames", f"{topics.ROOT}/+/+/assignment"
-        client.subscribe([(orders, 1), (f"$share/{self._share}/{frames}" if self._share else frames, 1)])
+        for wanted in (orders, f"$share/{self._share}/{frames}" if self._share else frames):
+            client.subscribe(wanted, qos=1)
         self.is_up, self._failure = True, ""
         _log.info("broker_connected", host=self._broker.host, port=self._broker.port)
 

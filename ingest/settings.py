@@ -29,6 +29,12 @@ class IngestSettings(StageSettings):
     client_id: str = Field(
         "lading-ingest", min_length=1, max_length=64, description="MQTT client id, one a process"
     )
+    session_s: int = Field(
+        60,
+        ge=0,
+        le=604_800,
+        description="MQTT 5: how long the broker keeps this process's share while it is away, s",
+    )
     share: str = Field(
         "lading-ingest",
         max_length=64,

@@ -34,7 +34,7 @@ def broker_of(shared: Shared, name: str) -> Broker:
     """The broker of table `mqtt` for one user: `{name}` in a path is this name."""
     mqtt = shared.mqtt
     password = _password(shared.lading.below(mqtt.password_file)) if mqtt.password_file else None
-    broker = Broker(mqtt.host, mqtt.port, user=mqtt.user, password=password)
+    broker = Broker(mqtt.host, mqtt.port, mqtt.protocol, user=mqtt.user, password=password)
     return with_files(shared, name, broker, mqtt.ca, mqtt.certificate, mqtt.key)
 
 

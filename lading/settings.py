@@ -81,6 +81,9 @@ class MqttSettings(Settings):
 
     host: str = Field("127.0.0.1", description="broker's host, as its certificate has it")
     port: int = Field(1883, ge=1, le=65535, description="broker's port")
+    protocol: Literal["5", "3.1.1"] = Field(
+        "3.1.1", description="what stages speak; edge.link has its own. The embedded broker knows 3.1.1 alone"
+    )
     ca: Path | None = Field(None, description="certificate authority of the broker; none: not encrypted")
     certificate: Path | None = Field(None, description="the client's certificate, as certs/{name}.crt")
     key: Path | None = Field(None, description="its key, as certs/{name}.key")

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from edge.publisher import Publisher
-from ingest.receiver import Receiver
+from ingest.receiver import SHARE, Receiver
 from ingest.stage import Ingest
 from lading import topics
 from lading.acl import access_list
@@ -44,7 +45,14 @@ class Known:
 class Site:
     """A gateway and an ingest over one broker, stepped together in this thread."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, speed: float = 10.0, **more: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: Mosquitto,
+        speed: float = 10.0,
+        protocol: Literal["5", "3.1.1"] = "5",
+        **more: object,
+    ) -> None:
         self.gateway = open_gateway(folder)
         self.publisher = Publisher(
             self.gateway,
@@ -55,7 +63,7 @@ class Site:
         )
         self.log = SqliteLog(folder / "log.sqlite")
         self.ingest = Ingest(self.log, folder / "ingest.sqlite", Known(), {})
-        self.receiver = Receiver(self.ingest, Broker("127.0.0.1", broker.port))
+        self.receiver = Receiver(self.ingest, Broker("127.0.0.1", broker.port, protocol))
         self.is_receiving = True
 
     def cut(self, count: int = 1) -> None:
@@ -164,6 +172,50 @@ def test_frames_that_a_full_queue_drops_come_again(tmp_path: Path) -> None:
     assert site.logged() == list(range(50))
     site.close()
     broker.stop()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_what_falls_to_a_dead_member_of_the_share_comes_again(
+    tmp_path: Path, broker: Mosquitto, protocol: Literal["5", "3.1.1"]
+) -> None:
+    """Half of the messages go to a process that has died and whose session the broker keeps; every frame arrives."""
+    dead = Client(broker.port, "lading-ingest-2", f"$share/{SHARE}/lading/v1/+/+/frames", ack=False)
+    site = Site(tmp_path, broker, protocol=protocol)
+    site.receiver.start()
+    site.publisher.start()
+    until(lambda: site.receiver.is_up and site.publisher.is_up)
+    site.cut(20)
+    site.until(lambda: len(dead.got) >= 5)
+    dead.vanish()
+    site.cut(20)
+    site.until(lambda: site.waiting == 0)
+    assert site.logged() == list(range(40))
+    site.close()
+
+
+def test_an_ingest_that_is_gone_is_forgotten(tmp_path: Path, broker: Mosquitto) -> None:
+    """With MQTT 5 its session ends, and the others get everything at once."""
+    gone = Site(tmp_path / "gone", broker)
+    gone.receiver = Receiver(
+        gone.ingest, Broker("127.0.0.1", broker.port, "5"), client_id="gone", session_s=1
+    )
+    gone.receiver.start()
+    until(lambda: gone.receiver.is_up)
+    gone.receiver.stop()
+    watcher = Client(broker.port, "rest", f"$share/{SHARE}/lading/v1/+/+/frames", clean=True)
+    publisher = Client(broker.port, "truck", clean=True)
+
+    def all_came() -> bool:
+        count = len(watcher.got)
+        publisher.send(FRAMES, *(b"%d" % n for n in range(20)))
+        until(lambda: len(watcher.got) >= count + 10)
+        time.sleep(0.1)
+        return len(watcher.got) == count + 20
+
+    until(all_came)
+    for client in (watcher, publisher):
+        client.close()
+    gone.ingest.close()
 
 
 def test_an_ingest_that_is_away_gets_few_duplicates(site: Site) -> None:
