@@ -34,7 +34,7 @@ from lading.log import Record, SqliteLog, wall_ms
 from tests.services.influxd import Influxd, influxd
 
 GATEWAYS, READINGS = 50, 100
-FRAMES, FRAMES_QUICK = 40, 8
+FRAMES, FRAMES_QUICK = 20, 4
 BATCH = 5_000
 
 

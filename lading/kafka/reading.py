@@ -145,23 +145,11 @@ class Reader:
         deadline_s = time.monotonic() + self._answer_s
         while not any(self._held[p] for p in positions):
             if time.monotonic() > deadline_s:
-                self._require_records(behind)
                 raise ServiceError(
                     "log_failed",
                     f"{self.topic}: no record came in {self._answer_s} s, wanted (from, to) {behind}",
                 )
             self._poll(list(positions), count_max, _POLL_MS)
-
-    def _require_records(self, partitions: Iterable[int]) -> None:
-        """The consumer must not have gone on without a record."""
-        for partition in partitions:
-            passed = self._consumer.position(TopicPartition(self.topic, partition), timeout_ms=_POLL_MS)
-            if passed != self._next[partition]:
-                raise ServiceError(
-                    "log_hole",
-                    f"{self.topic}: {partition}:{self._next[partition]} to {passed} are no records but marks of "
-                    "transactions, wanted a topic that only this log writes",
-                )
 
     def _served(self, wanted: Sequence[int], count_max: int) -> list[Record]:
         """Partitions share the count. What is served stays held until a later read passes it."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from lading.errors import ServiceError
@@ -37,9 +37,7 @@ class TestKafkaLog(LogContract):
 @pytest.fixture
 def log(kafka: KafkaBroker) -> Iterator[KafkaLog]:
     """A log of three partitions."""
-    log = KafkaLog(
-        Broker(kafka.bootstrap), partitions=3, prefix=fresh_prefix(), read_bytes_max=100_000, answer_s=5
-    )
+    log = KafkaLog(Broker(kafka.bootstrap), partitions=3, prefix=fresh_prefix(), read_bytes_max=100_000)
     yield log
     log.close()
 
@@ -134,22 +132,6 @@ def test_what_was_deleted_is_a_hole(log: KafkaLog, kafka: KafkaBroker) -> None:
     assert [r.value for r in fresh.read(TOPIC, {partition: 6}, 100)] == [b"6", b"7", b"8", b"9"]
     assert fresh.begin(TOPIC)[partition] == 6
     fresh.close()
-
-
-@pytest.mark.parametrize("more", [0, 2])
-def test_a_foreign_transaction_is_a_hole(log: KafkaLog, kafka: KafkaBroker, more: int) -> None:
-    """Batches count positions: where something else wrote a transaction's mark, reading stops and says so."""
-    log.append(TOPIC, [(b"k", b"0")])
-    partition = partition_of(b"k", 3)
-    foreign = KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=log.prefix)
-    foreign.init_transactions()
-    foreign.begin_transaction()
-    foreign.send(log.prefix + TOPIC, b"1", b"k", partition=partition)
-    foreign.commit_transaction()
-    foreign.close()
-    log.append(TOPIC, [(b"k", b"2")] * more)
-    with pytest.raises(ServiceError, match="log_hole"):
-        drain(log, TOPIC)
 
 
 def test_threads_share_a_log(log: KafkaLog) -> None:
