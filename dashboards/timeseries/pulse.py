@@ -15,7 +15,12 @@ from dashboards.timeseries.stage import GROUP, TOPICS, behind
 from lading import metrics, topics
 from lading.log import Log
 
-READERS = {"archive": (topics.BATCHES,), "anomaly": (topics.FRAMES,), GROUP: TOPICS}
+READERS = {
+    "ingest": (topics.RAW,),
+    "archive": (topics.BATCHES,),
+    "anomaly": (topics.FRAMES,),
+    GROUP: TOPICS,
+}
 """Groups that commit how far they have read, and of which topics."""
 
 SCRAPE_S_MAX = 2.0

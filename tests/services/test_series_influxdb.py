@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from dashboards.timeseries.stage import Series
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
+from lading.errors import ServiceError
 from lading.quantities import INVALID
 from lading.rules import judge
+from lading.settlement import Settlement
+from lading.terms import Terms
 from tests.legs import Leg, fork_of
 from tests.series import T0_MS, Installation, a_leg, archive, write_all
 from tests.services.influxd import Influxd, influxd
@@ -217,3 +221,48 @@ def test_whatever_stands_in_a_name_is_written(place: Installation) -> None:
     assert counts.pop("out_of_range") == 4 * len(nasty)  # the limits of legs that begin in 1970
     assert [name for name, count in counts.items() if count] == ["points"]
     assert len({row["leg"] for row in place.rows("verdict")}) == len(nasty)
+
+
+def test_a_payment_has_its_leg_and_tenant(place: Installation) -> None:
+    """The amount in the token's units; tenant and leg are those of the gateway and leg in the agreement."""
+    leg = a_leg()
+    place.add_order(leg)
+    order, word = leg.begin, bytes([9]) * 32
+    assert order.limits is not None
+    party, limits = bytes([1]) * 20, order.limits.hash
+    bound = (order.tenant, order.gateway, order.leg_id, limits)
+    terms = Terms(party, party, party, *bound, T0_MS, T0_MS, 1, 1, 10**30, 0, ())
+    paid = Settlement(
+        word, order.leg_id, party, 31_337, terms.encode(), "penalty", 10**24, word, 77, word, 180_000
+    )
+    place.log.append(topics.SETTLEMENTS, [(paid.agreement, paid.encode())])
+    write_all(place.open_series())
+    (row,) = place.rows("settlement")
+    assert (row["tenant"], row["leg"], row["kind"]) == ("demo", "leg 1, cold", "penalty")
+    assert (row["amount"], row["gas_used"], row["block_number"]) == (1e24, 180_000, 77)
+
+
+def test_a_full_state_file_holds_the_writer_and_loses_nothing(place: Installation) -> None:
+    """No room for the positions: the step fails by its code, and once there is room everything is written, once."""
+    leg = a_leg()
+    place.add_order(leg)
+    place.add_frames(leg.frames)
+    series = place.open_series()
+    _limit_pages(place, 1)
+    with pytest.raises(ServiceError, match="series_state: database or disk is full"):
+        fill_up(place, series)
+    _limit_pages(place, 10**6)
+    write_all(series)
+    assert found_readings(place) == expected_readings(leg)
+
+
+def fill_up(place: Installation, series: Series) -> None:
+    """Orders that the state file has to remember, until it cannot."""
+    for n in range(200):
+        place.add_order(a_leg(2, reference=f"{n}" * 30, frames=1))
+        write_all(series)
+
+
+def _limit_pages(place: Installation, count: int) -> None:
+    """SQLite's own bound stands for a full disk: below what there is, it means no more."""
+    place.state._db.execute(f"PRAGMA max_page_count = {count}")
