@@ -101,7 +101,7 @@ def ours(port: int, rate: int, count: int) -> dict[str, float]:
         )
         listener.start()
         time.sleep(0.5)
-        found = sent(port, rate, count, lambda: listener.step(wall_ms()))
+        found = sent(port, rate, count, lambda: listener.step(wall_ms(), wall_ms()))
         listener.stop()
         found["received"] = sum(gateway.taken.values()) - METRICS  # those of the birth
         outbox.close()

@@ -178,7 +178,9 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
         )
         log.info("gateway_opened", gateway=one.name, id=gateway.gateway_id.hex(), frame_seq=gateway.frame_seq)
     due = [ms for runner in runners if runner.source and (ms := runner.source.next_ms()) is not None]
-    return Edge(runners, EventClock(min(due, default=wall_ms()), own.speed), note)
+    is_now = own.speed == 1 and own.begin is None and teller is None
+    clock = EventClock(min(due, default=wall_ms()), own.speed, wall_ms=wall_ms if is_now else None)
+    return Edge(runners, clock, note)
 
 
 def _telling(note: Callable[[str, str, LadingError], None], name: str) -> Callable[[str, LadingError], None]:

@@ -36,6 +36,9 @@ class Source(Protocol):
     def take(self) -> Batch:
         """The next batch; only when `next_ms` gave a time."""
 
+    def taken_ms(self) -> int | None:
+        """True time of the newest batch that a run before this one took; None: that of its readings."""
+
     def is_online(self, true_ms: int) -> bool:
         """Whether the story has a link to the broker then."""
 
@@ -49,8 +52,8 @@ class Listener(Protocol):
     def stop(self) -> None:
         """Disconnect."""
 
-    def step(self, now_ms: int) -> int:
-        """Take what came; how many readings."""
+    def step(self, now_ms: int, clock_ms: int) -> int:
+        """Take what came; how many readings. `now_ms` runs steadily, `clock_ms` is what the machine's clock shows."""
 
 
 class SimulatedSource:
@@ -71,7 +74,7 @@ class SimulatedSource:
         self._machine = machine
         self._sample_ms = sample_ms
         self._end_ms = end_ms
-        self._time_ms = begin_ms
+        self._begin_ms = self._time_ms = begin_ms
         while self._was_taken(taken_count, taken_ms):
             machine.sample(self._time_ms)
             self._time_ms += sample_ms
@@ -81,6 +84,10 @@ class SimulatedSource:
         """By number, and by time as well where the clock is right: readings that were refused have no number."""
         is_right = self._machine.stories.clock_ms(self._time_ms) == self._time_ms
         return taken_count > 0 or (is_right and self._time_ms <= taken_ms)
+
+    def taken_ms(self) -> int | None:
+        """See Source. Readings of a clock that was never set have placeholders for times, so they do not tell."""
+        return self._time_ms - self._sample_ms if self._time_ms > self._begin_ms else None
 
     def next_ms(self) -> int | None:
         """See Source."""
@@ -131,6 +138,9 @@ class ReplaySource:
                 return
         self._next = None
 
+    def taken_ms(self) -> None:
+        """See Source."""
+
     def next_ms(self) -> int | None:
         """See Source. A time that runs back is due with the newest one before it."""
         return None if self._next is None else max(self._next.time_ms, self._newest_ms)
@@ -179,12 +189,12 @@ class SenmlListener:
         """Disconnect; what is not acknowledged comes again."""
         self._link.stop()
 
-    def step(self, now_ms: int) -> int:
-        """Take the packs that came; how many readings."""
+    def step(self, now_ms: int, clock_ms: int) -> int:
+        """See Listener."""
         count = 0
         for event in self._link.events():
             if isinstance(event, Came):
-                count += self._take(event, now_ms)
+                count += self._take(event, clock_ms)
             elif isinstance(event, Down):
                 self._note("senml_link_down", MalformedError("broker", event.reason))
         return count

@@ -20,15 +20,23 @@ Note = Callable[[str, str, LadingError], None]  # event, gateway's name, error
 
 
 class EventClock:
-    """Event time: begin + speed · elapsed. At speed 0 it goes wherever the next reading is."""
+    """Event time: begin + speed · elapsed. At speed 0 it goes wherever the next reading is.
+
+    It runs steadily, whatever is done to the machine's clock. `wall_ms` is that clock, where event time is now.
+    """
 
     def __init__(
-        self, begin_ms: int, speed: float, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        begin_ms: int,
+        speed: float,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] | None = None,
     ) -> None:
         self._begin_ms = begin_ms
         self._speed = speed
         self._monotonic_s = monotonic_s
         self._start_s = monotonic_s()
+        self._wall_ms = wall_ms
 
     @property
     def is_free(self) -> bool:
@@ -38,6 +46,10 @@ class EventClock:
     def now_ms(self) -> int:
         """Event time now."""
         return self._begin_ms + int((self._monotonic_s() - self._start_s) * 1000 * self._speed)
+
+    def shown_ms(self) -> int:
+        """What the machine's clock shows, set right or wrong since the start; event time where that is not now."""
+        return self.now_ms() if self._wall_ms is None else self._wall_ms()
 
     def wait_s(self, time_ms: int) -> float:
         """Seconds until then."""
@@ -81,7 +93,9 @@ class Runner:
     def __post_init__(self) -> None:
         self.clock_ms = max(0, self.gateway.newest_ms)
         if self.gateway.pending_count:
-            self.due_ms = (self.clock_ms // self.flush_ms + 1) * self.flush_ms
+            taken_ms = self.source.taken_ms() if self.source else None
+            true_ms = self.clock_ms if taken_ms is None else taken_ms
+            self.due_ms = (true_ms // self.flush_ms + 1) * self.flush_ms
 
     def start(self) -> None:
         """Connect."""
@@ -209,7 +223,7 @@ class Edge:
 
     def _listen(self, runner: Runner) -> int:
         now_ms = self._clock.now_ms()
-        runner.clock_ms = now_ms
-        count = runner.listener.step(now_ms) if runner.listener else 0
+        runner.clock_ms = self._clock.shown_ms()
+        count = runner.listener.step(now_ms, runner.clock_ms) if runner.listener else 0
         runner.flush(now_ms)
         return count

@@ -75,26 +75,26 @@ class SparkplugListener:
         self._host.settle(None, taken)
         self._keep(taken)
 
-    def step(self, now_ms: int) -> int:
-        """Take what came, in one transaction; how many readings."""
+    def step(self, now_ms: int, clock_ms: int) -> int:
+        """Take what came, in one transaction; how many readings. `now_ms` runs steadily, `clock_ms` may be set."""
         taken = Taken([], [])
         self._host.settle(now_ms, taken)
         events = self._link.events()
         for event in events:
-            self._handle(event, now_ms, taken)
+            self._handle(event, now_ms, clock_ms, taken)
         count = self._keep(taken)
         for event in events:
             if isinstance(event, Came):
                 self._link.ack(event)
-        self._ask(now_ms)
+        self._ask(now_ms, clock_ms)
         return count
 
-    def _handle(self, event: Event, now_ms: int, taken: Taken) -> None:
+    def _handle(self, event: Event, now_ms: int, clock_ms: int, taken: Taken) -> None:
         match event:
             case Came(topic=topic) if topic == self._state_topic:
                 self._defend(event)
             case Came():
-                latest_ms = now_ms + AHEAD_MS_MAX if now_ms >= self._clock_floor_ms else TIME_MS_MAX
+                latest_ms = clock_ms + AHEAD_MS_MAX if clock_ms >= self._clock_floor_ms else TIME_MS_MAX
                 self._host.take(event.topic, event.payload, event.retained, now_ms, latest_ms, taken)
             case Up():
                 self._host.forget()
@@ -119,9 +119,9 @@ class SparkplugListener:
             self._note("sparkplug_refused", problem)
         return len(taken.readings) - len(refused)
 
-    def _ask(self, now_ms: int) -> None:
+    def _ask(self, now_ms: int, clock_ms: int) -> None:
         """Ask for births (5.17, QoS 0 as a command wants)."""
         if not self._may_ask or not self._link.is_up:
             return
         for group, node in self._host.unborn(now_ms):
-            self._link.publish(f"{NAMESPACE}/{group}/NCMD/{node}", rebirth_command(now_ms), qos=0)
+            self._link.publish(f"{NAMESPACE}/{group}/NCMD/{node}", rebirth_command(max(clock_ms, 0)), qos=0)

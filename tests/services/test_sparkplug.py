@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from edge.gateway import Gateway
+from edge.outbox import Outbox
+from edge.sparkplug.listener import SparkplugListener
+from edge.sparkplug.values import Sensor
+from lading.cose import KeySigner
+from lading.mqtt import Broker
 from lading.quantities import DERIVED
+from tests.gateways import OPERATOR
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
 from tests.services.test_edge_run import REPOSITORY, TENANT, Site, check_frames
-from tests.unit.edge.sparkplug_proto import message
+from tests.unit.edge.sparkplug_proto import bd_seq, message
 from tests.waiting import until
 
 LIMIT_S = 60.0
@@ -339,3 +346,36 @@ def test_the_documented_rights_are_enough(tmp_path: Path) -> None:
     site.client.disconnect()
     hearing.close()
     broker.stop()
+
+
+def test_a_clock_that_is_set_after_the_start(tmp_path: Path, broker: Mosquitto) -> None:
+    """A machine that starts three hours behind refuses its sensors' times as ahead, until its clock is set right."""
+    key = KeySigner.from_seed(b"gw")
+    outbox = Outbox(tmp_path / "outbox.sqlite", key.public.gateway_id)
+    gateway = Gateway(outbox, key, OPERATOR.public, TENANT, {1: 1})
+    told: list[str] = []
+    listener = SparkplugListener(
+        gateway,
+        Broker("127.0.0.1", broker.port),
+        "behind",
+        [Sensor("G/N//air", "Cel", 1)],
+        lambda _, exc: told.append(exc.code),
+        0,
+        reorder_ms=100,
+        history_ms=0,
+        may_ask=False,
+    )
+    listener.start()
+    hearing = Client(broker.port, "hearing", "spBv1.0/STATE/behind", clean=True)
+    until(lambda: hearing.got, LIMIT_S)
+    now_ms = 1_750_000_000_000
+    right_ms = now_ms + 3 * 3_600_000
+    for seq, clock_ms in enumerate((now_ms, right_ms)):
+        metric = {"name": "air", "type": "Float", "value": 4.5, "timestamp": right_ms}
+        hearing.send("spBv1.0/G/NBIRTH/N", message(bd_seq(0), metric, seq=seq))
+        until(lambda c=clock_ms: listener.step(now_ms, c) or told, LIMIT_S)
+    until(lambda: listener.step(now_ms, right_ms) or gateway.last_ms(1) == right_ms, LIMIT_S)
+    assert told == ["sparkplug_time"]
+    listener.stop()
+    outbox.close()
+    hearing.close()

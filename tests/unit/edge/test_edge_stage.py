@@ -1,0 +1,63 @@
+"""Promises of the stage's clock and of a restart: flush times stand where they stood."""
+
+import random
+from pathlib import Path
+
+from edge.gateway import Gateway
+from edge.outbox import Outbox
+from edge.publisher import Publisher
+from edge.simulation import ClockUnset, Reefer, Stories
+from edge.simulation.reefer import reefer_design
+from edge.sources import SimulatedSource
+from edge.stage import EventClock, Runner
+from lading.cose import KeySigner
+from lading.mqtt import Broker
+from tests.gateways import OPERATOR, TENANT
+
+MINUTE_MS, FLUSH_MS = 60_000, 600_000
+BEGIN_MS = 1_750_032_000_000
+
+
+def test_a_machine_whose_clock_is_set() -> None:
+    """Three hours forward after a minute: flush times go on as before, readings are held to the clock that is right."""
+    monotonic_s, wall_ms = [100.0], [1_000_000]
+    clock = EventClock(1_000_000, 1.0, lambda: monotonic_s[0], lambda: wall_ms[0])
+    monotonic_s[0], wall_ms[0] = 160.0, 1_060_000 + 3 * 3_600_000
+    assert (clock.now_ms(), clock.shown_ms()) == (1_060_000, 1_060_000 + 3 * 3_600_000)
+
+
+def test_event_time_that_is_not_now() -> None:
+    """Of a simulation or recording the machine's clock says nothing."""
+    monotonic_s = [100.0]
+    clock = EventClock(1_000_000, 60.0, lambda: monotonic_s[0])
+    monotonic_s[0] = 101.0
+    assert clock.shown_ms() == clock.now_ms() == 1_060_000
+
+
+def runner(folder: Path) -> Runner:
+    """A reefer whose clock is unset from its 20th minute on, over what its outbox has."""
+    key = KeySigner.from_seed(b"stage")
+    outbox = Outbox(folder / "outbox.sqlite", key.public.gateway_id)
+    gateway = Gateway(
+        outbox, key, OPERATOR.public, TENANT, dict.fromkeys(range(1, 10), 1), clock_floor_ms=BEGIN_MS
+    )
+    stories = Stories([ClockUnset(BEGIN_MS + 20 * MINUTE_MS, BEGIN_MS + 90 * MINUTE_MS)])
+    machine = Reefer(random.Random(1), BEGIN_MS, reefer_design(5.0, 4.0), stories)
+    count = max(gateway.taken.values(), default=0)
+    source = SimulatedSource(machine, BEGIN_MS, MINUTE_MS, None, count, gateway.newest_ms)
+    publisher = Publisher(gateway, TENANT, Broker("127.0.0.1", 1))
+    return Runner("stage", gateway, publisher, source, None, FLUSH_MS, False)
+
+
+def test_a_restart_while_the_clock_is_unset(tmp_path: Path) -> None:
+    """Placeholder times do not say when readings were taken; the next frame is cut when it would have been."""
+    first = runner(tmp_path)
+    for _ in range(38):
+        assert first.source is not None
+        first.take(first.source.take(), lambda *_: None)
+    assert first.due_ms == BEGIN_MS + 40 * MINUTE_MS
+    first.gateway.outbox.close()
+    again = runner(tmp_path)
+    assert again.gateway.newest_ms < BEGIN_MS + 21 * MINUTE_MS
+    assert again.due_ms == first.due_ms
+    again.gateway.outbox.close()
