@@ -159,7 +159,7 @@ def backfill(
     logs.configure("dashboards")
     shared, own = _load(config)
     stop = stop_on_signals()
-    references = references_of(open_log(shared), SeriesState(shared.lading.below(own.state)))
+    references = references_of(open_log(shared), SeriesState(shared.lading.below(own.state), is_beside=True))
     names = Names(open_gateways(shared), shared.lading.channels, references.get)
     legs = frozenset(_find_legs(references, leg)) if leg else None
     asked = Asked(_time_ms(since, EARLIEST_MS), _time_ms(until, TIME_MS_MAX), legs)
@@ -204,7 +204,7 @@ def erase(
     if before is not None:
         eraser.erase_before(_time_ms(before, 0))
         return
-    references = references_of(open_log(shared), SeriesState(below(own.state)))
+    references = references_of(open_log(shared), SeriesState(below(own.state), is_beside=True))
     for one in _find_legs(references, leg):
         eraser.erase_leg(one, references.get(bytes.fromhex(one)))
         typer.echo(f"{one}: no readings in {own.bucket}")
@@ -231,7 +231,7 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     from dashboards.timeseries.state import SeriesState
 
     shared, own = _load(config)
-    state = SeriesState(shared.lading.below(own.state))
+    state = SeriesState(shared.lading.below(own.state), is_beside=True)
     document = status_document(state, behind_of(open_log(shared), state), wall_ms(), REFUSED_SHOWN)
     if as_json:
         typer.echo(json.dumps(document))

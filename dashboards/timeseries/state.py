@@ -68,12 +68,16 @@ class Refused(NamedTuple):
 
 
 class SeriesState:
-    """The file. One process writes; `status` reads beside it."""
+    """The file. One process writes; others read beside it (`is_beside`), and never wait for what it is writing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_beside: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_there = path.exists()
         with sqlite.service_errors(*_ERRORS):
             self._db = sqlite.connect(path)
+            if is_beside and is_there:
+                self._db.execute("PRAGMA query_only = ON")
+                return
             sqlite.to_wal(self._db, sqlite.BUSY_TIMEOUT_S)
             # What a power cut takes from the end is written again from the positions.
             self._db.execute("PRAGMA synchronous = NORMAL")

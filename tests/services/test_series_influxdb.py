@@ -1,5 +1,6 @@
 """The time series on the real InfluxDB: exactly the log's readings, corrected when verdicts are, whatever dies."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from dashboards.timeseries.stage import Series
+from dashboards.timeseries.state import SeriesState
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
@@ -254,6 +256,18 @@ def test_a_full_state_file_holds_the_writer_and_loses_nothing(place: Installatio
     _limit_pages(place, 10**6)
     write_all(series)
     assert found_readings(place) == expected_readings(leg)
+
+
+def test_status_never_waits_for_a_write(place: Installation) -> None:
+    """While the writer waits for InfluxDB inside its transaction, how it is doing can still be read, at once."""
+    place.open_series()
+    with place.state.transaction():
+        place.state.set_health({"state": "writing"})
+        begin_s = time.monotonic()
+        beside = SeriesState(place.folder / "series.sqlite", is_beside=True)
+        assert beside.health() is None
+        assert time.monotonic() - begin_s < 2
+    assert beside.health() == {"state": "writing"}
 
 
 def fill_up(place: Installation, series: Series) -> None:
