@@ -17,6 +17,7 @@ from tests.vectors import (
     cases_settlement,
     cases_totals,
     cases_tree,
+    cases_withheld,
 )
 
 FOLDER = Path(__file__).parent
@@ -35,6 +36,7 @@ FILES = {
     "raw": cases_documents.raw_file,
     "settlement": cases_settlement.settlement,
     "evidence": cases_evidence.evidence,
+    "withheld": cases_withheld.withheld,
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from lading.batch import AnchorRecord, BatchLeaf, BatchRecord
 from lading.cose import PublicKey
 from lading.errors import LadingError, MalformedError, ProofError
-from lading.frame import Header, RunRecord, decode_envelope, decode_frame, reading_leaf
+from lading.frame import Frame, Header, RunRecord, decode_envelope, decode_frame, reading_leaf, withhold
 from lading.totals import Reading
 from lading.tree import check_inclusion, leaf_hash, root
 from tests.vectors.read import cases, vectors
@@ -116,6 +116,33 @@ def test_frame(case: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert found == case["runs"]
     assert frame.encode() == data
+
+
+# --- withheld runs ---
+
+
+@cases("withheld", "frames")
+def test_withheld_frame(case: dict[str, Any]) -> None:
+    def decode(data: bytes) -> Frame:
+        return decode_frame(data, may_withhold=True)
+
+    with pytest.raises(MalformedError):
+        decode_frame(case["bytes"])
+    if refused(case, decode, case["bytes"]):
+        return
+    frame = decode(case["bytes"])
+    assert frame.encode() == case["bytes"]
+    assert [run.record.channel for run in frame.runs if run.is_withheld] == case["withheld"]
+    assert sum(len(run.readings) for run in frame.runs) == case["readings"]
+    whole = decode_frame(case["whole"])
+    assert (frame.header, frame.signature, frame.header.hash) == (
+        whole.header,
+        whole.signature,
+        case["frame_hash"],
+    )
+    assert [run.record for run in frame.runs] == [run.record for run in whole.runs]
+    if len(case["withheld"]) == len(frame.runs):
+        assert withhold(whole).encode() == case["bytes"]
 
 
 # --- batch ---
