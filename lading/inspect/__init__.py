@@ -127,7 +127,7 @@ _DECODERS: dict[str, Callable[[bytes], object]] = {
     "batch leaf": BatchLeaf.decode,
     "limits": Limits.decode,
     "assignment": decode_payload,
-    "frame": decode_frame,
+    "frame": lambda data: decode_frame(data, may_withhold=True),
     "envelope": _envelope,
     "batch record": BatchRecord.decode,
     "anchor record": AnchorRecord.decode,

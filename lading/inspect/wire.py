@@ -136,12 +136,18 @@ def read_frame(data: bytes, at: int, readings_shown: int) -> tuple[tuple[Node, .
 
 def _read_run(data: bytes, at: int, readings_shown: int) -> tuple[tuple[Node, ...], int]:
     cursor = Cursor(data, at)
-    cursor.expect("head", b"\x85", "array of record, salt, times, values, flags")
+    is_withheld = data[at : at + 1] == b"\x81"
+    if is_withheld:
+        cursor.expect("head", b"\x81", "array of record alone: the readings are withheld")
+    else:
+        cursor.expect("head", b"\x85", "array of record, salt, times, values, flags")
     start, length = cursor.body("run record")
     if length != _RECORD_BYTES:
         raise cursor.stop(f"run record of {length} bytes, wanted {_RECORD_BYTES}")
     record = read_record(data, start)
     cursor.nest("run record", start, length, record)
+    if is_withheld:
+        return tuple(cursor.nodes), cursor.at
     start, length = cursor.body("salt")
     cursor.add(Node("salt", start, length, data[start : start + length].hex()))
     count = number_of(record, "count")

@@ -8,6 +8,7 @@ from lading.checks import Expected, Status
 from lading.errors import MalformedError
 from lading.evidence import Evidence
 from lading.frame import Frame, decode_frame, decode_header, decode_records, withhold
+from lading.inspect.wire import read_frame
 from lading.verify import verify
 from tests.unit.lading.evidence_world import GATEWAY, OPERATOR, evidence_of, make_world
 
@@ -103,6 +104,16 @@ def test_a_verifier_says_which_readings_are_withheld(frame_seqs: tuple[int, ...]
     assert "rests on withheld readings" in found["verdict"][1]
     for name in ("keys", "signature", "assignment", "chain", "completeness", "inclusion", "anchor", "age"):
         assert found[name] == whole[name], name
+
+
+def test_inspect_shows_what_is_left() -> None:
+    """Field by field to the end: of each run the record, and no salt or column."""
+    frame = make_world().leg[0]
+    data = withhold(frame).encode()
+    fields, end = read_frame(data, 0, 10)
+    assert end == len(data)
+    runs = fields[-len(frame.runs) :]
+    assert [[node.name for node in run.fields] for run in runs] == [["head", "run record"]] * len(frame.runs)
 
 
 def test_exit_codes() -> None:
