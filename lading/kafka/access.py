@@ -23,12 +23,16 @@ SCRAM_ITERATIONS = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Topics that a user reads and appends to; groups (by what their names begin with) that it commits for or sees."""
+    """Topics that a user reads and appends to; groups (by what their names begin with) that it commits for or sees.
+
+    `asks`: topics whose partitions it compares, without seeing a record.
+    """
 
     reads: tuple[str, ...]
     appends: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
     sees: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
 
 
 STAGES: dict[str, Rights] = {
@@ -36,6 +40,7 @@ STAGES: dict[str, Rights] = {
         (topics.RAW, topics.FRAMES, topics.ASSIGNMENTS, topics.CLONES, topics.DEAD, topics.BATCHES),
         (topics.RAW, topics.FRAMES, topics.ASSIGNMENTS, topics.CLONES, topics.DEAD),
         ("ingest", "archive"),
+        asks=topics.OF_A_GATEWAY,
     ),
     "anomaly": Rights(
         (
@@ -48,6 +53,7 @@ STAGES: dict[str, Rights] = {
         ),
         (topics.VERDICTS,),
         ("anomaly",),
+        asks=topics.OF_A_GATEWAY,
     ),
     "anchoring": Rights((topics.FRAMES, topics.BATCHES, topics.ANCHORS), (topics.BATCHES, topics.ANCHORS)),
     "settle": Rights(
@@ -89,6 +95,7 @@ def grants(prefix: str, users: Iterable[str] = STAGES) -> Iterator[Grant]:
         for names, kind, operation in (
             (rights.reads, "topic", "READ"),
             (rights.appends, "topic", "WRITE"),
+            (rights.asks, "topic", "DESCRIBE"),
             (rights.commits, "group", "READ"),
             (rights.sees, "group", "DESCRIBE"),
         ):

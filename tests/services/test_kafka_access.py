@@ -1,5 +1,7 @@
 """Passwords, encryption and rights on the real Kafka: what a stage needs is open to it, each other path is denied."""
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,16 +13,22 @@ import pytest
 
 from lading import topics
 from lading.certs import Authority, utc_now
+from lading.cose import KeySigner
 from lading.errors import ServiceError
+from lading.gateways import GatewayEntry, save_gateways
 from lading.kafka.access import STAGES, Grant, grant_all, grants, set_password
 from lading.kafka.clients import Broker
 from lading.kafka.log import KafkaLog
 from tests.ports import free_port
 from tests.services.kafka_broker import ROOT, KafkaBroker, read_properties
+from tests.services.mosquitto import Mosquitto
+from tests.waiting import until
 
 SECURE = ROOT / "deploy/kafka/secure.properties"
 SCRAM = "SCRAM-SHA-256"
 ADMIN = "the admin's password"
+PARTS = ("air", "temperature", "humidity", "door", "light", "shock", "latitude", "longitude", "battery")
+CHANNELS = "".join(f'{number} = "{part}"\n' for number, part in enumerate(PARTS, 1))
 
 
 class SecureKafka(KafkaBroker):
@@ -222,3 +230,97 @@ def test_by_command_line(secure: SecureKafka, tmp_path: Path) -> None:
     with closing(KafkaLog(changed, prefix="site.", create_topics=False)) as log:
         log.append(topics.FRAMES, [(b"key", b"value")])
     set_password(secure.client("admin", ADMIN), "ingest", "the password of ingest", SCRAM)
+
+
+def test_stages_run_with_their_own_users(secure: SecureKafka, tmp_path: Path) -> None:
+    """Processes, each with its user and its rights alone: from frames to a verdict, an anchor and the archive."""
+    admin = secure.client("admin", ADMIN)
+    grant_all(admin, grants("whole."))
+    with closing(KafkaLog(admin, prefix="whole.", partitions=2)) as log:
+        for topic in topics.LOG_TOPICS:
+            log.create(topic)
+    broker = Mosquitto(tmp_path).start()
+    site = Installation(tmp_path, secure, broker.port)
+    try:
+        site.start("chain", "anchoring", "chain", "--port", str(site.chain_port))
+        until(lambda: is_open(site.chain_port), 60)
+        site.run("operator", "anchoring", "deploy", "--window-s", "2")
+        for stage in ("ingest", "anomaly", "anchoring", "settle", "edge"):
+            site.start(stage, stage, "run")
+        site.run("operator", "leg", "begin", "PO 77", "truck-1")
+        with closing(KafkaLog(secure.client("operator"), prefix="whole.", partitions=2)) as log:
+            for topic in (topics.VERDICTS, topics.BATCHES, topics.ANCHORS):
+                until(lambda topic=topic: sum(log.end(topic).values()) > 0, 120)
+            until(lambda: {"ingest", "archive", "anomaly"} <= set(log.groups()), 60)
+            assert sum(log.end(topics.DEAD).values()) == 0
+        site.run("operator", "log", "list")
+        assert "uthoriz" not in site.said()
+    finally:
+        site.stop()
+        broker.stop()
+
+
+def is_open(port: int) -> bool:
+    """Whether something listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Installation:
+    """Settings that all share, and each process's user by its environment."""
+
+    def __init__(self, folder: Path, kafka: SecureKafka, port: int) -> None:
+        self.folder = folder
+        self.chain_port = free_port()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.config = folder / "lading.toml"
+        self.config.write_text(
+            f'[lading]\ndata = "data"\n[lading.channels.truck-1]\n{CHANNELS}[mqtt]\nport = {port}\nprotocol = "5"\n'
+            f'[log]\nkind = "kafka"\nbootstrap = "{kafka.bootstrap}"\nsecurity_protocol = "SASL_SSL"\n'
+            f'ca = "{kafka.certs}/ca.crt"\nprefix = "whole."\npartitions = 2\ncreate_topics = false\n'
+            f'[chain]\nrpc = "http://127.0.0.1:{self.chain_port}"\n[anchoring]\ninterval_s = 2\npoll_s = 0.2\n'
+            '[edge]\nflush_s = 1\n[[edge.gateways]]\nname = "truck-1"\nsource = "reefer"\nsample_s = 1\n',
+            "utf-8",
+        )
+        signer = KeySigner.generate()
+        (folder / "data" / "keys").mkdir(parents=True)
+        signer.save(folder / "data" / "keys" / "truck-1.pem")
+        KeySigner.generate().save(folder / "data" / "operator.pem")
+        save_gateways(
+            folder / "data" / "gateways.json", [GatewayEntry(signer.public, "demo", name="truck-1")]
+        )
+
+    def said(self) -> str:
+        """What the processes logged."""
+        return "".join(path.read_text() for path in self.folder.glob("*.txt"))
+
+    def start(self, user: str, *arguments: str) -> None:
+        """A process as a user of the log."""
+        with (self.folder / f"{user}.txt").open("ab") as output:
+            command, environment = self._command(*arguments), self._environment(user)
+            process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        self._processes.append(process)
+
+    def run(self, user: str, *arguments: str) -> None:
+        """A command to its end."""
+        command, environment = self._command(*arguments), self._environment(user)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+
+    def stop(self) -> None:
+        """End all."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(60)
+
+    def _command(self, *arguments: str) -> list[str]:
+        call = "from lading.cli import main; main()"
+        return [sys.executable, "-c", call, *arguments, "--config", str(self.config)]
+
+    def _environment(self, user: str) -> dict[str, str]:
+        path = self.folder / f"{user}.password"
+        path.write_text(f"the password of {user}")
+        return {**os.environ, "LADING_LOG_USER": user, "LADING_LOG_PASSWORD_FILE": str(path)}
