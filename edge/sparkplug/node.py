@@ -138,9 +138,8 @@ class Node:
         if bd_seq in self._undead:
             self._twins_until_ms = now_ms + TWINS_MS
         if self._bd_seq not in (-1, bd_seq):
-            self._undead = [*(one for one in self._undead if one != self._bd_seq), self._bd_seq][
-                -SESSIONS_MAX:
-            ]
+            others = [one for one in self._undead if one != self._bd_seq]
+            self._undead = [*others, self._bd_seq][-SESSIONS_MAX:]
         self._bd_seq = bd_seq
 
     def _die(self, payload: Payload, heard: Heard) -> None:
