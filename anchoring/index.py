@@ -43,7 +43,7 @@ class Index:
     """Batches, anchors and the places of frames. `path` may be ':memory:'."""
 
     def __init__(self, path: Path | str) -> None:
-        self._db = sqlite.connect(path)
+        self._db = sqlite.open_named(path, "index_failed")
         self._db.execute("PRAGMA journal_mode=WAL")
         sqlite.keep_version(self._db, path, SCHEMA_VERSION)
         self._db.executescript(_SCHEMA)

@@ -50,7 +50,7 @@ class Ledger:
 
     def __init__(self, log: Log, path: Path | str) -> None:
         self._log = log
-        self._db = sqlite.connect(path)
+        self._db = sqlite.open_named(path, "ledger_failed")
         self._db.execute("PRAGMA journal_mode=WAL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:

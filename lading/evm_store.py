@@ -11,7 +11,7 @@ class Store:
     """Blocks as what made them: time and transactions, in SQLite."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite.connect(path)
+        self._db = sqlite.open_named(path, "chain_store")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(
             "CREATE TABLE IF NOT EXISTS genesis(id INTEGER PRIMARY KEY CHECK (id = 0), time_s INTEGER NOT NULL);"

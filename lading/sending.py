@@ -99,7 +99,7 @@ class Sender:
         self.account = account
         self._fees = fees
         self._lock = _lock(path.with_name(path.name + ".lock"))
-        self._db = sqlite.connect(path)
+        self._db = sqlite.open_named(path, "outbox_failed")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         sqlite.keep_version(self._db, path, SCHEMA_VERSION)

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lading.errors import ServiceError
 
 BUSY_TIMEOUT_S = 5.0
 RETRY_S = 0.01
+WANTED = "a file that can be read and written"
 
 
 def connect(path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
@@ -50,6 +52,41 @@ def held(path: Path | str, wait_s: float) -> Iterator[None]:
                     raise sqlite3.OperationalError(f"{path} is locked by another process") from exc
                 time.sleep(RETRY_S)
         yield
+
+
+class NamedErrors(sqlite3.Connection):
+    """A connection whose errors are ServiceErrors, wherever it is used."""
+
+    code = "store_failed"
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3."""
+        with service_errors(self.code, WANTED):
+            return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3."""
+        with service_errors(self.code, WANTED):
+            return super().executemany(*arguments)
+
+    def executescript(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3."""
+        with service_errors(self.code, WANTED):
+            return super().executescript(*arguments)
+
+
+def open_named(path: Path | str, code: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> NamedErrors:
+    """As `connect`, with ServiceErrors of this code; `disk_full` where there is no room."""
+    with service_errors(code, WANTED):
+        db = sqlite3.connect(
+            path,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=NamedErrors,
+        )
+    db.code = code
+    return db
 
 
 def to_wal(db: sqlite3.Connection, wait_s: float) -> None:
@@ -113,8 +150,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def service_errors(code: str, wanted: str) -> Iterator[None]:
-    """SQLite's errors as ServiceError."""
+    """SQLite's errors as ServiceError: `disk_full` where there is no room, else `code`."""
     try:
         yield
     except sqlite3.Error as exc:
+        if getattr(exc, "sqlite_errorname", "") == "SQLITE_FULL":
+            raise ServiceError("disk_full", f"{exc}, wanted room to write") from exc
         raise ServiceError(code, f"{exc}, wanted {wanted}") from exc

@@ -84,3 +84,33 @@ def test_errors_are_service_errors(tmp_path: Path) -> None:
         with sqlite.service_errors("state_failed", "a state file"):
             sqlite.create(sqlite.connect(path), SCHEMA)
     assert refused.value.code == "state_failed"
+
+
+def test_a_full_file_is_named_and_whole(tmp_path: Path) -> None:
+    """No room is `disk_full`, whatever writes; nothing of the transaction stays, and it goes on when there is room."""
+    db = sqlite.open_named(tmp_path / "a.sqlite", "outbox_failed")
+    sqlite.create(db, SCHEMA)
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    rows = [(value,) for value in range(100_000)]
+
+    def write() -> None:
+        with sqlite.transaction(db):
+            db.execute("INSERT INTO two VALUES (1)")
+            db.executemany("INSERT INTO one VALUES (?)", rows)
+
+    with pytest.raises(ServiceError) as refused:
+        write()
+    assert refused.value.code == "disk_full"
+    assert count(db) == 0
+    db.execute(f"PRAGMA max_page_count = {100 * pages}")
+    write()
+    assert count(db) == 100_000
+
+
+def test_other_errors_have_the_store_s_name(tmp_path: Path) -> None:
+    """A file that is no database, or a table that is not there, is a ServiceError of the code that the opener gave."""
+    (tmp_path / "a.sqlite").write_bytes(b"no database" * 1_000)
+    with pytest.raises(ServiceError) as refused:
+        sqlite.open_named(tmp_path / "a.sqlite", "outbox_failed").execute("SELECT 1 FROM one")
+    assert refused.value.code == "outbox_failed"
