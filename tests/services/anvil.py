@@ -1,7 +1,6 @@
 """Starts anvil from the npm packages of contracts/, for tests that want a real node."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from lading.chain import Chain, HttpRpc
 from lading.errors import ServiceError
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_S_MAX = 20
@@ -29,21 +29,50 @@ def anvil_path() -> Path:
     pytest.skip(reason)
 
 
+class Anvil:
+    """One chain on a port. It keeps nothing: what `kill` ends is gone."""
+
+    def __init__(self, *options: str) -> None:
+        self._binary = anvil_path()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        command = [str(self._binary), "--port", str(self.port), "--silent", *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait(self.url)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(START_S_MAX)
+
+    @property
+    def pid(self) -> int:
+        """The running node."""
+        assert self._process is not None
+        return self._process.pid
+
+
 @contextmanager
 def anvil(*options: str) -> Iterator[str]:
     """A fresh chain; its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(anvil_path()), "--port", str(port), "--silent", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
+    node = Anvil(*options)
     try:
-        _wait(url)
-        yield url
+        node.start()
+        yield node.url
     finally:
-        process.terminate()
-        process.wait(START_S_MAX)
+        node.stop()
 
 
 def _wait(url: str) -> None:

@@ -95,6 +95,12 @@ class Influxd:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    @property
+    def pid(self) -> int:
+        """The running server."""
+        assert self._process is not None
+        return self._process.pid
+
     def request(self, method: str, path: str, document: Any = None, token: str | None = None) -> Any:
         """One call of its API, with JSON in and out; `urllib.error.HTTPError` where it refuses."""
         data = None if document is None else json.dumps(document).encode()

@@ -71,6 +71,12 @@ class Mosquitto:
         self._process.send_signal(number)
 
     @property
+    def pid(self) -> int:
+        """The running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What it has said."""
         return (self.folder / "log.txt").read_text()

@@ -1,22 +1,25 @@
-"""One installation in a folder: settings, keys, two services, and the five stages as processes that can be killed."""
+"""One installation in a folder: settings, keys, what it runs on, and the stages as processes that can be killed."""
 
-import os
-import signal
-import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from anchoring.keys import OPERATORS
 from lading.account import Account
+from lading.chain import Chain, connect
 from lading.cose import KeySigner
+from lading.errors import ServiceError
 from lading.gateways import GatewayEntry, save_gateways
+from lading.log import OpenLog
+from lading.opening import open_log
+from lading.settings import load_shared
 from lading.supervise import lading_command
-from tests.ports import free_port
+from tests.simulation.parts import CommandPart, DrillError, Part
+from tests.simulation.services import Embedded, Real
 
+ACCOUNTS = ("deployer", "anchor", "settle", "carrier", "shipper")
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 TENANT = "drill"
 HOUR_MS = 3_600_000
@@ -24,17 +27,13 @@ BEGIN_MS = 1_750_032_000_000  # 2025-06-16
 LEG_MS = 3 * HOUR_MS
 SAMPLE_MS = 120_000
 WINDOW_S = 3  # from an anchor to its finality in the registry
-START_LIMIT_S = 90.0
-LOG_TAIL_CHARS = 3_000
+START_LIMIT_S = 300.0
 
 _SETTINGS = """
 [lading]
 tenant = "{tenant}"
 data = "data"
-[mqtt]
-port = {mqtt_port}
-[chain]
-rpc = "http://127.0.0.1:{chain_port}"
+{services}
 [anomaly]
 poll_s = 0.1
 [anchoring]
@@ -51,14 +50,10 @@ begin = {begin}
 end = {end}
 flush_s = 240
 drill_salts = true
-link = {{ protocol = "3.1.1" }}
+link = {{ protocol = "{protocol}" }}
 """
 _GATEWAY = '[[edge.gateways]]\nname = "{name}"\nsource = "{source}"\nsample_s = {sample_s}\nset_c = {set_c}\n'
 _STORY = '[[edge.gateways.story]]\nkind = "{kind}"\nbegin = {begin}\nend = {end}\n'
-
-
-class DrillError(AssertionError):
-    """A promise is broken, or something did not come in time."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +84,23 @@ MEMBERS = (
 )  # fmt: skip
 
 
-@dataclass
-class Running:
-    """One process: `is_ready` once its own log says that it has started."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-    log_from: int
-    started_s: float
-    ready_s: float | None = None
-
-
 class Installation:
-    """Settings and keys from a seed, and the processes. Gateways' readings follow from the seed alone."""
+    """Settings and keys from a seed, and all parts by name. Gateways' readings follow from the seed alone."""
 
-    def __init__(self, folder: Path, seed: int, speed: float) -> None:
+    def __init__(
+        self, folder: Path, seed: int, speed: float, is_real: bool, sample_ms: int = SAMPLE_MS
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.config = folder / "lading.toml"
-        self.mqtt_port, self.chain_port = free_port(), free_port()
         self._seed = seed
         self._speed = speed
-        self.running: dict[str, Running] = {}
+        self.sample_ms = sample_ms
+        self.resting: set[str] = set()  # parts that are away on purpose
         (self.data / "keys").mkdir(parents=True)
+        self.services = (Real if is_real else Embedded)(folder, self.config)
+        self.stages = {name: self._stage(name) for name in STAGES}
+        self.parts: dict[str, Part] = {**self.services.parts, **self.stages}
         self.operator = self._key("operator")
         self.operator.save(self.data / "operator.pem")
         self.signers = {member.name: self._key(member.name) for member in MEMBERS}
@@ -119,7 +108,7 @@ class Installation:
             signer.save(self.data / "keys" / f"{name}.pem")
         entries = [GatewayEntry(signer.public, TENANT, name=name) for name, signer in self.signers.items()]
         save_gateways(self.data / "gateways.json", entries)
-        for name in (*OPERATORS, "anchor", "settle"):
+        for name in ACCOUNTS:
             self.account(name).save(self.data / f"{name}.key")
         self.write_settings(0, BEGIN_MS - 1)
 
@@ -135,8 +124,8 @@ class Installation:
         """Gateways sample until `end_ms`; stories of so many legs. Whoever starts next reads it."""
         text = _SETTINGS.format(
             tenant=TENANT,
-            mqtt_port=self.mqtt_port,
-            chain_port=self.chain_port,
+            services=self.services.tables,
+            protocol=self.services.protocol,
             seed=self._seed,
             speed=self._speed,
             begin=_toml_time(BEGIN_MS),
@@ -144,7 +133,7 @@ class Installation:
         )
         for member in MEMBERS:
             text += _GATEWAY.format(
-                name=member.name, source=member.source, sample_s=SAMPLE_MS // 1000, set_c=member.set_c
+                name=member.name, source=member.source, sample_s=self.sample_ms // 1000, set_c=member.set_c
             )
             for leg in range(legs):
                 for one in member.happenings:
@@ -158,48 +147,33 @@ class Installation:
         draft.write_text(text, encoding="utf-8")
         draft.replace(self.config)
 
-    # Processes
+    def open_log(self) -> OpenLog:
+        """The log that joins the stages, as the settings have it. To be closed."""
+        return open_log(load_shared(self.config))
+
+    def chain(self) -> Chain:
+        """The chain."""
+        return connect(self.services.chain_url)
+
+    # Parts
 
     def start_services(self) -> None:
-        """Broker and chain, with the contracts on it: these are not killed."""
-        self._spawn("broker", "ingest", "broker")
-        self._spawn("chain", "anchoring", "chain", "--port", str(self.chain_port))
-        self.until("broker", lambda: _listens(self.mqtt_port), START_LIMIT_S)
-        self.until("chain", lambda: _listens(self.chain_port), START_LIMIT_S)
+        """Services, and contracts on the chain."""
+        for part in self.services.parts.values():
+            part.start()
+        self.until_ready(self.services.parts)
+        self.services.fund(self.account(name).address for name in ACCOUNTS)
         self.command("anchoring", "deploy", "--window-s", str(WINDOW_S))
 
-    def start(self, stage: str) -> None:
-        """Start a stage."""
-        self._spawn(stage, stage, "run")
+    def start(self) -> None:
+        """Services, then the stages."""
+        self.start_services()
+        for stage in self.stages.values():
+            stage.start()
 
-    def kill(self, stage: str) -> None:
-        """SIGKILL."""
-        self._end(stage, signal.SIGKILL)
-
-    def terminate(self, stage: str) -> None:
-        """SIGTERM, and wait."""
-        self._end(stage, signal.SIGTERM)
-
-    def is_ready(self, name: str) -> bool:
-        """Whether a process has said that it has started."""
-        running = self.running[name]
-        if running.ready_s is None:
-            with running.log.open("rb") as file:
-                file.seek(running.log_from)
-                if b"_started" in file.read():
-                    running.ready_s = time.monotonic()
-        return running.ready_s is not None
-
-    def check_alive(self) -> None:
-        """DrillError when a process has ended by itself."""
-        for name, running in self.running.items():
-            if running.process.poll() is not None:
-                raise DrillError(f"{name} ended with {running.process.returncode}\n{self.log_tail(name)}")
-
-    def log_tail(self, name: str) -> str:
-        """The end of what a process wrote."""
-        path = self.folder / f"{name}.log"
-        return path.read_text(errors="replace")[-LOG_TAIL_CHARS:] if path.exists() else "no log"
+    def until_ready(self, names: Iterable[str]) -> None:
+        """Wait until these parts work."""
+        self.until("parts start", lambda: all(self.parts[name].is_ready() for name in names), START_LIMIT_S)
 
     def command(self, *arguments: str) -> str:
         """Run a command to its end; what it printed."""
@@ -211,48 +185,34 @@ class Installation:
             check=False,
         )
         if done.returncode:
-            raise DrillError(
-                f"lading {' '.join(arguments)}: {done.returncode}\n{done.stderr[-LOG_TAIL_CHARS:]}"
-            )
+            raise DrillError(f"lading {' '.join(arguments)}: {done.returncode}\n{done.stderr[-3_000:]}")
         return done.stdout
 
     def until(self, what: str, condition: Callable[[], bool], limit_s: float, poll_s: float = 0.05) -> None:
-        """Wait for a condition; DrillError when it does not come in time, or a process ends meanwhile."""
+        """Wait for a condition; DrillError when it does not come in time, or a part has ended as it may not.
+
+        A condition that asks a service which is away just now does not hold.
+        """
         deadline_s = time.monotonic() + limit_s
-        while not condition():
-            self.check_alive()
+        while not _holds(condition):
+            for part in self._begun():
+                part.tend()
             if time.monotonic() > deadline_s:
-                tails = "\n".join(f"--- {name}\n{self.log_tail(name)}" for name in self.running)
+                tails = "\n".join(f"--- {name}\n{part.log_tail()}" for name, part in self.parts.items())
                 raise DrillError(f"{what}: not within {limit_s:.0f} s\n{tails}")
             time.sleep(poll_s)
 
     def stop(self) -> None:
-        """End everything, however it stands."""
-        for running in self.running.values():
-            running.process.kill()
-            running.process.wait()
-        self.running.clear()
+        """End everything, however it stands; stages first."""
+        for part in reversed(self._begun()):
+            part.stop()
 
-    def _spawn(self, name: str, *arguments: str) -> None:
-        path = self.folder / f"{name}.log"
-        with path.open("ab") as output:
-            log_from = output.tell()
-            process = subprocess.Popen(
-                [*lading_command(*arguments), "--config", str(self.config)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
-        self.running[name] = Running(process, path, log_from, time.monotonic())
+    def _begun(self) -> list[Part]:
+        return [part for name, part in self.parts.items() if part.started_s and name not in self.resting]
 
-    def _end(self, name: str, number: int) -> None:
-        running = self.running[name]
-        self.check_alive()
-        running.process.send_signal(number)
-        code = running.process.wait(START_LIMIT_S)
-        if code not in (0, -number):
-            raise DrillError(f"{name} ended with {code} on signal {number}\n{self.log_tail(name)}")
+    def _stage(self, name: str) -> CommandPart:
+        command = [*lading_command(name, "run"), "--config", str(self.config)]
+        return CommandPart(command, self.folder / f"{name}.log", f"{name}_started".encode())
 
     def _key(self, name: str) -> KeySigner:
         return KeySigner.from_seed(f"drill {self._seed} {name}".encode())
@@ -267,6 +227,8 @@ def _toml_time(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except ServiceError:
+        return False

@@ -1,5 +1,6 @@
 """The people of the drill: an operator who orders legs by MQTT, carrier and shipper who agree on money over them."""
 
+import time
 from dataclasses import dataclass, field
 
 import paho.mqtt.client as paho
@@ -8,8 +9,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contracts.agreements import Agreement, Domain, save
 from contracts.parties import deposit, mint
 from edge.simulation import CHANNELS, Channel
+from lading import topics
 from lading.assignment import BEGIN, END, Assignment, sign_assignment
-from lading.chain import connect
 from lading.deployment import Deployment
 from lading.limits import ChannelLimits, Limits
 from lading.names import LEG_SALT_BYTES, tenant_id
@@ -21,14 +22,16 @@ from tests.simulation.installation import (
     LEG_MS,
     TENANT,
     WINDOW_S,
-    DrillError,
     Installation,
     Member,
     leg_begin_ms,
 )
+from tests.simulation.parts import DrillError
 
 MINUTE_MS = 60_000
-PUBLISH_LIMIT_S = 20.0
+PUBLISH_LIMIT_S = 120.0
+REMIND_S = 3.0
+READ_RECORDS = 1_000
 BOND = 2_000_000_000
 DEADLINE_S = 4_102_444_800  # 2100: the chain has the wall clock, the legs are of 2025
 TIERS = (
@@ -61,9 +64,14 @@ class Operator:
 
     def __post_init__(self) -> None:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="drill-operator")
-        self._client.connect("127.0.0.1", self.site.mqtt_port)
+        self._log = self.site.open_log()
+        self._positions: dict[int, int] = {}
+        self._unheard: dict[str, bytes] = {}
+        self._remind_s = 0.0
+        self._client.reconnect_delay_set(1, 2)
+        self._client.connect("127.0.0.1", self.site.services.mqtt_port)
         self._client.loop_start()
-        self._chain = connect(f"http://127.0.0.1:{self.site.chain_port}")
+        self._chain = self.site.chain()
         self._deployment = Deployment.load(self.site.data / "deployment.json")
 
     def begin(self, member: Member, leg: int) -> None:
@@ -104,14 +112,32 @@ class Operator:
             )
         )
 
+    def is_heard(self) -> bool:
+        """Whether the log has the newest orders; what it lacks is published again, now and then.
+
+        A broker that is killed forgets what it has acknowledged, and a retained message only the newest order.
+        """
+        while found := self._log.read(topics.ASSIGNMENTS, self._positions, READ_RECORDS):
+            self._positions |= {one.partition: one.offset + 1 for one in found}
+            logged = {one.value for one in found}
+            self._unheard = {to: order for to, order in self._unheard.items() if order not in logged}
+        if time.monotonic() >= self._remind_s:
+            self._remind_s = time.monotonic() + REMIND_S
+            for topic, message in self._unheard.items():
+                self._client.publish(topic, message, qos=1, retain=True)
+        return not self._unheard
+
     def close(self) -> None:
-        """Leave the broker."""
+        """Leave broker and log."""
+        self._log.close()
         self._client.disconnect()
         self._client.loop_stop()
 
     def _order(self, order: Assignment) -> None:
         topic = gateway_topic(TENANT, order.gateway, "assignment")
-        sent = self._client.publish(topic, sign_assignment(order, self.site.operator), qos=1, retain=True)
+        message = self._unheard[topic] = sign_assignment(order, self.site.operator)
+        self._remind_s = time.monotonic() + REMIND_S
+        sent = self._client.publish(topic, message, qos=1, retain=True)
         sent.wait_for_publish(PUBLISH_LIMIT_S)
         if not sent.is_published():
             raise DrillError(f"no PUBACK for order {order.order_seq} of {order.reference}")

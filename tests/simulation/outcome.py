@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +15,15 @@ from ingest.queries import Queries, Series
 from lading import abi, topics
 from lading.assignment import Assignment
 from lading.batch import AnchorRecord, BatchRecord
-from lading.chain import connect
 from lading.deadletter import DeadLetter
 from lading.deployment import Deployment
 from lading.frame import decode_records
-from lading.log import Log, Record, SqliteLog
+from lading.log import Log, Record
 from lading.settlement import KINDS, Settlement
 from lading.terms import Terms, due_from_closing
 from lading.verdict import Verdict, VerdictRecord
-from tests.simulation.installation import MEMBERS, DrillError, Installation
+from tests.simulation.installation import MEMBERS, Installation
+from tests.simulation.parts import DrillError
 
 READ_RECORDS = 5_000
 
@@ -73,14 +74,11 @@ def differences(found: Outcome, calm: Outcome) -> list[str]:
 
 def read_outcome(site: Installation, begun: Mapping[str, Assignment], terms: Mapping[str, Terms]) -> Outcome:
     """Look at everything; DrillError where something is missing, twice or inconsistent."""
-    log = SqliteLog(site.data / "log.sqlite")
-    try:
+    with closing(site.open_log()) as log:
         frames = _check_frames(site, log)
         intervals = _check_intervals(site, log)
         verdicts = _final_verdicts(log, begun)
         payments = _payments(site, log, terms, verdicts)
-    finally:
-        log.close()
     return Outcome(
         _readings(site),
         {reference: verdict.encoded for reference, verdict in verdicts.items()},
@@ -158,17 +156,14 @@ def _check_intervals(site: Installation, log: Log) -> int:
     _require(
         [one.interval for one in batches] == list(range(1, len(batches) + 1)), "intervals are not 1, 2, 3, …"
     )
-    ranges = [one for batch in batches for one in batch.positions]
-    begins = [0, *(last + 1 for _, _, last in ranges)]
-    _require([first for _, first, _ in ranges] == begins[:-1], f"batches hold positions {ranges}")
-    _require(begins[-1] == sum(log.end(topics.FRAMES).values()), "frames are left without a batch")
+    _check_parted(batches, log.end(topics.FRAMES))
     newest = {}
     for record in records(log, topics.ANCHORS):
         anchor = AnchorRecord.decode(record.value)
         newest[anchor.interval] = anchor
     wanted = {batch.interval: "finalized" for batch in batches}
     _require({k: one.state for k, one in newest.items()} == wanted, "not every interval is final")
-    chain = connect(f"http://127.0.0.1:{site.chain_port}")
+    chain = site.chain()
     deployment = Deployment.load(site.data / "deployment.json")
     events = abi.at(chain, "AnchorRegistry", deployment.anchors).events("Anchored")
     anchored = Counter((fields["interval"], fields["superRoot"]) for _, fields in events)
@@ -177,6 +172,19 @@ def _check_intervals(site: Installation, log: Log) -> int:
         f"anchored on the chain: {sorted((k, n) for (k, _), n in anchored.items())}",
     )
     return len(batches)
+
+
+def _check_parted(batches: Sequence[BatchRecord], ends: Mapping[int, int]) -> None:
+    """In each partition, one interval begins where the one before has ended, from the first frame to the last."""
+    at = dict.fromkeys(ends, 0)
+    for batch in batches:
+        for partition, first, last in batch.positions:
+            _require(
+                first == at[partition] <= last,
+                f"interval {batch.interval} holds {first}..{last} of partition {partition}, wanted {at[partition]}..",
+            )
+            at[partition] = last + 1
+    _require(at == ends, f"batches end at {at}, the log's frames at {ends}")
 
 
 def _final_verdicts(log: Log, begun: Mapping[str, Assignment]) -> dict[str, Verdict]:
@@ -207,7 +215,7 @@ def _payments(
     site: Installation, log: Log, terms: Mapping[str, Terms], verdicts: Mapping[str, Verdict]
 ) -> dict[str, Payment]:
     """Each agreement opened and settled once on the chain, with what its terms make due, and once in the log."""
-    chain = connect(f"http://127.0.0.1:{site.chain_port}")
+    chain = site.chain()
     deployment = Deployment.load(site.data / "deployment.json")
     escrow = abi.at(chain, "PenaltyEscrow", deployment.escrow)
     domain = Domain(chain.chain_id, deployment.escrow)
@@ -249,7 +257,7 @@ def _credits(
     site: Installation, terms: Mapping[str, Terms], payments: Mapping[str, Payment]
 ) -> dict[str, int]:
     """What carrier and shipper can take out is what was paid: not a unit more or less."""
-    chain = connect(f"http://127.0.0.1:{site.chain_port}")
+    chain = site.chain()
     deployment = Deployment.load(site.data / "deployment.json")
     found = {
         name: credit_of(chain, deployment, site.account(name).address) for name in ("carrier", "shipper")

@@ -12,8 +12,9 @@ from lading.backup.create import create
 from lading.backup.restore import restore
 from lading.log import SqliteLog
 from tests.services.mqtt_client import Client
-from tests.simulation.drill import PHASE_LIMIT_S, SPEED, Drill, _final_count
+from tests.simulation.drill import PHASE_LIMIT_S, SPEED, Drill, Finals
 from tests.simulation.installation import Installation
+from tests.simulation.kills import Progress
 from tests.simulation.operator import Operator
 from tests.simulation.outcome import (
     Outcome,
@@ -24,34 +25,55 @@ from tests.simulation.outcome import (
     _readings,
     differences,
 )
+from tests.simulation.services import Embedded
 
 SEED = 3
 RESTORED = ("ingest", "anomaly", "anchoring", "settle")
+
+
+class Backup:
+    """A backup, once, when the log is as far. As a disturbance of a drill."""
+
+    def __init__(self, site: Installation, when: Callable[[SqliteLog], bool]) -> None:
+        self.folder = site.folder / "backup"
+        self._site = site
+        self._when = when
+        self.done = 0
+        self._log: SqliteLog | None = None
+
+    @property
+    def left(self) -> int:
+        """Nothing that a run would have to wait for."""
+        return 0
+
+    def step(self, progress: Progress) -> None:
+        """Back up, if it is time."""
+        self._log = self._log or SqliteLog(self._site.data / "log.sqlite")
+        if not self.done and self._when(self._log):
+            create(self._site.config, self.folder, with_keys=True, note=lambda line: None)
+            self.done = 1
+
+    def calm(self) -> None:
+        """Nothing is away."""
 
 
 class BackedUp(Drill):
     """A run that is backed up once, in its middle, and of which every message is kept."""
 
     def __init__(self, folder: Path, when: Callable[[SqliteLog], bool]) -> None:
-        super().__init__(folder, SEED, 0, 1, SPEED, lambda line: None)
-        self.site = self._site
-        self.backup = folder / "backup"
+        self.site = Installation(folder, SEED, SPEED, is_real=False)
+        backup = Backup(self.site, when)
+        super().__init__(self.site, backup, 1, lambda line: None)
+        self.backup = backup.folder
         self.messages: list[tuple[str, bytes]] = []
         self.operator: Operator | None = None
-        self._when = when
-        self._log: SqliteLog | None = None
         self._listener: Client | None = None
 
     def _leg(self, operator: Operator, leg: int) -> None:
         self.operator = operator
-        self._log = SqliteLog(self.site.data / "log.sqlite")
         filters = ("lading/v1/+/+/frames", "lading/v1/+/+/assignment")
-        self._listener = Client(self.site.mqtt_port, "listener", *filters)
+        self._listener = Client(self.site.services.mqtt_port, "listener", *filters)
         super()._leg(operator, leg)
-
-    def _kill(self) -> None:
-        if self._log is not None and not self.backup.exists() and self._when(self._log):
-            create(self.site.config, self.backup, with_keys=True, note=lambda line: None)
 
     def _finish(self, operator: Operator) -> None:
         super()._finish(operator)
@@ -64,12 +86,15 @@ class Elsewhere(Installation):
     """The same settings, another folder, and no gateway."""
 
     def __init__(self, old: Installation, folder: Path) -> None:
+        assert isinstance(old.services, Embedded)
         self.folder = folder
         self.data = folder / "data"
         self.config = folder / "lading.toml"
-        self.mqtt_port, self.chain_port = old.mqtt_port, old.chain_port
+        self.services = Embedded(folder, self.config, old.services.ports)
+        self.stages = {name: self._stage(name) for name in RESTORED}
+        self.parts = {**self.services.parts, **self.stages}
+        self.resting = set()
         self.operator, self.signers, self._seed = old.operator, old.signers, old._seed
-        self.running = {}
 
 
 def go_on(site: Elsewhere, run: BackedUp) -> Outcome:
@@ -77,16 +102,14 @@ def go_on(site: Elsewhere, run: BackedUp) -> Outcome:
     operator = run.operator
     assert operator is not None
     try:
-        site.start_services()
-        for stage in RESTORED:
-            site.start(stage)
-        sender = Client(site.mqtt_port, "again")
+        site.start()
+        sender = Client(site.services.mqtt_port, "again")
         for topic, payload in run.messages:
             sender.send(topic, payload, wait=False)
         log = SqliteLog(site.data / "log.sqlite")
         queries, count = Queries(site.data / "archive"), len(operator.begun)
-        made = run._made()
-        site.until("final verdicts", lambda: _final_count(log) >= count, PHASE_LIMIT_S)
+        made, finals = run._made(), Finals(log)
+        site.until("final verdicts", lambda: finals.count() >= count, PHASE_LIMIT_S)
         site.until("settlements", lambda: sum(log.end(topics.SETTLEMENTS).values()) >= count, PHASE_LIMIT_S)
         site.until("archive", lambda: queries.readings_count() >= made, PHASE_LIMIT_S)
         log.close()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.drill import drill, plan_kills
+from tests.simulation.drill import drill
 from tests.simulation.installation import STAGES
+from tests.simulation.kills import plan_kills
 
 KILLS = int(os.environ.get("LADING_TEST_KILLS", "50"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))
@@ -14,13 +15,13 @@ SEED = int(os.environ.get("LADING_TEST_SEED", "1"))
 
 def test_a_seed_says_who_is_killed_when() -> None:
     """Every stage has its share of the kills, some of them while it starts; one seed is one plan."""
-    plan = plan_kills(7, 52)
+    plan = plan_kills(7, 52, STAGES)
     assert {stage: len(kills) for stage, kills in plan.items()} == dict(
         zip(STAGES, (11, 11, 10, 10, 10), strict=True)
     )
     assert any(kill.is_early for kills in plan.values() for kill in kills)
-    assert plan_kills(7, 52) == plan
-    assert plan_kills(8, 52) != plan
+    assert plan_kills(7, 52, STAGES) == plan
+    assert plan_kills(8, 52, STAGES) != plan
 
 
 @pytest.mark.slow
