@@ -25,6 +25,8 @@ from lading.log import SqliteLog
 from lading.mqtt import Broker as Address
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, root, sha256
+from tests.services.brokers import AnyBroker
+from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
 from tests.unit.ingest.truck import OPERATOR, OPERATORS, TENANT, Fleet, Truck
 from tests.waiting import until
@@ -33,9 +35,9 @@ KILLS = int(os.environ.get("LADING_TEST_KILLS", "10"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))
 
 
-@pytest.fixture
-def broker() -> Iterator[Broker]:
-    server = Broker()
+@pytest.fixture(params=["embedded", "mosquitto"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyBroker]:
+    server: AnyBroker = Mosquitto(tmp_path) if request.param == "mosquitto" else Broker()
     server.start()
     yield server
     server.stop()
@@ -50,12 +52,12 @@ def stages() -> Iterator[list["Fixture"]]:
         stage.stop()
 
 
-def test_frames_reach_the_log_before_they_are_acknowledged(broker: Broker, tmp_path: Path) -> None:
+def test_frames_reach_the_log_before_they_are_acknowledged(broker: AnyBroker, tmp_path: Path) -> None:
     """A receiver that stops before its step leaves its messages to the next one; nothing is there twice."""
     truck = Truck()
     log = SqliteLog(tmp_path / "log.sqlite")
     ingest = Ingest(log, tmp_path / "ingest.sqlite", Fleet(truck), OPERATORS)
-    first = Receiver(ingest, Address(broker.host, broker.port))
+    first = Receiver(ingest, Address("127.0.0.1", broker.port))
     first.start()
     until(lambda: first.is_up)
     gateway, operator = Client(broker.port, "truck"), Client(broker.port, "operator")
@@ -64,14 +66,14 @@ def test_frames_reach_the_log_before_they_are_acknowledged(broker: Broker, tmp_p
     assert first.step(5.0) > 0
     first.stop()
     gateway.send(truck.topic, *(data for _, data in truck.messages(20)))
-    second = Receiver(ingest, Address(broker.host, broker.port))
+    second = Receiver(ingest, Address("127.0.0.1", broker.port))
     second.start()
     second.drain(1.0)
     second.stop()
     assert [decode_frame(r.value).header.frame_seq for r in log.read(topics.FRAMES, {}, 100)] == list(
         range(40)
     )
-    third = Receiver(ingest, Address(broker.host, broker.port))
+    third = Receiver(ingest, Address("127.0.0.1", broker.port))
     third.start()
     until(lambda: third.is_up)
     assert third.drain(0.5) <= 1, "all but the retained order was acknowledged"

@@ -134,7 +134,9 @@ def test_frames_leave_when_ingest_has_them(site: Site) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_mosquitto_killed_under_load_loses_no_frame(site: Site, broker: Mosquitto) -> None:
+def test_mosquitto_killed_under_load_loses_no_frame(
+    site: Site, broker: Mosquitto, record_property: Callable[[str, int], None]
+) -> None:
     """Again and again with SIGKILL, all that it had acknowledged gone each time: every frame is once in the log."""
     rng = random.Random(SEED)
     for _ in range(KILLS):
@@ -151,6 +153,8 @@ def test_mosquitto_killed_under_load_loses_no_frame(site: Site, broker: Mosquitt
         broker.start()
     site.is_receiving = True
     site.until(lambda: site.waiting == 0, 180)
+    record_property("frames", site.gateway.frame_seq)
+    record_property("sendings", site.publisher.sent_count)
     assert sorted(site.logged()) == list(range(site.gateway.frame_seq))
     assert site.logged() == sorted(site.logged())
 
