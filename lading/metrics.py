@@ -120,8 +120,11 @@ EDGE_READINGS_REFUSED = _counter("edge_readings_refused_total", "Readings not ta
 EDGE_READINGS_PENDING = _gauge("edge_pending_readings", "Readings that no frame has yet.")
 EDGE_FRAMES_SIGNED = _counter("edge_frames_signed_total", "Frames signed.")
 EDGE_FRAMES_SENT = _counter("edge_frames_sent_total", "Frames handed to the broker, repeats included.")
-EDGE_FRAMES_ACKED = _counter("edge_frames_acked_total", "Frames that the broker has acknowledged.")
-EDGE_OUTBOX_FRAMES = _gauge("edge_outbox_frames", "Frames that no acknowledgement has come for.")
+EDGE_FRAMES_ACKED = _counter(
+    "edge_frames_acked_total",
+    "Frames gone from the outbox: ingest, or by setting the broker alone, has them.",
+)
+EDGE_OUTBOX_FRAMES = _gauge("edge_outbox_frames", "Frames in outboxes: nobody else is known to have them.")
 EDGE_OUTBOX_BYTES = _gauge("edge_outbox_bytes", "Bytes of those frames.")
 EDGE_OUTBOX_FULL = _gauge("edge_outbox_full_ratio", "The fullest outbox against its bound, 0 to 1.")
 EDGE_TROUBLES = _counter(

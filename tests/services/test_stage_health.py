@@ -106,8 +106,8 @@ def test_a_lost_broker_is_named_and_found_again(installation: Installation) -> N
     within_limit(lambda: installation.figure("ingest", "lading_ingest_frames_total") > 3)
     assert installation.figure("ingest", "lading_ingest_messages_total", outcome="taken") > 3
     assert installation.figure("ingest", "lading_ingest_delay_seconds_count") > 3
-    assert installation.figure("edge", "lading_edge_links_up_count") == 3
-    assert installation.figure("edge", "lading_edge_frames_acked_total") > 3
+    within_limit(lambda: installation.figure("edge", "lading_edge_links_up_count") == 3)
+    within_limit(lambda: installation.figure("edge", "lading_edge_frames_acked_total") > 3)
     broker.kill()
     within_limit(lambda: "broker" in (installation.not_ready("ingest") or {}))
     within_limit(lambda: "broker" in (installation.not_ready("edge") or {}))
