@@ -24,6 +24,8 @@ export PIP_ROOT_USER_ACTION=ignore
 "$prefix/bin/pip" check
 "$prefix/bin/pip" uninstall --quiet --yes pip setuptools
 
+install -m 0755 deploy/entrypoint.sh "$prefix/bin/lading-stage"
+
 # Layers keep whole seconds. Bytecode and kernels name the time of the source they are of: with a fraction they would
 # be made anew at every start.
 find "$prefix" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH:-$(date +%s)}" {} +
