@@ -1,5 +1,6 @@
 """Debian's Mosquitto as a process of its own, from the files in deploy/mosquitto with paths and ports put in."""
 
+import atexit
 import os
 import shutil
 import signal
@@ -49,6 +50,7 @@ class Mosquitto:
         (self.folder / "config" / "listener" / "listener.conf").write_text(text)
         shutil.copy(DEPLOY / "acl", self.acl)
         self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.kill)  # where a test failed before it stopped this
 
     def start(self) -> "Mosquitto":
         """Start, and wait until it listens."""
