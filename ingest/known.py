@@ -62,6 +62,7 @@ class Known:
         self._version = -1
         self._turn: dict[tuple[bytes, int], bytes] = {}
         self._turn_gateways: set[bytes] = set()
+        self._partitions: frozenset[int] = frozenset()  # those that are followed
 
     def begin(self) -> set[bytes]:
         """A turn begins: forget what another process may have changed, follow the log.
@@ -200,13 +201,16 @@ class Known:
     # The log.
 
     def append(self, topic: str, items: list[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
-        """Append, and note that the state has followed so far (unless another process wrote in between)."""
+        """Append, and note that the state has followed so far (unless another process wrote in between).
+
+        What is malformed may lie in a partition that another worker follows.
+        """
         if not items:
             return []
         places = self._log.append(topic, items)
         followed = self._state.positions(topic)
         for partition, offset in sorted(places):
-            if followed.get(partition, 0) == offset:
+            if partition in self._partitions and followed.get(partition, 0) == offset:
                 followed[partition] = offset + 1
         self._state.set_positions(topic, followed)
         return places
@@ -217,6 +221,7 @@ class Known:
         for topic in _FOLLOWED:
             at = self._state.positions(topic)
             ends = self._log.end(topic)
+            self._partitions = frozenset(ends)
             require_ends(topic, ends, at)
             if all(at.get(partition, 0) >= end for partition, end in ends.items()):
                 continue

@@ -10,6 +10,8 @@ from lading.frame import FRAME_BYTES_MAX
 TAG = "lading/raw/1"
 ORIGIN_BYTES_MAX = 65_535
 RAW_BYTES_MAX = FRAME_BYTES_MAX + 131_072
+NAME_BYTES_MAX = 64
+"""Of what a topic names in a gateway's place: whoever publishes may write 64 KiB there, and a key is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,6 @@ def key_of(origin: str, data: bytes) -> bytes:
     parts = origin.split("/")
     named = parts[3] if origin.startswith(f"{topics.ROOT}/") and len(parts) > 3 else ""
     try:
-        return bytes.fromhex(named) or b"-"
+        return bytes.fromhex(named)[:NAME_BYTES_MAX] or b"-"
     except ValueError:
-        return named.encode()[:64]
+        return named.encode()[:NAME_BYTES_MAX]

@@ -222,3 +222,36 @@ def test_what_no_relay_wrote_is_a_dead_letter(tmp_path: Path) -> None:
     )
     assert values(site.log, topics.FRAMES) == [first[0][1]]
     site.close()
+
+
+def test_a_dead_letter_of_another_partition_stops_nothing(tmp_path: Path) -> None:
+    """Garbage that names nobody lies in one partition, whichever worker met it: each of them goes on afterwards."""
+    site = Site(tmp_path, [])
+    home = partition_of(b"-", COUNT)  # nobody's name
+    keys = [key for key in (bytes([n]) for n in range(16)) if partition_of(key, COUNT) != home]
+    assert len({partition_of(key, COUNT) for key in keys}) == COUNT - 1
+    for _ in range(2):
+        site.log.append(topics.RAW, [(key, b"garbage of " + key) for key in keys])
+        site.settle()
+    assert len(letters(site.log)) == len(keys)
+    site.close()
+    site.open()
+    site.settle()
+    site.close()
+
+
+@pytest.mark.parametrize("name", ["ab" * 2_000, "z" * 4_000, "é" * 4_000, "", " "])
+def test_a_topic_that_names_a_long_gateway_stops_nothing(name: str, tmp_path: Path) -> None:
+    """Whoever may publish chooses the topic, up to 64 KiB of it: the message is a dead letter, in one step or two."""
+    truck = Truck()
+    message = (f"{topics.ROOT}/demo/{name}/frames", b"garbage")
+    whole = SqliteLog(tmp_path / "whole.sqlite")
+    one = Ingest(whole, tmp_path / "whole-state.sqlite", Fleet(truck), OPERATORS)
+    one.take([message])
+    site = Site(tmp_path, [truck])
+    site.relay.take([message])
+    site.settle()
+    assert letters(site.log) == letters(whole)
+    assert [data for _, _, data in letters(whole)] == [b"garbage"]
+    one.close()
+    site.close()
