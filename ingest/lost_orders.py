@@ -1,7 +1,8 @@
 """Orders that a broker has lost are published anew, retained, from the log (docs/adr/0041-broker-durability.md).
 
 A gateway that was away when an order came gets it from the broker's retained messages; a broker that was killed may
-have none. Orders are signed and numbered, so one that comes twice changes nothing.
+have none. Orders are signed and numbered, so one that comes twice changes nothing. But an older one that is published
+again takes the place of a newer one that the log has not yet: so every order that comes is a reason to compare anew.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,13 +13,13 @@ from lading.gateways import Gateways
 from lading.log import Log
 from lading.topics import ASSIGNMENTS, gateway_topic
 
-SETTLE_S = 5.0  # after a connection: time for the retained orders to come
+SETTLE_S = 5.0  # after a connection or an order: time for what the broker has, and for the log
 RECORDS_A_STEP = 1_000
 GATEWAYS_MAX = 100_000
 
 
 class LostOrders:
-    """Compares the newest orders in the log with what the broker has retained, once a connection."""
+    """Compares the newest orders in the log with what the broker has retained. One thread."""
 
     def __init__(self, log: Log, gateways: Gateways, monotonic_s: Callable[[], float]) -> None:
         self._log = log
@@ -30,19 +31,20 @@ class LostOrders:
         self._positions: dict[int, int] = {}
 
     def connected(self) -> None:
-        """A connection is up: the broker sends what it has retained."""
+        """There is a new connection: the broker sends what it has retained."""
         self._due_s = self._monotonic_s() + SETTLE_S
         self._retained = {}
 
     def saw(self, data: bytes) -> None:
-        """An order came from the broker."""
+        """An order came by the connection of now: a gateway's last one is what the broker has retained."""
         try:
             order = read_assignment(data)
         except LadingError:
             return
-        if len(self._retained) < GATEWAYS_MAX:
-            known = self._retained.get(order.gateway, 0)
-            self._retained[order.gateway] = max(known, order.order_seq)
+        if order.gateway in self._retained or len(self._retained) < GATEWAYS_MAX:
+            self._retained[order.gateway] = order.order_seq
+        if self._due_s is None:
+            self._due_s = self._monotonic_s() + SETTLE_S
 
     def step(self) -> list[tuple[str, bytes]]:
         """Topic and message of orders to publish, retained. ServiceError when the log cannot be read."""
@@ -66,6 +68,8 @@ class LostOrders:
 
     def _missing(self) -> Iterator[tuple[str, bytes]]:
         for gateway, (order_seq, message) in self._newest.items():
+            if self._retained.get(gateway, 0) >= order_seq:
+                continue
             entry = self._gateways.find(gateway)
-            if entry is not None and self._retained.get(gateway, 0) < order_seq:
+            if entry is not None:
                 yield gateway_topic(entry.tenant, gateway, "assignment"), message

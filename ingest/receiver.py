@@ -79,6 +79,7 @@ class Receiver:
         self._queue: queue.Queue[Came] = queue.Queue(QUEUED_MAX)
         self._held: list[Came] = []  # a batch that the stage has not taken yet
         self._connection = 0
+        self._orders_connection = 0  # the one that the lost orders were told of
         self._is_stopping = False
         self._failure = ""
         self.is_up = False
@@ -121,8 +122,8 @@ class Receiver:
         """Tell gateways what is durable. One that misses it sends a frame again, and is told again."""
         frames: dict[str, list[tuple[int, bytes]]] = {}
         for came in batch:
-            if self._lost_orders is not None and came.topic.endswith(ORDERS_SUFFIX):
-                self._lost_orders.saw(came.data)
+            if came.topic.endswith(ORDERS_SUFFIX):
+                self._see_order(came)
             head = peek(came.data)
             if head is not None and came.topic.endswith(FRAMES_SUFFIX):
                 frames.setdefault(came.topic, []).append((head.frame_seq, came.data))
@@ -130,10 +131,18 @@ class Receiver:
             for receipt in receipts(messages):
                 self._client.publish(topic.removesuffix(FRAMES_SUFFIX) + "/receipt", receipt.encode(), qos=0)
 
+    def _see_order(self, came: Came) -> None:
+        """One that came by an earlier connection says nothing of what the broker has now."""
+        if self._lost_orders is not None and came.connection == self._connection:
+            self._lost_orders.saw(came.data)
+
     def _give_orders(self) -> None:
         """Publish the orders that the broker has lost."""
         if self._lost_orders is None or not self.is_up:
             return
+        if self._orders_connection != self._connection:
+            self._orders_connection = self._connection
+            self._lost_orders.connected()
         for topic, message in self._lost_orders.step():
             self._client.publish(topic, message, qos=1, retain=True)
             _log.info("order_published_again", topic=topic)
@@ -216,8 +225,6 @@ class Receiver:
             _log.warning("broker_refused", reason=str(reason))
             return
         self._connection += 1
-        if self._lost_orders is not None:
-            self._lost_orders.connected()
         frames, orders = f"{topics.ROOT}/+/+/frames", f"{topics.ROOT}/+/+/assignment"
         for wanted in (orders, f"$share/{self._share}/{frames}" if self._share else frames):
             client.subscribe(wanted, qos=1)
