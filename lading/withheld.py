@@ -2,8 +2,12 @@
 
 from lading.errors import ProofError
 from lading.evidence import Evidence
-from lading.frame import Run
+from lading.frame import Frame, Run
+from lading.limits import Limits
+from lading.rules.findings import MORE, TOTALS_RULES, proven, totals_findings
+from lading.rules.track import GAP
 from lading.totals import Totals
+from lading.verdict import Finding, Verdict
 
 _GROWING = (
     "valid_count",
@@ -18,6 +22,7 @@ _GROWING = (
     "below_longest_ms",
     "mkt_weight_sum",
 )
+_AGAINST = "the totals that the gateway signed say otherwise"
 
 
 def withheld_runs(evidence: Evidence) -> list[tuple[int, Run]]:
@@ -83,5 +88,27 @@ def check_stated(evidence: Evidence, *, finalized: bool) -> None:
     signed = tuple((run.record.channel, run.record.quantity, run.record.totals) for run in last.runs)
     if horizon.first_frame_seq != frames[0].header.frame_seq or stated.totals != signed:
         raise ProofError("verdict", "the verdict's totals are not those that the gateway signed")
+    if begin.limits:
+        _check_findings(stated, begin.limits, last)
     if stated.final and not finalized:
         raise ProofError("verdict", "the verdict is final, not every anchor is recorded as finalized")
+
+
+def _check_findings(stated: Verdict, limits: Limits, last: Frame) -> None:
+    """All that the signed totals prove was found, and nothing that they rule out."""
+    follow: list[Finding] = []
+    for run in last.runs:
+        channel, totals = limits.channel(run.record.channel), run.record.totals
+        follow += totals_findings(channel, totals, last.header.hash)
+        rules = {one.rule.removesuffix(MORE) for one in stated.findings if one.channel == channel.channel}
+        for rule, is_proven in proven(channel, totals).items():
+            if (rule in rules) != is_proven and (is_proven or rule != GAP):
+                says = "lacks" if is_proven else "has"
+                raise ProofError(
+                    "verdict", f"the verdict {says} {rule} of channel {channel.channel}: {_AGAINST}"
+                )
+    found = {one for one in stated.findings if one.rule in TOTALS_RULES}
+    for finding in sorted(found ^ set(follow), key=lambda one: one.order):
+        says = "has" if finding in found else "lacks"
+        what = f"{finding.rule} {finding.measured} of channel {finding.channel}"
+        raise ProofError("verdict", f"the verdict {says} {what}: {_AGAINST}")

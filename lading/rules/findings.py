@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from lading.fields import U64_MAX
-from lading.limits import OFF_HIGH
+from lading.limits import OFF_HIGH, ChannelLimits
 from lading.mkt import weight
 from lading.quantities import Quantity
 from lading.rules.track import (
     ABOVE,
+    BELOW,
     CLOCKS,
     FAULTS,
     GAP,
@@ -25,6 +26,7 @@ from lading.verdict import Finding, Severity
 
 NOTICES = (RATE, STUCK, FAULTS, CLOCKS)
 MORE = "_more"
+TOTALS_RULES = ("cumulative_above", "cumulative_below", "unknown_total", "mkt")
 PEAK_ABOVE, PEAK_BELOW = "peak_above", "peak_below"
 _NAMES = {Quantity.DOOR: "door", Quantity.LIGHT: "light", Quantity.SHOCK: "shock"}
 """What `excursion_above` and `peak_above` are called for these quantities."""
@@ -64,7 +66,7 @@ def channel_findings(channel: Channel, span: Span, hash_of: HashOf) -> Iterator[
     for stretch in track.more.values():
         yield _more_finding(channel, stretch)
     yield from _peak_findings(channel, hash_of)
-    yield from _totals_findings(channel, hash_of(span.last_frame))
+    yield from totals_findings(track.limits, channel.totals, hash_of(span.last_frame))
 
 
 def _silences(track: ChannelTrack, span: Span) -> Iterator[Stretch]:
@@ -82,7 +84,7 @@ def _stretch_finding(channel: Channel, stretch: Stretch, hash_of: HashOf) -> Fin
     first, last = stretch.first, stretch.last
     limit = {
         ABOVE: limits.above_stretch_max_ms,
-        "excursion_below": limits.below_stretch_max_ms,
+        BELOW: limits.below_stretch_max_ms,
         GAP: limits.gap_max_ms,
         RATE: limits.rate_max,
         STUCK: limits.stuck_max_ms,
@@ -131,8 +133,8 @@ def _peak_findings(channel: Channel, hash_of: HashOf) -> Iterator[Finding]:
             )
 
 
-def _totals_findings(channel: Channel, last_hash: bytes) -> Iterator[Finding]:
-    limits, totals = channel.track.limits, channel.totals
+def totals_findings(limits: ChannelLimits, totals: Totals, last_hash: bytes) -> Iterator[Finding]:
+    """What follows from a channel's totals alone. `last_hash`: of the frame that they are in."""
     figures = [
         ("cumulative_above", totals.above_ms, limits.above_total_max_ms),
         ("cumulative_below", totals.below_ms, limits.below_total_max_ms),
@@ -146,6 +148,25 @@ def _totals_findings(channel: Channel, last_hash: bytes) -> Iterator[Finding]:
         seqs = (totals.first_seq, totals.first_seq + totals.count - 1)
         when = (totals.first_ms, totals.last_ms)
         yield Finding(rule, "breach", limits.channel, *when, figure, limit, *seqs, (last_hash,))
+
+
+def proven(limits: ChannelLimits, totals: Totals) -> dict[str, bool]:
+    """By rule, whether the totals tell that it has a finding: which ones, the readings alone can say.
+
+    Of `gap` they tell those between two valid readings: there may be others.
+    """
+    if not totals.valid_count:
+        return {}
+    above = is_over(totals.above_longest_ms, limits.above_stretch_max_ms)
+    peak_above = totals.max_value > limits.peak_upper
+    found = {
+        rule_name(ABOVE, limits.quantity): above,
+        BELOW: is_over(totals.below_longest_ms, limits.below_stretch_max_ms),
+        PEAK_BELOW: totals.min_value < limits.peak_lower,
+        GAP: is_over(totals.longest_gap_ms, limits.gap_max_ms),
+    }
+    peak_name = rule_name(PEAK_ABOVE, limits.quantity)
+    return found | {peak_name: peak_above or found.get(peak_name, False)}
 
 
 def _severity(rule: str) -> Severity:

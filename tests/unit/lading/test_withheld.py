@@ -1,5 +1,6 @@
 """Promises: a frame without its readings proves all that was signed, and a verifier says exactly what is not shown."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,11 @@ from lading.errors import MalformedError
 from lading.evidence import Evidence
 from lading.frame import Frame, decode_frame, decode_header, decode_records, withhold
 from lading.inspect.wire import read_frame
+from lading.limits import Limits
+from lading.verdict import Finding
 from lading.verify import verify
-from tests.unit.lading.evidence_world import GATEWAY, OPERATOR, evidence_of, make_world
+from tests.unit.lading import evidence_world
+from tests.unit.lading.evidence_world import GATEWAY, MINUTE_MS, OPERATOR, evidence_of, make_world
 
 KNOWN = Expected(GATEWAY.public.encode(), OPERATOR.public.encode())
 
@@ -141,3 +145,39 @@ def test_a_verdict_that_saw_fewer_frames_is_refused() -> None:
         lines(replace(evidence, verdict=replace(evidence.verdict, horizon=horizon)))["verdict"][0]
         is Status.FAIL
     )
+
+
+def changed(evidence: Evidence, keep: Callable[[Finding], bool], *more: Finding) -> Evidence:
+    """All readings withheld, and a verdict with these findings alone."""
+    found = [*filter(keep, evidence.verdict.findings), *more]
+    verdict = replace(evidence.verdict, findings=tuple(sorted(found, key=lambda one: one.order)))
+    return replace(without(evidence), verdict=verdict)
+
+
+@pytest.mark.parametrize("rule", ["excursion_above", "cumulative_above", "mkt", "peak_above", "gap"])
+def test_withholding_hides_no_breach_that_the_totals_prove(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator erases a leg and leaves a finding out of its verdict: the signed totals tell."""
+    warm = evidence_world.LIMITS.channels[0]
+    limits = replace(
+        warm, above_total_max_ms=MINUTE_MS, mkt_max=6_000, peak_upper=8_500, gap_max_ms=4 * MINUTE_MS
+    )
+    monkeypatch.setattr(evidence_world, "LIMITS", Limits((limits, *evidence_world.LIMITS.channels[1:])))
+    evidence = evidence_of(make_world())
+    assert rule in {finding.rule.removesuffix("_more") for finding in evidence.verdict.findings}
+    assert lines(without(evidence))["verdict"][0] is Status.WARN
+    hidden = lines(changed(evidence, lambda one: one.rule.removesuffix("_more") != rule))["verdict"]
+    assert hidden[0] is Status.FAIL
+    assert f"lacks {rule}" in hidden[1]
+
+
+@pytest.mark.parametrize("rule", ["excursion_below", "cumulative_below", "peak_below"])
+def test_withholding_invents_no_breach_that_the_totals_rule_out(rule: str) -> None:
+    """Nor may an erased leg get a finding, and its carrier a penalty, that the signed totals contradict."""
+    evidence = evidence_of(make_world())
+    seen = evidence.verdict.findings[0]
+    invented = changed(evidence, lambda one: True, replace(seen, rule=rule))
+    status, found = lines(invented)["verdict"]
+    assert status is Status.FAIL
+    assert f"has {rule}" in found
