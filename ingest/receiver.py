@@ -253,8 +253,15 @@ class Receiver:
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         """A full queue holds paho's thread, so the broker sends no more than its window."""
+        try:
+            topic = message.topic
+        except (
+            UnicodeDecodeError
+        ):  # would end paho's thread; such a message stays with the broker that gave it
+            _log.warning("topic_unreadable")
+            return
         data = bytes(message.payload[: FRAME_BYTES_MAX + 1])
-        came = Came(message.topic, data, message.mid, message.qos, self._connection)
+        came = Came(topic, data, message.mid, message.qos, self._connection)
         while not self._is_stopping and not self._is_queued(came):
             pass
 
