@@ -24,7 +24,6 @@ from lading.verdict import Verdict, VerdictRecord
 
 RECORD_NAME = "erasures.jsonl"
 READ_RECORDS = 1_000
-LINE_BYTES_MAX = 16 * 2**20
 
 LegAt = tuple[bytes, bytes]  # leg id, gateway id
 
@@ -204,12 +203,14 @@ def erasures(folder: Path) -> list[Erasure]:
 
 
 def _lines(folder: Path) -> list[bytes]:
+    """The whole lines. What a kill or a full disk left of one more was not begun: nothing of it is erased."""
     path = folder / RECORD_NAME
-    return path.read_bytes().splitlines() if path.exists() else []
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
 def _append(path: Path, line: Erasure) -> None:
     with path.open("ab") as file:
+        file.truncate(sum(len(whole) + 1 for whole in _lines(path.parent)))
         file.write(json.dumps(asdict(line)).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -270,6 +270,19 @@ def test_the_record_of_erasures_is_append_only(site: Site) -> None:
             erasures(site.data / "archive")
 
 
+def test_a_torn_line_of_the_record_is_written_anew(site: Site) -> None:
+    """A full disk, or a kill, leaves half a line of an erasure that was not begun: the next goes on without it."""
+    site.erase(0)
+    path = site.data / "archive" / RECORD_NAME
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert len(erasures(site.data / "archive")) == 1
+    site.erase(1)
+    assert [one.legs for one in erasures(site.data / "archive")] == [
+        (site.leg_of(number).hex(),) for number in (0, 1)
+    ]
+
+
 def test_by_command_line(site: Site) -> None:
     """A dry run changes nothing; then by reference; then all that is too old; then nothing is left."""
     files = {path: path.read_bytes() for path in (site.data / "archive").rglob("*") if path.is_file()}
