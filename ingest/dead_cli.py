@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ingest.letters import Numbered, find_letter, letters
+from ingest.letters import Numbered, find_letter, letters, newest
 from ingest.opening import load, open_stage
 from ingest.relay import Relay
 from ingest.settings import IngestSettings
@@ -25,13 +25,12 @@ SHOWN_MAX = 1_000
 def list_dead(
     config: Config = CONFIG,
     code: Annotated[str, typer.Option(help="Only those with this code.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """The dead letters, by number."""
+    """The dead letters, as they came."""
     shared, _ = load(config)
-    found = [one for one in letters(open_log(shared)) if not code or one.letter.code == code]
-    found = found[-min(limit, SHOWN_MAX) :]
+    found = newest(open_log(shared), min(limit, SHOWN_MAX), code)
     if as_json:
         typer.echo(json.dumps([_letter_document(one) for one in found]))
         return

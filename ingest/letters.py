@@ -1,5 +1,6 @@
 """Dead letters by their place in the log."""
 
+import heapq
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,6 +26,13 @@ def letters(log: Log) -> Iterator[Numbered]:
         for record in records:
             yield Numbered(f"{record.partition}:{record.offset}", DeadLetter.decode(record.value))
             at[record.partition] = record.offset + 1
+
+
+def newest(log: Log, count: int, code: str = "") -> list[Numbered]:
+    """The letters that came last over all partitions, in the order in which they came; with a code those alone."""
+    found = (one for one in letters(log) if not code or one.letter.code == code)
+    last = heapq.nlargest(count, enumerate(found), key=lambda item: (item[1].letter.received_ms, item[0]))
+    return [one for _, one in reversed(last)]
 
 
 def find_letter(log: Log, number: str) -> Numbered:
