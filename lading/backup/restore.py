@@ -74,10 +74,10 @@ def restore(folder: Path, dest: Path, data: Path | None, note: Note) -> Path:
         draft.mkdir(parents=True, mode=0o700)
         for file in manifest.files:
             _put(folder / file.path, _place(file, draft, config))
+        _move_on(manifest, load_shared(config).lading.model_copy(update={"data": draft}))
         if target.exists():
             target.rmdir()
         draft.rename(target)
-        _move_on(manifest, load_shared(config).lading.model_copy(update={"data": target}))
     except OSError as exc:
         raise ServiceError("restore", f"{dest}: {exc}") from exc
     note(f"{len(manifest.files)} files of {shown_time(manifest.created_ms)} in {target}")

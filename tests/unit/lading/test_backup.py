@@ -138,6 +138,14 @@ def test_order_numbers_that_may_have_been_used_are_passed_over(world: World, tmp
     assert issued == {world.truck.id.hex(): NUMBERS_SKIPPED}
 
 
+def test_a_restore_that_breaks_off_leaves_no_data_folder(world: World, tmp_path: Path) -> None:
+    """Before the numbers are passed over nothing stands where a stage would begin with it."""
+    (world.data / "orders.json").write_text("{")
+    with pytest.raises(ValueError, match="Expecting"):
+        restore(world.back_up(), tmp_path / "new", None, lambda line: None)
+    assert not (tmp_path / "new" / "data").exists()
+
+
 def test_keys_can_stay_out(world: World) -> None:
     """`--without-keys`: no private key is anywhere in the copy."""
     backup = world.back_up(with_keys=False)
