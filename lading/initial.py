@@ -78,6 +78,7 @@ kind = "kafka"
 bootstrap = "127.0.0.1:9092"  # by commas, where there are more brokers
 partitions = 4  # as many processes can share a stage's work; fixed at first use
 replicas = 1  # brokers that keep a topic; 3 outlive one
+fsync = true  # one broker alone: on disk before it is acknowledged; false with three
 create_topics = false  # `lading log init` makes them
 """
 _SERIES = """

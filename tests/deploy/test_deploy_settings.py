@@ -60,6 +60,12 @@ def test_hosts_are_services() -> None:
         assert _meet(name, shared.log.bootstrap.split(":")[0])
 
 
+def test_one_broker_writes_to_disk_before_it_acknowledges() -> None:
+    """What Kafka has acknowledged is gone from its gateway: where no other broker has it too, memory is not enough."""
+    log = load_shared(FILE, {}).log
+    assert log.replicas >= 3 or log.fsync
+
+
 def _host(url: str) -> str:
     return str(urlsplit(url).hostname)
 
