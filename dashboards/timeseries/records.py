@@ -5,9 +5,7 @@ from dashboards.timeseries.lines import EARLIEST_MS, NS_A_MS, Value, line, log_n
 from dashboards.timeseries.names import Names
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
-from lading.errors import MalformedError
 from lading.log import Record
-from lading.names import tenant_id
 from lading.settlement import Settlement
 from lading.terms import Terms
 from lading.topics import ROOT
@@ -52,7 +50,7 @@ def settlement_line(record: Record, settlement: Settlement, names: Names) -> byt
     return line(schema.SETTLEMENT, tags, values, log_ns(record.time_ms, record.offset))
 
 
-def dead_line(record: Record, letter: DeadLetter) -> bytes:
+def dead_line(record: Record, letter: DeadLetter, names: Names) -> bytes:
     """A dead letter, at its log time where its own was before all times."""
     time_ms = letter.received_ms if EARLIEST_MS <= letter.received_ms <= record.time_ms else record.time_ms
     values: dict[str, Value] = {
@@ -61,17 +59,19 @@ def dead_line(record: Record, letter: DeadLetter) -> bytes:
         "reason": letter.reason,
         "number": f"{record.partition}:{record.offset}",
     }
-    tags = {"tenant": _tenant_of(letter.origin), "code": letter.code}
+    tags = {"tenant": _tenant_of(letter.origin, names), "code": letter.code}
     return line(schema.DEAD, tags, values, time_ms * NS_A_MS + record.offset % NS_A_MS)
 
 
-def _tenant_of(origin: str) -> str:
-    """The tenant in an MQTT topic, or nothing."""
+def _tenant_of(origin: str, names: Names) -> str:
+    """The tenant of the gateway that an MQTT topic names, where it is enrolled.
+
+    Never the topic's own: whoever may publish could name a new one each time, and each would be a series.
+    """
     parts = origin.split("/")
     if len(parts) != 5 or "/".join(parts[:2]) != ROOT:
         return ""
     try:
-        tenant_id(parts[2])
-    except MalformedError:
+        return names.gateway(bytes.fromhex(parts[3])).tenant
+    except ValueError:
         return ""
-    return parts[2]

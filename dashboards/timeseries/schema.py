@@ -219,7 +219,7 @@ ANCHOR = Measurement(
 )
 DEAD = Measurement(
     "dead",
-    "Each message that was not taken.",
+    "Each message that was not taken. Its tenant is that of the gateway its topic names, where that one is enrolled.",
     "when it was received, with its offset (mod 10^6) as nanoseconds",
     ("tenant", "code"),
     (

@@ -203,7 +203,7 @@ class Series:
         yield settlement_line(record, Settlement.decode(record.value), self._names)
 
     def _dead(self, record: Record) -> Iterator[bytes]:
-        yield dead_line(record, DeadLetter.decode(record.value))
+        yield dead_line(record, DeadLetter.decode(record.value), self._names)
 
 
 def positions_of(log: Log, state: SeriesState, topic: str) -> dict[int, int]:

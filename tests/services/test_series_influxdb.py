@@ -18,7 +18,7 @@ from lading.quantities import INVALID
 from lading.rules import judge
 from lading.settlement import Settlement
 from lading.terms import Terms
-from tests.legs import Leg, fork_of
+from tests.legs import GATEWAY, Leg, fork_of
 from tests.series import T0_MS, Installation, a_leg, archive, write_all
 from tests.services.influxd import Influxd, influxd
 
@@ -177,7 +177,8 @@ def test_verdicts_of_one_step_are_written_in_their_order(place: Installation) ->
 
 
 def test_anchors_payments_and_dead_letters(place: Installation) -> None:
-    """An interval's lag is from its newest reading to its block; a dead letter has its number and its tenant."""
+    """An interval's lag is from its newest reading to its block; a dead letter has its number, and the tenant of
+    the gateway that it is of, never one that a stranger made up."""
     leg = a_leg()
     place.add_order(leg)
     place.add_frames(leg.frames)
@@ -190,10 +191,15 @@ def test_anchors_payments_and_dead_letters(place: Installation) -> None:
         pending, block_number=12, block_hash=word, block_time_ms=mined_ms, gas_used=52_000, state="mined"
     )
     place.log.append(topics.ANCHORS, [(b"1", pending.encode()), (b"1", mined.encode())])
-    origin = f"lading/v1/demo/{'ab' * 32}/frames"
+    known, stranger = GATEWAY.public.gateway_id.hex(), "ab" * 32
     letters = [
-        DeadLetter("signature", 'no "key"\nhere', origin, place.clock_ms - 1, b"abc"),
-        DeadLetter("topic", "", "elsewhere", place.clock_ms - 1, b""),
+        DeadLetter(code, 'no "key"\nhere', origin, place.clock_ms - 1, b"abc")
+        for code, origin in (
+            ("signature", f"lading/v1/made-up/{known}/frames"),
+            ("gateway_unknown", f"lading/v1/demo/{stranger}/frames"),
+            ("topic", "lading/v1/demo/no hex/frames"),
+            ("rate", "elsewhere"),
+        )
     ]
     place.log.append(topics.DEAD, [(letter.code.encode(), letter.encode()) for letter in letters])
     place.log.append(topics.ANCHORS, [(b"1", b"no anchor")])
@@ -206,7 +212,7 @@ def test_anchors_payments_and_dead_letters(place: Installation) -> None:
     dead = {row["code"]: row for row in place.rows("dead")}
     signature = dead["signature"]
     assert (signature["tenant"], signature["number"], signature["bytes"]) == ("demo", "0:0", 3)
-    assert not dead["topic"].get("tenant")
+    assert not [dead[code] for code in ("gateway_unknown", "topic", "rate") if dead[code].get("tenant")]
     assert place.state.counts()["undecodable"] == 1
     assert place.state.refused()[0][1].code == "undecodable"
 
