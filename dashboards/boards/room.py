@@ -3,7 +3,7 @@
 from dashboards.boards.annotations import breaches, notices
 from dashboards.boards.board import Board, Row, gateway, tenant
 from dashboards.boards.channels import VALUES, against_limits, readings
-from dashboards.boards.influxql import chosen, newest, rows, series
+from dashboards.boards.influxql import chosen, newest, of_newest, rows, series
 from dashboards.boards.panels import (
     DOOR,
     ORANGE,
@@ -20,6 +20,7 @@ from dashboards.boards.panels import (
 )
 
 ROOM = chosen("tenant", "gateway")
+OF_LEG = ("tenant", "gateway", "leg")
 CHANNEL = "$tag_gateway $tag_part $tag_channel"
 
 
@@ -44,17 +45,17 @@ def _now() -> Row:
             figure(
                 12,
                 "Time above",
-                "Longest time above the upper limit of a channel, by the newest verdict.",
+                "Longest time above the upper limit of a channel, by each leg's newest verdict.",
                 "s",
-                Query(newest('max("above_s")', "verdict", ROOM)),
+                Query(of_newest('max("s")', "above_s", "s", "verdict", ROOM, *OF_LEG)),
                 defaults={"thresholds": steps((1, ORANGE)), "noValue": "0"},
             ),
             figure(
                 13,
                 "Unknown time",
-                "Longest time of a channel without a valid value, by the newest verdict.",
+                "Longest time of a channel without a valid value, by each leg's newest verdict.",
                 "s",
-                Query(newest('max("unknown_s")', "verdict", ROOM)),
+                Query(of_newest('max("s")', "unknown_s", "s", "verdict", ROOM, *OF_LEG)),
                 defaults={"thresholds": steps((1, ORANGE)), "noValue": "0"},
             ),
             table(

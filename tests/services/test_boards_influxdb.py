@@ -16,7 +16,7 @@ from dashboards.boards.influx import InfluxQL
 from dashboards.cli import app
 from dashboards.timeseries.setting_up import Wanted, set_up
 from lading.errors import ServiceError
-from tests.boards import DAY_MS, Day, sample
+from tests.boards import DAY_MS, Day, point, sample
 from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
 
@@ -99,6 +99,31 @@ def test_what_is_spent_is_what_balances_lost(server: Influxd) -> None:
     assert spent[15][0].rows[0][1] == pytest.approx(0.75)
     assert sum(row[1] for row in spent[24][0].rows) == pytest.approx(0.75)
     assert spent[24][0].tags == {"stage": "anchoring"}
+
+
+def test_a_room_shows_what_holds_now(server: Influxd) -> None:
+    """Time above and unknown are of each leg's newest verdict: what a later one took back is not shown."""
+    at = NOW_MS - 50 * DAY_MS
+    said = (("a", 0, 9.0, 7.0), ("b", 1, 1.0, 0.5), ("a", 2, 3.0, 2.0))
+    lines = [
+        point(
+            "verdict",
+            {"tenant": "t", "gateway": "g", "leg": leg},
+            at + step,
+            above_s=above,
+            unknown_s=unknown,
+        )
+        for leg, step, above, unknown in said
+    ]
+    server.write("\n".join(lines))
+    board = next(one.document() for one in documents.boards() if one.uid == "lading-room")
+    shown = {
+        number: store(server).ask(filled(question, Span(at - 1, at + 1000), {}))[0].rows[0][1]
+        for question in of_board(board)
+        for number in (12, 13)
+        if f"panel {number} A" in question.place
+    }
+    assert shown == {12: 3.0, 13: 2.0}
 
 
 def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:
