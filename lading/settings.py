@@ -189,6 +189,18 @@ def load_shown(path: Path, stage: str, environment: Mapping[str, str] = os.envir
     return _validate(path, stage, StageSettings, known) if table else None
 
 
+def load_scraped(path: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Where the writer of the time series reads processes' metrics, by instance: they may run on other machines."""
+    own = _validate(
+        path, "dashboards", _Scraped, {"scrape": _table(path, "dashboards", environment).get("scrape", {})}
+    )
+    return own.scrape
+
+
+class _Scraped(Settings):
+    scrape: dict[str, str]
+
+
 def _validate(path: Path, table: str, model: type[M], values: dict[str, Any]) -> M:
     try:
         return model.model_validate(values)

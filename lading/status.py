@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lading.gateways import GatewayFile
 from lading.opening import open_gateways
-from lading.settings import StageSettings, load_shared, load_shown
+from lading.settings import StageSettings, load_scraped, load_shared, load_shown
 from lading.supervise import lading_command
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
@@ -39,10 +39,13 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Gateways, stages, lag, newest anchor and finality. Exit 1 when a stage cannot be asked."""
     gateways = open_gateways(load_shared(config))
     shown = {stage: load_shown(config, stage) for stage in STAGES}
+    scraped = _by_stage(load_scraped(config))
     stages = [stage for stage in STAGES if stage in ALWAYS or shown[stage] is not None]
     with ThreadPoolExecutor(2 * len(STAGES)) as pool:
         asked = pool.map(lambda stage: _ask(stage, config), stages)
-        processes = dict(zip(stages, pool.map(lambda stage: _look(shown[stage]), stages), strict=True))
+        processes = dict(
+            zip(stages, pool.map(lambda stage: _look(shown[stage], scraped.get(stage)), stages), strict=True)
+        )
         answers = dict(zip(stages, asked, strict=True))
     seen = _gateways(gateways, answers)
     if as_json:
@@ -66,18 +69,32 @@ def _ask(stage: str, config: Path) -> dict[str, Any]:
     return answer
 
 
-def _look(own: StageSettings | None) -> dict[str, Any]:
-    """What a stage's process says of itself: `state`, and what /readyz says where it is shown."""
+def _by_stage(scraped: Mapping[str, str]) -> dict[str, str]:
+    """The readiness of each stage's first instance, beside its metrics: `ingest` of `ingest-2`."""
+    found: dict[str, str] = {}
+    for instance, url in scraped.items():
+        stage = instance.split("-", 1)[0]
+        found.setdefault({"series": "dashboards"}.get(stage, stage), url.removesuffix("/metrics") + "/readyz")
+    return found
+
+
+def _look(own: StageSettings | None, scraped: str | None) -> dict[str, Any]:
+    """What a stage's process says of itself: `state`, and what /readyz says where it is shown.
+
+    One that serves on every address may be on another machine, as in a container: then it is asked where it is scraped.
+    """
     if own is None or not own.metrics_port:
         return {"state": "not shown"}
     host = _ANYWHERE.get(own.metrics_host, own.metrics_host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{own.metrics_port}/readyz"
+    if scraped is not None and own.metrics_host in _ANYWHERE:
+        url = scraped
     try:
         with urllib.request.urlopen(url, timeout=LOOK_LIMIT_S) as answer:
             body = answer.read(LOOK_BYTES_MAX)
     except urllib.error.HTTPError as exc:
         body = exc.read(LOOK_BYTES_MAX)
-    except OSError as exc:
+    except (OSError, ValueError) as exc:
         return {"state": "no answer", "reason": f"{url}: {exc}"}
     try:
         found: dict[str, Any] = json.loads(body)

@@ -90,4 +90,5 @@ def test_the_boards_have_what_they_show(composed: Composed) -> None:
     assert composed.lading("dashboards", "check")
     statuses = composed.json("status")
     assert not [answer for answer in statuses.values() if isinstance(answer, dict) and "error" in answer]
+    assert {one["state"] for one in statuses["processes"].values()} == {"ready"}
     assert composed.not_ready() == {}

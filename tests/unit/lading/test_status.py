@@ -11,7 +11,7 @@ import pytest
 from lading.health import watched
 from lading.heart import Heart
 from lading.settings import LadingSettings, Shared, StageSettings
-from tests.ports import free_ports
+from tests.ports import free_port, free_ports
 
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 
@@ -67,3 +67,29 @@ def test_processes_are_seen_from_outside(folder: Path) -> None:
     assert [found[stage]["state"] for stage in STAGES] == ["ready", "not ready", *3 * ["no answer"]]
     assert found["ingest"]["not_ready"] == {"broker": "gone"}
     assert "broker: gone" in text
+
+
+def test_a_process_elsewhere_is_asked_where_it_is_scraped(folder: Path) -> None:
+    """A stage that serves on every address, as in a container, answers under the name that its metrics have."""
+    port, nobody = free_ports(2), free_port()
+    settings = folder / "lading.toml"
+    shown = f'metrics_host = "0.0.0.0"\nmetrics_port = {nobody}'
+    text = (
+        settings.read_text()
+        .replace("[ingest]", f"[ingest]\n{shown}")
+        .replace("[settle]", f"[settle]\n{shown}")
+    )
+    scrape = f'ingest-1 = "http://localhost:{port}/metrics"\nseries = "http://localhost:{port + 1}/metrics"'
+    settings.write_text(f"{text}\n[dashboards]\n{shown}\n[dashboards.scrape]\n{scrape}\n")
+    shared = Shared(lading=LadingSettings(data=folder))
+    with (
+        watched("ingest", shared, StageSettings(metrics_port=port)) as ingest,
+        watched("dashboards", shared, StageSettings(metrics_port=port + 1)),
+    ):
+        ingest.stepped()
+        found = json.loads(lading(folder, "status", "--json").stdout)["processes"]
+    assert [found[stage]["state"] for stage in ("ingest", "dashboards", "settle")] == [
+        "ready",
+        "not ready",
+        "no answer",
+    ]
