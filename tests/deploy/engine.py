@@ -116,7 +116,7 @@ class Engine:
             lines += [f"mkdir -p {HELD}/{number} 2>/dev/null || :", _hold(source, number)]
         for place in ("/run", "/var/lib", *_hidden()):
             lines.append(f"mount -t tmpfs -o mode=0755,size=1m tmpfs {place}")
-        lines.append("mount -t tmpfs -o mode=1777,size=256m tmpfs /tmp")
+        lines.append("mount -t tmpfs -o noexec,nosuid,nodev,mode=1777,size=256m tmpfs /tmp")
         for number, (source, target, is_read_only) in enumerate(binds):
             lines += _bind(number, source, target, is_read_only)
         lines += [f"mount -o remount,ro {place}" for place in ("/opt", "/run", "/var/lib", *_hidden())]

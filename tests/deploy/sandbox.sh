@@ -20,7 +20,7 @@ case "$python_home" in
   mount -o remount,ro /root
   ;;
 esac
-mount -t tmpfs -o mode=1777,size=256m tmpfs /tmp
+mount -t tmpfs -o noexec,nosuid,nodev,mode=1777,size=256m tmpfs /tmp # as an engine mounts one
 mkdir -p "$prefix"
 mount --bind /opt/prefix "$prefix"
 mount -o remount,bind,ro "$prefix"
