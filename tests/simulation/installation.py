@@ -17,10 +17,9 @@ from lading.opening import open_log
 from lading.settings import load_shared
 from lading.supervise import lading_command
 from tests.simulation.parts import CommandPart, DrillError, Part
-from tests.simulation.services import Embedded, Real
+from tests.simulation.services import Embedded, Process, Real, Services
 
 ACCOUNTS = ("deployer", "anchor", "settle", "carrier", "shipper")
-STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 TENANT = "drill"
 HOUR_MS = 3_600_000
 BEGIN_MS = 1_750_032_000_000  # 2025-06-16
@@ -98,8 +97,8 @@ class Installation:
         self.sample_ms = sample_ms
         self.resting: set[str] = set()  # parts that are away on purpose
         (self.data / "keys").mkdir(parents=True)
-        self.services = (Real if is_real else Embedded)(folder, self.config)
-        self.stages = {name: self._stage(name) for name in STAGES}
+        self.services: Services = (Real if is_real else Embedded)(folder, self.config)
+        self.stages = {name: self._stage(name, one) for name, one in self.services.processes.items()}
         self.parts: dict[str, Part] = {**self.services.parts, **self.stages}
         self.operator = self._key("operator")
         self.operator.save(self.data / "operator.pem")
@@ -210,9 +209,10 @@ class Installation:
     def _begun(self) -> list[Part]:
         return [part for name, part in self.parts.items() if part.started_s and name not in self.resting]
 
-    def _stage(self, name: str) -> CommandPart:
-        command = [*lading_command(name, "run"), "--config", str(self.config)]
-        return CommandPart(command, self.folder / f"{name}.log", f"{name}_started".encode())
+    def _stage(self, name: str, one: Process) -> CommandPart:
+        command = [*lading_command(one.stage, "run"), "--config", str(self.config)]
+        ready = f"{one.stage}_started".encode()
+        return CommandPart(command, self.folder / f"{name}.log", ready, one.environment)
 
     def _key(self, name: str) -> KeySigner:
         return KeySigner.from_seed(f"drill {self._seed} {name}".encode())

@@ -79,8 +79,12 @@ def read_outcome(site: Installation, begun: Mapping[str, Assignment], terms: Map
         intervals = _check_intervals(site, log)
         verdicts = _final_verdicts(log, begun)
         payments = _payments(site, log, terms, verdicts)
+    readings = _readings(site)
+    shown = site.services.shown_readings()
+    count = sum(len(series.time_ms) for series in readings.values())
+    _require(shown in (None, count), f"the time series has {shown} readings, wanted {count}")
     return Outcome(
-        _readings(site),
+        readings,
         {reference: verdict.encoded for reference, verdict in verdicts.items()},
         payments,
         _credits(site, terms, payments),

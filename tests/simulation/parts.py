@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ LOG_TAIL_CHARS = 3_000
 END_LIMIT_S = 300.0
 RESTARTABLE = 2  # one of our errors ended it: whoever supervises it starts it again
 RESTART_PAUSE_S = 0.5
+SERVER_PAUSE_S = 2.0
 
 
 class DrillError(AssertionError):
@@ -163,13 +165,19 @@ class Server(Protocol):
 
 
 class ServerPart:
-    """A real server. Its `start` waits for it, so it runs beside the drill."""
+    """A real server. Its `start` waits for it, so it runs beside the drill.
+
+    With `may_end` one that ends by itself, or does not come up, is started again, as whoever supervises it does.
+    """
 
     def __init__(self, server: Server, log_tail: Callable[[], str]) -> None:
         self._server = server
         self._log_tail = log_tail
         self._starter = ThreadPoolExecutor(1)
         self._starting: Future[object] | None = None
+        self._again_s = 0.0
+        self.may_end = False
+        self.restarts = 0
         self.started_s = 0.0
         self.ready_s: float | None = None
 
@@ -181,16 +189,15 @@ class ServerPart:
     def is_ready(self) -> bool:
         """See `Part.is_ready`."""
         if self.ready_s is None and self._starting is not None and self._starting.done():
+            if self.may_end and self._starting.exception() is not None:
+                return False
             self._starting.result()
             self.ready_s = time.monotonic()
         return self.ready_s is not None
 
     def kill(self) -> None:
         """See `Part.kill`. One that is killed while it starts is not waited for: its `start` fails, as it should."""
-        if self._starting is not None and not self._starting.done():
-            os.kill(self._server.pid, signal.SIGKILL)
-        if self._starting is not None:
-            self._starting.exception(END_LIMIT_S)
+        self._break_off()
         self._server.kill()
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -198,13 +205,38 @@ class ServerPart:
         os.kill(self._server.pid, number)
 
     def tend(self) -> None:
-        """See `Part.tend`. No error of ours ends a server: it must run."""
+        """See `Part.tend`."""
+        if self.may_end:
+            self._supervise()
+            return
         self.is_ready()
         if self.ready_s is not None and not _is_alive(self._server.pid):
             raise DrillError(f"a server ended by itself\n{self.log_tail()}")
 
+    def _break_off(self) -> None:
+        """End a start that is on, and wait for what becomes of it."""
+        if self._starting is None:
+            return
+        if not self._starting.done():
+            with suppress(AssertionError, ProcessLookupError):  # its process is not there yet
+                os.kill(self._server.pid, signal.SIGKILL)
+        self._starting.exception(END_LIMIT_S)
+
+    def _supervise(self) -> None:
+        starting = self._starting
+        if starting is None or not starting.done():
+            return
+        if starting.exception() is None and _is_alive(self._server.pid):
+            return
+        if time.monotonic() > self._again_s:
+            self._again_s = time.monotonic() + SERVER_PAUSE_S
+            self.restarts += 1
+            self._server.kill()
+            self.start()
+
     def stop(self) -> None:
         """See `Part.stop`."""
+        self._break_off()
         self._starter.shutdown()
         self._server.kill()
 

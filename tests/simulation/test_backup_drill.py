@@ -25,7 +25,7 @@ from tests.simulation.outcome import (
     _readings,
     differences,
 )
-from tests.simulation.services import Embedded
+from tests.simulation.services import Embedded, Process
 
 SEED = 3
 RESTORED = ("ingest", "anomaly", "anchoring", "settle")
@@ -91,7 +91,7 @@ class Elsewhere(Installation):
         self.data = folder / "data"
         self.config = folder / "lading.toml"
         self.services = Embedded(folder, self.config, old.services.ports)
-        self.stages = {name: self._stage(name) for name in RESTORED}
+        self.stages = {name: self._stage(name, Process(name)) for name in RESTORED}
         self.parts = {**self.services.parts, **self.stages}
         self.resting = set()
         self.operator, self.signers, self._seed = old.operator, old.signers, old._seed

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.drill import drill
-from tests.simulation.installation import STAGES
 from tests.simulation.kills import plan_kills
+from tests.simulation.services import STAGES
 
 KILLS = int(os.environ.get("LADING_TEST_KILLS", "50"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))

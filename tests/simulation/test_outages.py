@@ -1,4 +1,4 @@
-"""Broker, log and chain away or hanging, one after the other. LADING_TEST_OUTAGE_S makes it minutes."""
+"""Broker, log, chain and time series away or hanging, one after the other. LADING_TEST_OUTAGE_S makes it minutes."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.simulation.installation import LEG_MS, Installation
 from tests.simulation.outages import Outage, Outages
 from tests.simulation.outcome import differences
 
-OUTAGE_S = float(os.environ.get("LADING_TEST_OUTAGE_S", "20"))
+OUTAGE_S = float(os.environ.get("LADING_TEST_OUTAGE_S", "60"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))
 SAMPLE_MS = 20_000
 OUTAGES = (
@@ -18,6 +18,7 @@ OUTAGES = (
     Outage("log", "hangs", OUTAGE_S),
     Outage("broker", "hangs", OUTAGE_S),
     Outage("chain", "hangs", OUTAGE_S),
+    Outage("influxdb", "away", OUTAGE_S),
 )
 BACK_S_MAX = 120.0  # the slowest retry comes after 30 s; a busy machine needs its time as well
 GROWTH_MIB_MAX = 150.0
