@@ -5,6 +5,7 @@ its taker has them durable: a message that is not answered comes again with the 
 """
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from lading.receipt import receipts
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 30
 QUEUED_MAX = 2_000
+QUEUED_BYTES_MAX = 64 * 1024 * 1024
 QUEUE_WAIT_S = 0.5
 BATCH_MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 16 * 1024 * 1024
@@ -77,6 +79,8 @@ class Receiver:
         self._note = note
         self._lost_orders = lost_orders
         self._queue: queue.Queue[Came] = queue.Queue(QUEUED_MAX)
+        self._queued_bytes = 0
+        self._room = threading.Condition()  # of the bytes
         self._held: list[Came] = []  # a batch that the stage has not taken yet
         self._connection = 0
         self._orders_connection = 0  # the one that the lost orders were told of
@@ -173,6 +177,7 @@ class Receiver:
                 until_s = time.monotonic() + self._batch_wait_s
             batch.append(came)
             size += len(came.data)
+            self._count_bytes(-len(came.data))
         return batch
 
     def _take(self, batch: list[Came]) -> list[Outcome]:
@@ -266,8 +271,17 @@ class Receiver:
             pass
 
     def _is_queued(self, came: Came) -> bool:
+        with self._room:
+            if not self._room.wait_for(lambda: self._queued_bytes < QUEUED_BYTES_MAX, QUEUE_WAIT_S):
+                return False
         try:
             self._queue.put(came, timeout=QUEUE_WAIT_S)
         except queue.Full:
             return False
+        self._count_bytes(len(came.data))
         return True
+
+    def _count_bytes(self, change: int) -> None:
+        with self._room:
+            self._queued_bytes += change
+            self._room.notify()
