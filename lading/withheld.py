@@ -2,7 +2,7 @@
 
 from lading.errors import ProofError
 from lading.evidence import Evidence
-from lading.frame import Frame, Run
+from lading.frame import CLOSED, Frame, Run
 from lading.limits import Limits
 from lading.rules.findings import MORE, TOTALS_RULES, proven, totals_findings
 from lading.rules.track import GAP
@@ -88,10 +88,25 @@ def check_stated(evidence: Evidence, *, finalized: bool) -> None:
     signed = tuple((run.record.channel, run.record.quantity, run.record.totals) for run in last.runs)
     if horizon.first_frame_seq != frames[0].header.frame_seq or stated.totals != signed:
         raise ProofError("verdict", "the verdict's totals are not those that the gateway signed")
+    _check_end(stated, last, begin.due_ms)
     if begin.limits:
         _check_findings(stated, begin.limits, last)
     if stated.final and not finalized:
         raise ProofError("verdict", "the verdict is final, not every anchor is recorded as finalized")
+
+
+def _check_end(stated: Verdict, last: Frame, due_ms: int) -> None:
+    """Headers alone tell whether the leg is closed, and whether a closed one was late."""
+    is_closed = last.header.leg_state == CLOSED
+    if is_closed != (stated.state == "closed"):
+        raise ProofError(
+            "verdict", f"the verdict says {stated.state}: the last frame's header says otherwise"
+        )
+    is_late = bool(due_ms) and last.header.sent_ms > due_ms
+    if is_closed and is_late != any(one.rule == "late" for one in stated.findings):
+        raise ProofError(
+            "verdict", f"closed at {last.header.sent_ms} ms, due at {due_ms} ms: the verdict says otherwise"
+        )
 
 
 def _check_findings(stated: Verdict, limits: Limits, last: Frame) -> None:

@@ -11,7 +11,7 @@ from lading.evidence import Evidence
 from lading.frame import Frame, decode_frame, decode_header, decode_records, withhold
 from lading.inspect.wire import read_frame
 from lading.limits import Limits
-from lading.verdict import Finding
+from lading.verdict import Finding, LegState
 from lading.verify import verify
 from tests.unit.lading import evidence_world
 from tests.unit.lading.evidence_world import GATEWAY, MINUTE_MS, OPERATOR, evidence_of, make_world
@@ -181,3 +181,25 @@ def test_withholding_invents_no_breach_that_the_totals_rule_out(rule: str) -> No
     status, found = lines(invented)["verdict"]
     assert status is Status.FAIL
     assert f"has {rule}" in found
+
+
+@pytest.mark.parametrize("state", ["open", "incomplete", "forked"])
+def test_a_closed_leg_is_closed_whatever_is_withheld(state: LegState) -> None:
+    """The closing frame's header is signed."""
+    evidence = without(evidence_of(make_world()))
+    verdict = replace(evidence.verdict, state=state, final=False)
+    assert lines(evidence)["verdict"][0] is Status.WARN
+    assert lines(replace(evidence, verdict=verdict))["verdict"][0] is Status.FAIL
+
+
+def test_lateness_cannot_be_hidden_or_invented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a closed leg the closing frame's header and the order tell, with no reading shown."""
+    on_time = evidence_of(make_world())
+    invented = replace(on_time.verdict.findings[0], rule="late", channel=None)
+    assert lines(changed(on_time, lambda one: True, invented))["verdict"][0] is Status.FAIL
+    due_soon = replace(on_time.begin, due_ms=on_time.begin.begin_ms + 1)
+    monkeypatch.setattr(evidence_world, "Assignment", lambda *_: due_soon)
+    late = evidence_of(make_world())
+    assert "late" in {finding.rule for finding in late.verdict.findings}
+    assert lines(without(late))["verdict"][0] is Status.WARN
+    assert lines(changed(late, lambda one: one.rule != "late"))["verdict"][0] is Status.FAIL
