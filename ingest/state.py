@@ -15,6 +15,7 @@ from lading.fields import signed_64, unsigned_64
 BUSY_TIMEOUT_S = 30.0
 SCHEMA_VERSION = 1
 GATEWAYS_CACHED_MAX = 20_000
+OVERDUE_BYTES_MAX = 64 * 1024 * 1024
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS gateways (no INTEGER PRIMARY KEY, gateway BLOB NOT NULL UNIQUE);
@@ -152,9 +153,20 @@ class State:
             "no = ? AND reason = ? ORDER BY frame_seq", (self._number(gateway), reason), count_max
         )
 
-    def overdue(self, before_ms: int, count_max: int) -> list[Waiting]:
-        """Frames that wait since before a time, oldest first."""
-        return self._waiting("since_ms < ? ORDER BY since_ms, no, frame_seq", (before_ms,), count_max)
+    def overdue(self, before_ms: int, count_max: int, bytes_max: int = OVERDUE_BYTES_MAX) -> list[Waiting]:
+        """Frames that wait since before a time, oldest first, up to the one that passes `bytes_max`."""
+        rows = self._db.execute(
+            "SELECT no, frame_seq, length(data) FROM waiting WHERE since_ms < ?"
+            " ORDER BY since_ms, no, frame_seq LIMIT ?",
+            (before_ms, count_max),
+        ).fetchall()
+        found: list[Waiting] = []
+        for no, frame_seq, size in rows:
+            if bytes_max <= 0:
+                break
+            found += self._waiting("no = ? AND frame_seq = ?", (no, frame_seq), 1)
+            bytes_max -= size
+        return found
 
     def waiting_count(self, gateway: bytes | None = None) -> int:
         """How many wait: of a gateway, or in all."""
