@@ -20,7 +20,7 @@ from lading.kafka.access import STAGES, Grant, grant_all, grants, set_password
 from lading.kafka.clients import Broker
 from lading.kafka.log import KafkaLog
 from tests.ports import free_port
-from tests.services.kafka_broker import ROOT, KafkaBroker, read_properties
+from tests.services.kafka_broker import PROPERTIES, ROOT, KafkaBroker, read_properties
 from tests.services.mosquitto import Mosquitto
 from tests.waiting import until
 
@@ -47,19 +47,25 @@ class SecureKafka(KafkaBroker):
         path = self.certs / "secure.properties"
         path.write_text(SECURE.read_text("utf-8").replace("/etc/lading/certs", str(self.certs)), "utf-8")
         listeners = f"SASL_SSL://127.0.0.1:{self.port},BROKER://localhost:{self.broker_port}"
-        return {
+        self._here = {
             **super()._places(controller_port),
-            **read_properties(path),
             "controller.quorum.voters": f"1@localhost:{controller_port}",
             "listeners": f"{listeners},CONTROLLER://localhost:{controller_port}",
             "advertised.listeners": listeners,
         }
+        return {**read_properties(path), **self._here}
+
+    def _write(self) -> None:
+        """As docs/security.md says: one file after the other, then what is of this place alone."""
+        files = (PROPERTIES, self.certs / "secure.properties")
+        own = "".join(f"{key}={value}\n" for key, value in self._here.items())
+        self._config.write_text("\n".join([*(path.read_text("utf-8") for path in files), own]), "utf-8")
 
     def client(self, user: str, password: str = "") -> Broker:
         """Who may show a password."""
         password = password or f"the password of {user}"
         ca = self.certs / "ca.crt"
-        return Broker(self.bootstrap, "SASL_SSL", ca, user=user, password=password, request_s=5)
+        return Broker(self.bootstrap, "SASL_SSL", ca, user=user, password=password, request_s=15)
 
     def _run(self, main: str, *arguments: str) -> None:
         admin = f"{SCRAM}=[name=admin,iterations=8192,password={ADMIN}]"
@@ -86,6 +92,9 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
         with closing(KafkaLog(admin)) as log:
             for topic in topics.LOG_TOPICS:
                 log.create(topic)
+                log.append(
+                    topic, [(b"key", b"value")]
+                )  # who may only ask after an empty one could read it to its end
         yield broker
     finally:
         broker.stop()
