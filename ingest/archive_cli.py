@@ -71,7 +71,7 @@ def erase(
 
 @app.command()
 def expire(config: Config = CONFIG, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Erase what is older than `[archive] keep_days`: for a timer, once a day."""
+    """Erase what is older than `keep_days` of table `archive`: for a timer, once a day."""
     shared, folder = _load(config)
     own = settings.load(config, "archive", ArchiveSettings)
     if own.keep_days is None:
