@@ -79,7 +79,7 @@ def _running() -> Row:
             figure(
                 11,
                 "Processes",
-                "Stages whose metrics were read in the range.",
+                "Processes that [dashboards.scrape] names, whether they answer or not.",
                 "none",
                 Query(of_newest('count("r")', *ready)),
                 defaults={"noValue": "0"},

@@ -234,7 +234,7 @@ SERVICES = (
         "lading-stage-down",
         "Stage down or not ready",
         "critical",
-        _silence('min("value")', "metric", named(metrics.PROCESS_READY), "1m", 4, *_PROCESS),
+        _silence('mean("value")', "metric", named(metrics.PROCESS_READY), "1m", 4, *_PROCESS),
         6 * HOUR_S,
         "lt",
         0.5,

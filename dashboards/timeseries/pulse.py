@@ -104,6 +104,7 @@ class Scraper:
                     )
                 except (OSError, ValueError) as exc:
                     metrics.SERIES_SCRAPES_FAILED.add(1, stage_of(instance))
+                    self._moments.add(iter([not_ready_line(instance, time.time_ns())]))
                     structlog.get_logger().warning("scrape_failed", instance=instance, reason=str(exc)[:200])
 
 
@@ -125,6 +126,12 @@ def metric_lines(instance: str, text: str, time_ns: int, quantiles: Quantiles) -
     for name, labels, value in [*found, *quantiles.of(instance, found, time_ns / 1e9)]:
         own = {_label(key): text for key, text in labels.items()}
         yield line(schema.METRIC, tags | {"name": name}, {"value": value}, time_ns, own)
+
+
+def not_ready_line(instance: str, time_ns: int) -> bytes:
+    """What a process says that is not ready, of one that says nothing: also one that never did is seen to be down."""
+    tags = {"stage": stage_of(instance), "instance": instance, "name": metrics.PROCESS_READY.name}
+    return line(schema.METRIC, tags, {"value": 0.0}, time_ns)
 
 
 def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -175,6 +175,7 @@ CASES = [
     Case("lading-stage-down", "not ready for minutes", True, gauge(metrics.PROCESS_READY, *[1.0] * 40, *[0.0] * 12)),
     Case("lading-stage-down", "ready again", False, gauge(metrics.PROCESS_READY, *[0.0] * 20, *[1.0] * 12)),
     Case("lading-stage-down", "not ready once", False, gauge(metrics.PROCESS_READY, *[1.0] * 40, 0.0, 1.0, 1.0)),
+    Case("lading-stage-down", "now and then no answer", False, gauge(metrics.PROCESS_READY, *[1.0, 1.0, 0.0] * 14)),
     Case(
         "lading-stage-down", "gone for ten minutes", True,
         tuple(sample(metrics.PROCESS_READY.name, 1.0, ago(n * MINUTE_MS), "ingest", {}) for n in range(10, 60)),

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from dashboards.timeseries import schema
 from dashboards.timeseries.lines import I64_MAX, head, line, tag_value
 from dashboards.timeseries.names import Names
-from dashboards.timeseries.pulse import LogPulse, Moments, metric_lines, stage_of
+from dashboards.timeseries.pulse import LogPulse, Moments, Scraper, metric_lines, stage_of
 from dashboards.timeseries.quantiles import Quantiles
 from dashboards.timeseries.statuses import status_lines
 from lading import topics
 from lading.log import SqliteLog
 from tests.legs import GATEWAY
+from tests.ports import free_port
 from tests.unit.dashboards.test_timeseries_readings import names
+from tests.waiting import until
 
 GATEWAY_HEX = GATEWAY.public.gateway_id.hex()
 STATUS_TOPIC = f"lading/v1/demo/{GATEWAY_HEX}/status"
@@ -125,3 +127,21 @@ def test_moments_are_bounded() -> None:
     moments.add(iter([b"%d\n" % i for i in range(60_000)]))
     found = moments.take()
     assert (len(found), found[-1], moments.take()) == (50_000, b"59999\n", [])
+
+
+def test_a_process_that_does_not_answer_is_not_ready() -> None:
+    """A silence is no point, and no alert would see a process that never ran, or has not for long."""
+    moments = Moments()
+    scraper = Scraper({"ingest-2": f"http://127.0.0.1:{free_port()}/metrics"}, 0.01, moments)
+    found: list[bytes] = []
+    scraper.start()
+
+    def is_told() -> bool:
+        found.extend(moments.take())
+        return bool(found)
+
+    until(is_told, 10)
+    scraper.stop()
+    assert found[0].startswith(
+        b"metric,name=lading_process_ready_ratio,stage=ingest,instance=ingest-2 value=0.0 "
+    )
