@@ -138,15 +138,20 @@ class Receiver:
     def _see_order(self, came: Came) -> None:
         """One that came by an earlier connection says nothing of what the broker has now."""
         if self._lost_orders is not None and came.connection == self._connection:
+            self._tell_connection(self._lost_orders, came.connection)
             self._lost_orders.saw(came.data)
+
+    def _tell_connection(self, lost_orders: LostOrders, connection: int) -> None:
+        """Tell of a new connection, before what came by it."""
+        if self._orders_connection != connection:
+            self._orders_connection = connection
+            lost_orders.connected()
 
     def _give_orders(self) -> None:
         """Publish the orders that the broker has lost."""
         if self._lost_orders is None or not self.is_up:
             return
-        if self._orders_connection != self._connection:
-            self._orders_connection = self._connection
-            self._lost_orders.connected()
+        self._tell_connection(self._lost_orders, self._connection)
         for topic, message in self._lost_orders.step():
             self._client.publish(topic, message, qos=1, retain=True)
             _log.info("order_published_again", topic=topic)
