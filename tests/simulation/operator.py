@@ -26,10 +26,8 @@ from tests.simulation.installation import (
     Member,
     leg_begin_ms,
 )
-from tests.simulation.parts import DrillError
 
 MINUTE_MS = 60_000
-PUBLISH_LIMIT_S = 120.0
 REMIND_S = 3.0
 READ_RECORDS = 1_000
 BOND = 2_000_000_000
@@ -137,10 +135,9 @@ class Operator:
         topic = gateway_topic(TENANT, order.gateway, "assignment")
         message = self._unheard[topic] = sign_assignment(order, self.site.operator)
         self._remind_s = time.monotonic() + REMIND_S
-        sent = self._client.publish(topic, message, qos=1, retain=True)
-        sent.wait_for_publish(PUBLISH_LIMIT_S)
-        if not sent.is_published():
-            raise DrillError(f"no PUBACK for order {order.order_seq} of {order.reference}")
+        self._client.publish(
+            topic, message, qos=1, retain=True
+        )  # a broker that is away gets it with a reminder
 
     def _agree(self, order: Assignment) -> None:
         assert order.limits is not None
