@@ -11,6 +11,7 @@ from contracts.parties import deposit, mint
 from edge.simulation import CHANNELS, Channel
 from lading import topics
 from lading.assignment import BEGIN, END, Assignment, sign_assignment
+from lading.chain import LATEST
 from lading.deployment import Deployment
 from lading.limits import ChannelLimits, Limits
 from lading.names import LEG_SALT_BYTES, tenant_id
@@ -31,6 +32,7 @@ MINUTE_MS = 60_000
 REMIND_S = 3.0
 READ_RECORDS = 1_000
 BOND = 2_000_000_000
+CHAIN_LIMIT_S = 120.0
 DEADLINE_S = 4_102_444_800  # 2100: the chain has the wall clock, the legs are of 2025
 TIERS = (
     Tier(0, Metric.LATE_MS, 0, 100_000_000),
@@ -142,6 +144,7 @@ class Operator:
     def _agree(self, order: Assignment) -> None:
         assert order.limits is not None
         carrier, shipper = self.site.account("carrier"), self.site.account("shipper")
+        self.site.until("the chain answers", lambda: self._chain.height(LATEST) >= 0, CHAIN_LIMIT_S)
         mint(self._chain, self._deployment, carrier, BOND)
         deposit(self._chain, self._deployment, carrier, BOND)
         terms = Terms(
