@@ -199,9 +199,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="latency, soak: frames/s")
     parser.add_argument("--seconds", type=float, default=60.0, help="latency: how long")
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: how long")
+    parser.add_argument("--poll-s", type=float, default=0.02, help="how long the rules rest when idle")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="services") as scratch:
-        site = Site(Path(scratch) / "site")
+        site = Site(Path(scratch) / "site", options.poll_s)
         try:
             match options.what:
                 case "throughput":

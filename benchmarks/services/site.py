@@ -41,7 +41,7 @@ rpc = "{rpc}"
 metrics_port = {ports[0]}
 [anomaly]
 metrics_port = {ports[1]}
-poll_s = 0.01
+poll_s = {poll_s}
 [anchoring]
 metrics_port = {ports[2]}
 interval_s = 10
@@ -58,10 +58,11 @@ status = false
 class Site:
     """Servers and stages. `processes` by name, servers too, for their memory."""
 
-    def __init__(self, folder: Path, partitions: int = 2) -> None:
+    def __init__(self, folder: Path, poll_s: float, partitions: int = 2) -> None:
         self.folder = folder
         self._stack = ExitStack()
         self.partitions = partitions
+        self._poll_s = poll_s
         self.processes: dict[str, int] = {}
         (folder / "data").mkdir(parents=True)
         OPERATOR.save(folder / "data" / "operator.pem")
@@ -86,6 +87,7 @@ class Site:
             mqtt_port=self.mosquitto.port,
             bootstrap=self.kafka.bootstrap,
             partitions=self.partitions,
+            poll_s=self._poll_s,
             rpc=self.rpc,
             ports=[free_port() for _ in range(5)],
             influx=self.influxd.url,

@@ -257,7 +257,7 @@ def test_a_full_state_file_holds_the_writer_and_loses_nothing(place: Installatio
     place.add_frames(leg.frames)
     series = place.open_series()
     _limit_pages(place, 1)
-    with pytest.raises(ServiceError, match="series_state: database or disk is full"):
+    with pytest.raises(ServiceError, match="disk_full: database or disk is full"):
         fill_up(place, series)
     _limit_pages(place, 10**6)
     write_all(series)
