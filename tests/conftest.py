@@ -1,9 +1,10 @@
 """What holds for every test: a missing part is listed with its reason, and is a failure in CI."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 
 
 @pytest.hookimpl(wrapper=True)
@@ -17,3 +18,11 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"left out in CI: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """A command that a test runs in this process sets logs up for the test's stderr, which is closed after it."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

@@ -156,7 +156,6 @@ def test_mosquitto_killed_under_load_loses_no_frame(
     record_property("frames", site.gateway.frame_seq)
     record_property("sendings", site.publisher.sent_count)
     assert sorted(site.logged()) == list(range(site.gateway.frame_seq))
-    assert site.logged() == sorted(site.logged())
 
 
 def test_frames_that_a_full_queue_drops_come_again(tmp_path: Path) -> None:
