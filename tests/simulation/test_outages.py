@@ -10,7 +10,7 @@ from tests.simulation.installation import LEG_MS, Installation
 from tests.simulation.outages import Outage, Outages
 from tests.simulation.outcome import differences
 
-OUTAGE_S = float(os.environ.get("LADING_TEST_OUTAGE_S", "60"))
+OUTAGE_S = float(os.environ.get("LADING_TEST_OUTAGE_S", "30"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))
 SAMPLE_MS = 20_000
 OUTAGES = (
