@@ -50,6 +50,8 @@ class Admission:
         at = ingest.state.positions(topics.RAW) or log.committed(GROUP, topics.RAW)
         require_reached(log, topics.RAW, at)
         self.position = at.get(partition, 0)
+        # A clock that was set back must not hide what waits: no mark is older than a message before it.
+        self._latest_ms = ingest.state.waiting_newest_ms() or 0
         self._committed = -1
         self._marks: deque[tuple[int, int]] = deque(maxlen=MARKS_MAX)
 
@@ -64,14 +66,12 @@ class Admission:
         read = {topics.RAW: {self._partition: next_offset}}
         outcomes = self.ingest.take([_message(record) for record in records], read=read)
         self.position = next_offset
+        self._advance()
         return outcomes
 
     def tend(self) -> int:
         """Release frames that have waited long enough, and commit. How many were released."""
-        now_ms = self._now_ms()
-        if self._marks:
-            now_ms = max(now_ms, self._marks[-1][0])  # a clock that was set back must not hide what waits
-        self._marks.append((now_ms, self.position))
+        self._marks.append((self._advance(), self.position))
         released = self.ingest.step()
         since_ms = self.ingest.state.waiting_since()
         done = self._committed
@@ -81,6 +81,11 @@ class Admission:
             self._log.commit(GROUP, topics.RAW, {self._partition: done})
             self._committed = done
         return released
+
+    def _advance(self) -> int:
+        """The clock's time, or the latest that was seen."""
+        self._latest_ms = max(self._latest_ms, self._now_ms())
+        return self._latest_ms
 
 
 def _message(record: Record) -> tuple[str, bytes]:

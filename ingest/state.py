@@ -180,6 +180,11 @@ class State:
         row = self._db.execute("SELECT min(since_ms) FROM waiting").fetchone()
         return None if row[0] is None else int(row[0])
 
+    def waiting_newest_ms(self) -> int | None:
+        """Since when the frame waits that came last, ms."""
+        row = self._db.execute("SELECT max(since_ms) FROM waiting").fetchone()
+        return None if row[0] is None else int(row[0])
+
     def waiting_gateways(self) -> set[bytes]:
         """Gateways with a frame that waits."""
         rows = self._db.execute("SELECT gateway FROM gateways WHERE no IN (SELECT DISTINCT no FROM waiting)")
