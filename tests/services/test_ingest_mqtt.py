@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from ingest.receiver import Receiver
 from ingest.stage import Ingest
 from lading import topics
 from lading.batch import BatchLeaf, BatchRecord, location
+from lading.errors import ServiceError
 from lading.frame import decode_frame
 from lading.gateways import save_gateways
 from lading.log import SqliteLog
@@ -78,6 +79,42 @@ def test_frames_reach_the_log_before_they_are_acknowledged(broker: AnyBroker, tm
     until(lambda: third.is_up)
     assert third.drain(0.5) <= 1, "all but the retained order was acknowledged"
     third.stop()
+    ingest.close()
+
+
+class FullLog(SqliteLog):
+    """A log that takes nothing while it `is_full`."""
+
+    is_full = False
+
+    def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        if self.is_full:
+            raise ServiceError("log_full", "no room, wanted some")
+        return super().append(topic, items)
+
+
+def test_a_batch_that_the_log_refuses_is_tried_again(broker: AnyBroker, tmp_path: Path) -> None:
+    """The log is full for three steps: what had come is in it afterwards, once, over the same connection."""
+    truck = Truck()
+    log = FullLog(tmp_path / "log.sqlite")
+    ingest = Ingest(log, tmp_path / "ingest.sqlite", Fleet(truck), OPERATORS)
+    receiver = Receiver(ingest, Address("127.0.0.1", broker.port))
+    receiver.start()
+    until(lambda: receiver.is_up)
+    gateway, operator = Client(broker.port, "truck"), Client(broker.port, "operator")
+    log.is_full = True
+    operator.send(truck.order_topic, truck.order(), retain=True)
+    gateway.send(truck.topic, *(data for _, data in truck.messages(20)))
+    for _ in range(3):
+        with pytest.raises(ServiceError, match="log_full"):
+            receiver.step(5.0)
+    log.is_full = False
+    until(lambda: receiver.step(0.1) >= 0 and sum(log.end(topics.FRAMES).values()) >= 20)
+    receiver.stop()
+    assert [decode_frame(r.value).header.frame_seq for r in log.read(topics.FRAMES, {}, 100)] == list(
+        range(20)
+    )
+    assert len(log.read(topics.ASSIGNMENTS, {}, 100)) == 1
     ingest.close()
 
 
