@@ -1,0 +1,50 @@
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+"""Logarithms of our own: those of the C library differ between machines."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+NONE = -1.0  # the surprise of a detector that has nothing to say yet
+_MANTISSA = np.int64((1 << 52) - 1)
+_ONE = np.int64(1023 << 52)
+_SQRT2 = 1.4142135623730951
+_LN2 = 0.6931471805599453
+_LOG10_E = 0.4342944819032518
+
+
+@njit(cache=True, error_model="numpy")
+def ln(x: float) -> float:
+    """Natural logarithm of a positive normal number, to about 1e-13.
+
+    x = 2^k · m, m in [√½, √2): ln x = k · ln 2 + 2 · artanh t, t = (m − 1) / (m + 1), by its series to t^15.
+    """
+    bits = np.float64(x).view(np.int64)
+    power = (bits >> 52) - 1023
+    m = np.int64((bits & _MANTISSA) | _ONE).view(np.float64)
+    if m > _SQRT2:
+        m = m * 0.5
+        power = power + 1
+    t = (m - 1.0) / (m + 1.0)
+    u = t * t
+    series = 1.0 / 13.0 + u * (1.0 / 15.0)
+    series = 1.0 / 9.0 + u * (1.0 / 11.0 + u * series)
+    series = 1.0 / 5.0 + u * (1.0 / 7.0 + u * series)
+    series = 1.0 + u * (1.0 / 3.0 + u * series)
+    return power * _LN2 + 2.0 * t * series
+
+
+@njit(cache=True, error_model="numpy")
+def log10(x: float) -> float:
+    """Decimal logarithm of a positive normal number, to about 1e-13."""
+    return ln(x) * _LOG10_E
+
+
+@njit(cache=True, error_model="numpy")
+def is_fault(value: float) -> bool:
+    """NaN or an infinity."""
+    return value - value != 0.0

@@ -1,0 +1,99 @@
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+"""Scores to episodes: one alarm with begin, peak and end, instead of one a reading.
+
+    begins at score ≥ RAISE; goes on, though the score dips, until it was below LOWER for HOLD_READINGS in a row;
+    ends at the last reading that was not below LOWER
+
+Hysteresis (RAISE, LOWER) keeps one episode from being many; the hold joins what comes again at once.
+Faults (NaN) count as neither. Source: alarm hysteresis and off-delay as in ISA-18.2 (IEC 62682), section 10.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from anomaly.detectors.arith import Bytes, Floats, Ints
+
+RAISE, LOWER = 0.5, 0.25
+HOLD_READINGS = 30
+WIDTH = 6
+NOTHING, BEGUN, ENDED = 0, 1, 2
+_UP, _BEGIN, _PEAK, _PEAK_AT, _LAST, _QUIET = range(WIDTH)
+
+
+@njit(cache=True, error_model="numpy")
+def step(row: Floats, time_ms: int, score: float) -> int:
+    """One score: NOTHING, BEGUN or ENDED. After ENDED the row still holds begin, peak and end of what ended."""
+    if not score >= 0.0:
+        return NOTHING
+    if row[_UP] == 0.0:
+        if score < RAISE:
+            return NOTHING
+        row[_UP], row[_QUIET] = 1.0, 0.0
+        row[_BEGIN] = row[_PEAK_AT] = row[_LAST] = float(time_ms)
+        row[_PEAK] = score
+        return BEGUN
+    if score > row[_PEAK]:
+        row[_PEAK], row[_PEAK_AT] = score, float(time_ms)
+    if score >= LOWER:
+        row[_LAST], row[_QUIET] = float(time_ms), 0.0
+        return NOTHING
+    row[_QUIET] += 1.0
+    if row[_QUIET] < HOLD_READINGS:
+        return NOTHING
+    row[_UP] = 0.0
+    return ENDED
+
+
+@njit(cache=True, error_model="numpy")
+def episodes(state: Floats, slot: Ints, time_ms: Ints, score: Floats, event: Bytes, rows: Floats) -> None:
+    """The kernel: `event` (n,) u8, and where it is not NOTHING, `rows` (n, WIDTH) f64 gets the channel's row."""
+    for i in range(len(score)):
+        row = state[slot[i]]
+        event[i] = step(row, time_ms[i], score[i])
+        if event[i] != NOTHING:
+            rows[i] = row
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An alarm. `end_ms` None while it is up. `at` is the position of the reading that began or ended it."""
+
+    slot: int
+    at: int
+    begin_ms: int
+    peak_ms: int
+    peak: float
+    end_ms: int | None
+
+
+class Episodes:
+    """Episodes of many channels."""
+
+    def __init__(self, count: int = 0) -> None:
+        self._state = np.zeros((count, WIDTH))
+
+    def grow(self, count: int) -> None:
+        """Room for `count` channels."""
+        if count > len(self._state):
+            self._state = np.concatenate([self._state, np.zeros((count - len(self._state), WIDTH))])
+
+    def take(self, slot: Ints, time_ms: Ints, score: Floats) -> list[Episode]:
+        """What begins and what ends with these scores, in their order."""
+        event, rows = np.zeros(len(score), np.uint8), np.zeros((len(score), WIDTH))
+        episodes(self._state, slot, time_ms, score, event, rows)
+        return [_episode(int(slot[i]), int(i), int(event[i]), rows[i]) for i in np.flatnonzero(event)]
+
+    def row(self, slot: int) -> bytes:
+        """One channel's state."""
+        return bytes(self._state[slot].astype("<f8").tobytes())
+
+    def put(self, slot: int, row: bytes) -> None:
+        """Restore what `row` gave."""
+        self._state[slot] = np.frombuffer(row, "<f8")
+
+
+def _episode(slot: int, at: int, event: int, row: Floats) -> Episode:
+    end_ms = int(row[_LAST]) if event == ENDED else None
+    return Episode(slot, at, int(row[_BEGIN]), int(row[_PEAK_AT]), float(row[_PEAK]), end_ms)

@@ -1,0 +1,165 @@
+"""What every detector promises, by one class of checks that all kernels pass."""
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from anomaly.detectors import daily, robust, shift, tail
+from anomaly.detectors.episodes import Episodes
+from anomaly.detectors.scorer import DETECTORS, Scorer
+from lading.errors import MalformedError
+
+Floats = npt.NDArray[np.float64]
+CHANNELS, ROWS = 3, 700
+STEP_MS = 300_000
+
+
+class Readings(NamedTuple):
+    """Of several channels, taking turns irregularly."""
+
+    slot: npt.NDArray[np.int64]
+    time_ms: npt.NDArray[np.int64]
+    value: Floats
+
+    def part(self, where: slice | npt.NDArray[np.bool_]) -> "Readings":
+        """Some of them."""
+        return Readings(*(column[where] for column in self))
+
+
+def readings(seed: int = 1, count: int = ROWS) -> Readings:
+    """Daily waves with noise, a shift, spikes, a flat stretch and faults."""
+    rng = np.random.default_rng(seed)
+    slot = rng.integers(0, CHANNELS, count)
+    time_ms = 1_700_000_000_000 + np.arange(count) * STEP_MS + rng.integers(0, STEP_MS, count)
+    value = np.sin(time_ms / 86_400_000 * 6.283) * (slot + 1) + rng.normal(0, 0.2, count)
+    value[count // 2 : count // 2 + 60] += 4
+    value[count // 3 : count // 3 + 30] = 1.25
+    value[:: count // 9] += 20
+    value[:: count // 7] = np.nan
+    value[5 :: count // 5] = np.inf
+    return Readings(slot, time_ms, value)
+
+
+Kernel = Callable[..., None]
+KERNELS: dict[str, tuple[Kernel, int]] = {
+    "tail": (tail.tail, tail.WIDTH),
+    "robust": (robust.robust, robust.WIDTH),
+    "shift": (shift.shift, shift.WIDTH),
+    "daily": (daily.daily, daily.WIDTH),
+}
+
+
+def scores(kernel: Kernel, state: Floats, given: Readings) -> Floats:
+    """What the kernel says of them."""
+    out = np.full(len(given.value), -7.0)
+    kernel(state, *given, out)
+    return out
+
+
+@pytest.mark.parametrize("name", KERNELS)
+class TestEveryKernel:
+    """Pure functions of arrays."""
+
+    def test_cut_into_batches_changes_nothing(self, name: str) -> None:
+        """One call or many: the same scores and state, bit for bit."""
+        kernel, width = KERNELS[name]
+        given = readings()
+        whole, parts = np.zeros((CHANNELS, width)), np.zeros((CHANNELS, width))
+        at_once = scores(kernel, whole, given)
+        cuts = [0, 1, 2, 50, 333, 334, ROWS]
+        found = [scores(kernel, parts, given.part(slice(a, b))) for a, b in itertools.pairwise(cuts)]
+        assert np.concatenate(found).tobytes() == at_once.tobytes()
+        assert parts.tobytes() == whole.tobytes()
+
+    def test_channels_do_not_touch_one_another(self, name: str) -> None:
+        """A channel among others scores as it does alone."""
+        kernel, width = KERNELS[name]
+        given = readings()
+        together = scores(kernel, np.zeros((CHANNELS, width)), given)
+        for channel in range(CHANNELS):
+            mine = given.slot == channel
+            alone = scores(kernel, np.zeros((CHANNELS, width)), given.part(mine))
+            assert alone.tobytes() == together[mine].tobytes()
+
+    def test_a_restored_snapshot_goes_on_identically(self, name: str) -> None:
+        """State as bytes, elsewhere and back."""
+        kernel, width = KERNELS[name]
+        given = readings()
+        state = np.zeros((CHANNELS, width))
+        scores(kernel, state, given.part(slice(0, 400)))
+        restored = np.frombuffer(state.tobytes()).reshape(state.shape).copy()
+        rest = given.part(slice(400, ROWS))
+        assert scores(kernel, state, rest).tobytes() == scores(kernel, restored, rest).tobytes()
+
+    def test_faults_score_nan_and_change_nothing(self, name: str) -> None:
+        """NaN and infinities leave no trace in what is said of the others."""
+        kernel, width = KERNELS[name]
+        given = readings()
+        good = np.isfinite(given.value)
+        out = scores(kernel, np.zeros((CHANNELS, width)), given)
+        assert np.isnan(out[~good]).all()
+        assert out[good].tobytes() == scores(kernel, np.zeros((CHANNELS, width)), given.part(good)).tobytes()
+
+    def test_extreme_values_stay_finite(self, name: str) -> None:
+        """The greatest and least floats, and zeros of both signs."""
+        kernel, width = KERNELS[name]
+        value = np.tile([0.0, -0.0, 1e300, -1e300, 5e-324, 1e150, 1.0, 1.0], 40)
+        time_ms = np.arange(len(value), dtype=np.int64) * 40_000_000
+        out = scores(kernel, np.zeros((1, width)), Readings(np.zeros(len(value), np.int64), time_ms, value))
+        assert not np.isnan(out).any()
+
+
+def test_a_scorer_says_which_detector_and_stays_in_range() -> None:
+    """Scores lie in [0, 1]; a fault scores 0 and no detector; a jump that stays is an alarm."""
+    scorer = Scorer(CHANNELS)
+    given = readings(count=3000)
+    calm = given._replace(value=np.sin(given.time_ms / 86_400_000 * 6.283) + np.tile([0.1, -0.1, 0.05], 1000))
+    scorer.score(*calm)
+    jump = Readings(np.zeros(20, np.int64), calm.time_ms[-1] + np.arange(20) * STEP_MS, np.full(20, 30.0))
+    jump.value[0] = np.nan
+    found = scorer.score(*jump)
+    assert found.score[0] == 0
+    assert DETECTORS[found.detector[0]] == "none"
+    assert 0.5 <= found.score[19] <= 1
+    assert DETECTORS[found.detector[19]] != "none"
+
+
+def test_a_channels_row_moves_to_another_scorer() -> None:
+    """As a partition moves: the row put elsewhere, in another slot, goes on identically; growing keeps it."""
+    here, there = Scorer(CHANNELS), Scorer(1)
+    given = readings()
+    here.score(*given)
+    there.grow(2_000)
+    there.put(1_999, here.row(1))
+    there.grow(10_000)
+    rest = readings(2)
+    rest = rest._replace(time_ms=rest.time_ms + ROWS * STEP_MS).part(rest.slot == 1)
+    moved = rest._replace(slot=np.full(len(rest.slot), 1_999))
+    assert here.score(*rest).score.tobytes() == there.score(*moved).score.tobytes()
+    assert here.row(1) == there.row(1_999)
+    with pytest.raises(MalformedError, match="wanted version 1"):
+        there.put(0, b"\x07" + here.row(1)[1:])
+
+
+def test_an_episode_is_one_alarm() -> None:
+    """Begin, peak and end, once, though the score dips; the last one is still up."""
+    score = np.zeros(180)
+    score[10:20], score[14], score[30], score[70] = 0.6, 0.9, 0.3, 0.2
+    score[150], score[160] = np.nan, 0.5
+    time_ms = np.arange(180, dtype=np.int64) * 1000
+    alarms = Episodes(1)
+    found = [
+        episode
+        for a, b in ((0, 15), (15, 180))
+        for episode in alarms.take(np.zeros(b - a, np.int64), time_ms[a:b], score[a:b])
+    ]
+    seen = [(one.begin_ms, one.peak_ms, one.peak, one.end_ms) for one in found]
+    assert seen == [
+        (10_000, 10_000, 0.6, None),
+        (10_000, 14_000, 0.9, 30_000),
+        (160_000, 160_000, 0.5, None),
+    ]
