@@ -10,6 +10,7 @@ import structlog
 import typer
 
 from anomaly import verdicts
+from anomaly.score_cli import score
 from anomaly.settings import AnomalySettings
 from anomaly.stage import GROUP, Anomaly, lag
 from anomaly.verdicts import LegVerdict
@@ -28,6 +29,7 @@ verdicts_app = typer.Typer(help="Verdicts in the log.", no_args_is_help=True)
 profiles_app = typer.Typer(help="Limits for products, with their sources.", no_args_is_help=True)
 app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(profiles_app, name="profiles")
+app.command()(score)
 
 
 @app.command()

@@ -1,0 +1,82 @@
+"""A csv file to its scores: read in chunks, scored in time order, written whole or not at all."""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from anomaly.detectors.rows import RowScorer, RowScores
+from anomaly.detectors.scorer import DETECTORS
+from anomaly.tables.files import writing
+from anomaly.tables.reading import Chunk, Table, open_table
+from lading.errors import ServiceError
+
+SCORE, DETECTOR, REASON = "anomaly_score", "detector", "reason"
+SCORE_FORMAT = "%.6f"
+_REASONS = {
+    "spike": "{name} at {value:g} is far from its level",
+    "shift": "{name}: the last readings, {value:g} now, are off its long-run level",
+    "daily": "{name} at {value:g} is unlike the same time of earlier days",
+}
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FileScored:
+    """What was done with one file."""
+
+    source: Path
+    target: Path
+    rows: int
+    columns: tuple[str, ...]
+    ignored: dict[str, str]
+    alarms: int
+    oddities: dict[str, tuple[int, int]]  # what: how often, first line
+
+
+def score_file(source: Path, target: Path, *, hold: int, explain: bool, tick: Tick) -> FileScored:
+    """Score one file; `tick` hears of rows as they are done. Raises MalformedError, ServiceError, writing nothing."""
+    if target.exists() and target.samefile(source):
+        raise ServiceError("same_file", f"{source}: found the input as output, wanted another place")
+    alarms = 0
+    with open_table(source) as table, writing(target, table.layout.encoding) as out:
+        layout = table.layout
+        writer = csv.writer(out, delimiter=layout.delimiter, lineterminator=layout.line_end)
+        writer.writerow([layout.names[0], SCORE, *([DETECTOR, REASON] if explain else [])])
+        before = 0.0
+        for chunk, found in _scored(table, hold):
+            texts = [SCORE_FORMAT % score for score in found.said.tolist()]
+            columns = [chunk.time_cells, texts]
+            if explain:
+                columns += _explained(table, chunk, found)
+            writer.writerows(zip(*columns, strict=True))
+            up = found.said > 0
+            alarms += int((up & ~np.concatenate([[before > 0], up[:-1]])).sum())
+            before = found.said[-1]
+            tick(len(texts))
+    names = tuple(layout.names[at] for at in table.columns)
+    return FileScored(source, target, table.rows, names, table.ignored, alarms, table.oddities.found)
+
+
+def _scored(table: Table, hold: int) -> Iterator[tuple[Chunk, RowScores]]:
+    scorer: RowScorer | None = None
+    for chunk in table.chunks():
+        scorer = scorer or RowScorer(len(table.columns), hold)
+        yield chunk, scorer.score(chunk.time_ms, chunk.values)
+
+
+def _explained(table: Table, chunk: Chunk, found: RowScores) -> list[list[str]]:
+    """Which detector, and why, where an alarm is up."""
+    detectors, reasons = [""] * len(found.said), [""] * len(found.said)
+    for i in np.flatnonzero(found.said).tolist():
+        detector = DETECTORS[found.detector[i]]
+        column = int(found.column[i])
+        name, value = table.layout.names[table.columns[column]], chunk.values[i, column]
+        detectors[i] = detector
+        reasons[i] = (
+            _REASONS[detector].format(name=name, value=value) if detector in _REASONS else "alarm goes on"
+        )
+    return [detectors, reasons]
