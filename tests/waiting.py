@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-LIMIT_S = 60.0  # for a machine that does other things too; what holds comes at once
+LIMIT_S = 120.0  # for a machine that does other things too; what holds comes at once
 POLL_S = 0.005
 
 

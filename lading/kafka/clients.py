@@ -15,6 +15,7 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
 from lading.errors import ServiceError
+from lading.kafka.transport import keep_last_words
 from lading.log import RECORD_BYTES_MAX
 
 BATCH_BYTES_MAX = RECORD_BYTES_MAX + 2 * 1024 * 1024
@@ -77,6 +78,7 @@ class _LastWords(logging.Handler):
         return f"; the client said: {(telling or said)[-1]}" if said else ""
 
 
+keep_last_words()
 _last_words = _LastWords()
 _client_log = logging.getLogger("kafka")
 _client_log.addHandler(_last_words)
