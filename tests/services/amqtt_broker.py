@@ -14,7 +14,7 @@ from amqtt.errors import BrokerError
 PLUGINS: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
 
 
-START_LIMIT_S = 10.0
+START_LIMIT_S = 60.0
 STOP_LIMIT_S = 5.0
 
 
@@ -40,7 +40,7 @@ class AmqttBroker:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(10), "the broker did not start within 10 s"
+        assert ready.wait(START_LIMIT_S), "the broker did not start in time"
 
     def stop(self) -> None:
         assert self._loop is not None

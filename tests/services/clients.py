@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent / "real" / "clients"
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 def client_folder(name: str) -> Path:

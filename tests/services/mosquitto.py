@@ -14,8 +14,8 @@ from tests.ports import free_port
 from tests.waiting import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
-START_LIMIT_S = 10.0
-STOP_LIMIT_S = 10.0
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 60.0
 PORTS = {"plain": "1883", "tls": "8883"}
 
 

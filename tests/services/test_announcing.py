@@ -14,7 +14,7 @@ from lading.mqtt import Broker
 from lading.topics import anchors_topic
 from tests.services.brokers import BROKERS, AnyBroker, make_broker
 
-LIMIT_S = 20
+LIMIT_S = 120
 
 
 @pytest.fixture(params=BROKERS)

@@ -175,7 +175,7 @@ def test_the_loop_outlives_grafana(place: Place) -> None:
     thread = threading.Thread(target=keep_annotated, args=(place.annotator, stop, 0.05))
     thread.start()
     try:
-        until(lambda: len(place.peer.annotations) == breaches(judged(4)), 20)
+        until(lambda: len(place.peer.annotations) == breaches(judged(4)))
     finally:
         stop.set()
         thread.join(10)
@@ -236,7 +236,7 @@ def test_annotations_are_kept_beside_other_work(place: Place, tmp_path: Path) ->
     own = DashboardsSettings(grafana_url=place.peer.url, interval_s=1)
     with annotating(shared, own):
         place.add(judged(4))
-        until(lambda: len(place.peer.annotations) == breaches(judged(4)), 20)
+        until(lambda: len(place.peer.annotations) == breaches(judged(4)))
         with pytest.raises(ServiceError, match="another process"), annotating(shared, own):
             pass
     with annotating(shared, own):

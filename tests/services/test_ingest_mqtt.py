@@ -30,7 +30,7 @@ from tests.services.brokers import AnyBroker
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
 from tests.unit.ingest.truck import OPERATOR, OPERATORS, TENANT, Fleet, Truck
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 KILLS = int(os.environ.get("LADING_TEST_KILLS", "10"))
 SEED = int(os.environ.get("LADING_TEST_SEED", "1"))
@@ -167,7 +167,7 @@ class Fixture:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            process.wait(30)
+            process.wait(LIMIT_S)
 
 
 class Outbox:

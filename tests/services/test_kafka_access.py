@@ -22,7 +22,7 @@ from lading.kafka.log import KafkaLog
 from tests.ports import free_port
 from tests.services.kafka_broker import PROPERTIES, ROOT, KafkaBroker, read_properties
 from tests.services.mosquitto import Mosquitto
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 SECURE = ROOT / "deploy/kafka/secure.properties"
 SCRAM = "SCRAM-SHA-256"
@@ -252,7 +252,7 @@ def test_stages_run_with_their_own_users(secure: SecureKafka, tmp_path: Path) ->
     site = Installation(tmp_path, secure, broker.port)
     try:
         site.start("chain", "anchoring", "chain", "--port", str(site.chain_port))
-        until(lambda: is_open(site.chain_port), 60)
+        until(lambda: is_open(site.chain_port))
         site.run("operator", "anchoring", "deploy", "--window-s", "2")
         for stage in ("ingest", "anomaly", "anchoring", "settle", "edge"):
             site.start(stage, stage, "run")
@@ -260,7 +260,7 @@ def test_stages_run_with_their_own_users(secure: SecureKafka, tmp_path: Path) ->
         with closing(KafkaLog(secure.client("operator"), prefix="whole.", partitions=2)) as log:
             for topic in (topics.VERDICTS, topics.BATCHES, topics.ANCHORS):
                 until(lambda topic=topic: sum(log.end(topic).values()) > 0, 120)
-            until(lambda: {"ingest", "archive", "anomaly"} <= set(log.groups()), 60)
+            until(lambda: {"ingest", "archive", "anomaly"} <= set(log.groups()))
             assert sum(log.end(topics.DEAD).values()) == 0
         site.run("operator", "log", "list")
         assert "uthoriz" not in site.said()
@@ -323,7 +323,7 @@ class Installation:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
-            process.wait(60)
+            process.wait(LIMIT_S)
 
     def _command(self, *arguments: str) -> list[str]:
         call = "from lading.cli import main; main()"

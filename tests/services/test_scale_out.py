@@ -22,7 +22,7 @@ from tests.services.kafka_broker import KafkaBroker, fresh_prefix
 from tests.services.mosquitto import Mosquitto
 from tests.services.test_broker import Client
 from tests.unit.ingest.truck import OPERATOR, OPERATORS, TENANT, Truck
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 PARTITIONS = 8
 TRUCKS = 16
@@ -109,7 +109,7 @@ class Site:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            process.wait(30)
+            process.wait(LIMIT_S)
         self.log.close()
 
 

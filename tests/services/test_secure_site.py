@@ -15,7 +15,7 @@ from lading.gateways import GatewayEntry, save_gateways
 from lading.log import SqliteLog
 from lading.topics import FRAMES
 from tests.services.mosquitto import Mosquitto
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 SETTINGS = """
 [lading]
@@ -100,7 +100,7 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     for process in site.processes:
         process.terminate()
     for process in site.processes:
-        process.wait(30)
+        process.wait(LIMIT_S)
     site.broker.stop()
 
 

@@ -23,7 +23,7 @@ from lading.topics import gateway_topic
 from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
 from tests.services.mosquitto import Mosquitto
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 GATEWAYS, FRAMES, READINGS = 10, 40, 100
 ALL = GATEWAYS * FRAMES * READINGS
@@ -87,7 +87,7 @@ class Place:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(LIMIT_S)
 
     def status(self) -> dict[str, Any]:
         command = lading_command("dashboards", "status", "--config", str(self.config), "--json")

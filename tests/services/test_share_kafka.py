@@ -114,40 +114,40 @@ def shared_out(*members: Member) -> Callable[[], bool]:
 def test_two_and_four_share_the_work(join: Callable[[], Member]) -> None:
     """One has all; two have half each; four share; who leaves in good order or is killed leaves his to the rest."""
     one = join()
-    until(shared_out(one), 30)
+    until(shared_out(one))
     two = join()
-    until(shared_out(one, two), 30)
+    until(shared_out(one, two))
     three, four = join(), join()
-    until(shared_out(one, two, three, four), 30)
+    until(shared_out(one, two, three, four))
     two.end(signal.SIGTERM)
     assert two.process.exitcode == 0
-    until(shared_out(one, three, four), 30)
+    until(shared_out(one, three, four))
 
 
 def test_the_killed_ones_partitions_go_to_the_rest(join: Callable[[], Member], tmp_path: Path) -> None:
     """SIGKILL: within the session's time his partitions are another's. His open files show that he did not close."""
     one, two = join(), join()
-    until(shared_out(one, two), 30)
+    until(shared_out(one, two))
     lost = set(two.has)
     two.end(signal.SIGKILL)
     for partition in lost:
         (tmp_path / f"open-{partition}").unlink()
-    until(lambda: sorted(one.has) == list(range(COUNT)), 30)
+    until(lambda: sorted(one.has) == list(range(COUNT)))
 
 
 def test_who_hangs_keeps_his_state(join: Callable[[], Member], tmp_path: Path) -> None:
     """SIGSTOP: the group gives his partitions away, but their state stays locked until he is gone."""
     one, two = join(), join()
-    until(shared_out(one, two), 30)
+    until(shared_out(one, two))
     held = set(two.has)
     assert two.process.pid is not None
     os.kill(two.process.pid, signal.SIGSTOP)
     one_had = set(one.has)
-    until(lambda: (tmp_path / f"state-{min(held)}.owner.lock").exists(), 5)
+    until(lambda: (tmp_path / f"state-{min(held)}.owner.lock").exists())
     two.end(signal.SIGKILL)
     for partition in held:
         (tmp_path / f"open-{partition}").unlink()
-    until(lambda: sorted(one.has) == list(range(COUNT)), 30)
+    until(lambda: sorted(one.has) == list(range(COUNT)))
     assert one_had.isdisjoint(held)
 
 
@@ -156,9 +156,9 @@ def test_a_broker_that_restarts_keeps_the_group_at_work(
 ) -> None:
     """The broker is killed and started again: all partitions are somebody's again."""
     one, two = join(), join()
-    until(shared_out(one, two), 30)
+    until(shared_out(one, two))
     broker.kill()
     broker.start()
-    until(shared_out(one, two), 60)
+    until(shared_out(one, two))
     three = join()
-    until(shared_out(one, two, three), 60)
+    until(shared_out(one, two, three))

@@ -20,7 +20,7 @@ from tests.ports import free_port, free_ports
 from tests.waiting import until
 
 STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 
 class Installation:
@@ -90,7 +90,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         process.send_signal(signal.SIGCONT)
         process.terminate()
     for process in one.processes:
-        process.wait(30)
+        process.wait(LIMIT_S)
 
 
 def within_limit(condition: Callable[[], Any]) -> None:
@@ -160,4 +160,4 @@ def test_anomaly_shows_its_lag_and_its_steps(installation: Installation) -> None
     assert installation.figure("anomaly", "lading_anomaly_behind_frames") == 0
     assert installation.figure("anomaly", "lading_process_info", version=__version__) == 1
     anomaly.terminate()
-    assert anomaly.wait(30) == 0
+    assert anomaly.wait(LIMIT_S) == 0

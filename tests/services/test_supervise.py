@@ -13,7 +13,7 @@ from lading.supervise import Part, Supervisor
 from tests.ports import free_port
 from tests.waiting import until
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 def test_a_part_with_a_port_is_waited_for() -> None:

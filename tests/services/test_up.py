@@ -89,7 +89,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
             assert up.poll() is None, "`lading up` ended by itself"
         finally:
             up.send_signal(signal.SIGINT)
-            up.wait(60)
+            up.wait(LIMIT_S)
 
 
 def _until(what: str, found: Callable[[], Any]) -> Any:

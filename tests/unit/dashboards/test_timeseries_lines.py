@@ -140,7 +140,7 @@ def test_a_process_that_does_not_answer_is_not_ready() -> None:
         found.extend(moments.take())
         return bool(found)
 
-    until(is_told, 10)
+    until(is_told)
     scraper.stop()
     assert found[0].startswith(
         b"metric,name=lading_process_ready_ratio,stage=ingest,instance=ingest-2 value=0.0 "
