@@ -10,6 +10,7 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 NONE = -1.0  # the surprise of a detector that has nothing to say yet
+FAULT = np.nan  # what it says of a fault: this constant, as x − x has another sign on other machines
 _MANTISSA = np.int64((1 << 52) - 1)
 _ONE = np.int64(1023 << 52)
 _SQRT2 = 1.4142135623730951

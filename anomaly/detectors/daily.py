@@ -12,7 +12,7 @@ Source: seasonal naive forecast with a tolerance in time (Hyndman and Athanasopo
 
 from numba import njit
 
-from anomaly.detectors.arith import NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
 
 DAY_MS = 86_400_000
 BINS = 288
@@ -63,7 +63,7 @@ def _turn(row: Floats, now: float) -> None:
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
-        return value - value
+        return FAULT
     now = float(time_ms // BIN_MS)
     if row[0] == 0.0:
         row[0] = 1.0

@@ -11,7 +11,7 @@ A channel's row: the alarm, then each view's state and its tail's. The constants
 from numba import njit
 
 from anomaly.detectors import daily, robust, shift, tail
-from anomaly.detectors.arith import Bytes, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, is_fault
 
 DETECTORS = ("none", "spike", "shift", "daily")
 FULL = 16.0
@@ -33,7 +33,7 @@ _spike, _shift, _daily, _tail = robust.step, shift.step, daily.step, tail.step
 def step(row: Floats, time_ms: int, value: float) -> tuple[float, int]:
     """One reading: the score in [0, 1] and the detector's number; NaN and 0 for a fault."""
     if is_fault(value):
-        return value - value, 0
+        return FAULT, 0
     pace = PACE_UP if row[0] != 0.0 else 1.0
     a = _tail(row[_SPIKE_TAIL:_SHIFT], _spike(row[_SPIKE:_SPIKE_TAIL], time_ms, value, pace), pace)
     b = _tail(row[_SHIFT_TAIL:_DAILY], _shift(row[_SHIFT:_SHIFT_TAIL], time_ms, value, pace), pace)

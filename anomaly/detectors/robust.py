@@ -10,7 +10,7 @@ Source: Huber's clipping of each step (Robust Statistics, 1981, chapter 7) on ex
 
 from numba import njit
 
-from anomaly.detectors.arith import NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
 
 WIDTH = 3  # readings seen, level, scale
 GAIN = 0.005
@@ -28,25 +28,33 @@ def scale_of(level: float, scale: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
-    """One reading."""
-    if is_fault(value):
-        return value - value
+def deviation(row: Floats, value: float, pace: float) -> float:
+    """How far a reading is from the level, in scales and with its sign, within ± SURPRISE_MAX; then learns it."""
     count = row[0]
     row[0] = count + 1.0
     if count == 0.0:
         row[1] = value
-        return NONE
+        return 0.0
     level = row[1]
     scale = scale_of(level, row[2])
     d = value - level
-    surprise = min(abs(d) / scale, SURPRISE_MAX)
+    surprise = min(max(d / scale, -SURPRISE_MAX), SURPRISE_MAX)
     gain = pace * max(GAIN, 1.0 / (count + 1.0))
     if count >= WARM_READINGS:
         d = min(max(d, -CLIP * scale), CLIP * scale)
     row[1] = level + gain * d
     row[2] = row[2] + gain * (abs(d) - row[2])
     return surprise
+
+
+@njit(cache=True, error_model="numpy")
+def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
+    """One reading."""
+    if is_fault(value):
+        return FAULT
+    new = row[0] == 0.0
+    z = deviation(row, value, pace)
+    return NONE if new else abs(z)
 
 
 @njit(cache=True, error_model="numpy")

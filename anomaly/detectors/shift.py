@@ -9,7 +9,7 @@ Source: a moving-average control chart (Roberts 1959) with a learned level.
 from numba import njit
 
 from anomaly.detectors import robust
-from anomaly.detectors.arith import NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
 
 READINGS = 16
 _RING = robust.WIDTH + 1  # after level and scale: the next place, then the last readings
@@ -23,7 +23,7 @@ _WARM = float(READINGS)
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
-        return value - value
+        return FAULT
     level = row[1]
     scale = _scale_of(level, row[2])
     count = row[0]

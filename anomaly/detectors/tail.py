@@ -13,7 +13,7 @@ the quantile by stochastic approximation, as in Robbins and Monro (1951), in ste
 
 from numba import njit
 
-from anomaly.detectors.arith import Floats, Ints, is_fault, ln
+from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault, ln
 
 WIDTH = 3  # readings seen, q, a
 TAIL = 0.03
@@ -32,7 +32,7 @@ _LOG10_E = 0.4342944819032518
 def step(row: Floats, surprise: float, pace: float) -> float:
     """−log10 of how probable such a surprise is; 0 while the channel is new; NaN for a fault."""
     if is_fault(surprise):
-        return surprise - surprise
+        return FAULT
     if surprise < 0.0:
         return 0.0
     x = max(surprise, FLOOR)

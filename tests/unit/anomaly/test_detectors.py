@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from anomaly.detectors import daily, robust, shift, tail
+from anomaly.detectors import conformal, cross, cusum, cycle, daily, ensemble, robust, shift, spread, tail
 from anomaly.detectors.episodes import Episodes
 from anomaly.detectors.scorer import DETECTORS, Scorer
 from lading.errors import MalformedError
+from tests import naive_detectors as naive
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 CHANNELS, ROWS = 3, 700
 STEP_MS = 300_000
 
@@ -21,8 +23,8 @@ STEP_MS = 300_000
 class Readings(NamedTuple):
     """Of several channels, taking turns irregularly."""
 
-    slot: npt.NDArray[np.int64]
-    time_ms: npt.NDArray[np.int64]
+    slot: Ints
+    time_ms: Ints
     value: Floats
 
     def part(self, where: slice | npt.NDArray[np.bool_]) -> "Readings":
@@ -44,16 +46,66 @@ def readings(seed: int = 1, count: int = ROWS) -> Readings:
     return Readings(slot, time_ms, value)
 
 
-Kernel = Callable[..., None]
-KERNELS: dict[str, tuple[Kernel, int]] = {
-    "tail": (tail.tail, tail.WIDTH),
-    "robust": (robust.robust, robust.WIDTH),
-    "shift": (shift.shift, shift.WIDTH),
-    "daily": (daily.daily, daily.WIDTH),
+COLUMNS = 3
+
+
+def as_rows(value: Floats) -> Floats:
+    """Three sensors of a gateway from one: the second and third follow it, each with a bend of its own."""
+    value = np.where(np.isfinite(value), value, np.nan)
+    bend = np.floor(value * 3) / 3
+    return np.column_stack([value, 2 - 0.5 * value + 0.1 * bend, value * 0.25 + bend])
+
+
+def cross_rows(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """Each slot is a gateway."""
+    for gateway in range(len(state)):
+        mine = slot == gateway
+        found = np.empty((mine.sum(), COLUMNS))
+        cross.cross(state[gateway].reshape(COLUMNS, -1), as_rows(value[mine]), 1.0, found)
+        out[mine] = found[:, 0] + 8 * found[:, 1] + 64 * found[:, 2]
+
+
+def scores_and_detectors(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    detector = np.empty(len(value), np.uint8)
+    ensemble.ensemble(state, slot, time_ms, value, out, detector)
+    out *= 8
+    out += detector
+
+
+class CrossTwin:
+    """One gateway."""
+
+    def __init__(self) -> None:
+        self.rows = naive.Cross(COLUMNS)
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        one, two, three = self.rows.row(as_rows(np.array([value]))[0].tolist())
+        return one + 8 * two + 64 * three
+
+
+class Spec(NamedTuple):
+    """A kernel as the checks call it."""
+
+    kernel: Callable[..., None]
+    width: int
+    twin: Callable[[], naive.Twin]
+
+
+KERNELS = {
+    "tail": Spec(tail.tail, tail.WIDTH, naive.Tail),
+    "conformal": Spec(conformal.conformal, conformal.WIDTH, naive.Conformal),
+    "robust": Spec(robust.robust, robust.WIDTH, naive.Robust),
+    "shift": Spec(shift.shift, shift.WIDTH, naive.Shift),
+    "cusum": Spec(cusum.cusum, cusum.WIDTH, naive.Cusum),
+    "spread": Spec(spread.spread, spread.WIDTH, naive.Spread),
+    "cycle": Spec(cycle.cycle, cycle.WIDTH, naive.Cycle),
+    "daily": Spec(daily.daily, daily.WIDTH, naive.Daily),
+    "cross": Spec(cross_rows, COLUMNS * cross.width(COLUMNS), CrossTwin),
+    "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, naive.Ensemble),
 }
 
 
-def scores(kernel: Kernel, state: Floats, given: Readings) -> Floats:
+def scores(kernel: Callable[..., None], state: Floats, given: Readings) -> Floats:
     """What the kernel says of them."""
     out = np.full(len(given.value), -7.0)
     kernel(state, *given, out)
@@ -64,9 +116,22 @@ def scores(kernel: Kernel, state: Floats, given: Readings) -> Floats:
 class TestEveryKernel:
     """Pure functions of arrays."""
 
+    def test_equals_its_twin_bit_for_bit(self, name: str) -> None:
+        """The formula in plain Python, reading by reading."""
+        kernel, width, twin = KERNELS[name]
+        given = readings()
+        out = scores(kernel, np.zeros((CHANNELS, width)), given)
+        twins = [twin() for _ in range(CHANNELS)]
+        said = [
+            twins[slot].step(time_ms, value) if np.isfinite(value) else np.nan
+            for slot, time_ms, value in zip(*(column.tolist() for column in given), strict=True)
+        ]
+        assert out.tobytes() == np.array(said).tobytes()
+        assert len(set(out[np.isfinite(out)].tolist())) > ROWS // 4, "the check must reach past the learning"
+
     def test_cut_into_batches_changes_nothing(self, name: str) -> None:
         """One call or many: the same scores and state, bit for bit."""
-        kernel, width = KERNELS[name]
+        kernel, width, _ = KERNELS[name]
         given = readings()
         whole, parts = np.zeros((CHANNELS, width)), np.zeros((CHANNELS, width))
         at_once = scores(kernel, whole, given)
@@ -77,7 +142,7 @@ class TestEveryKernel:
 
     def test_channels_do_not_touch_one_another(self, name: str) -> None:
         """A channel among others scores as it does alone."""
-        kernel, width = KERNELS[name]
+        kernel, width, _ = KERNELS[name]
         given = readings()
         together = scores(kernel, np.zeros((CHANNELS, width)), given)
         for channel in range(CHANNELS):
@@ -87,7 +152,7 @@ class TestEveryKernel:
 
     def test_a_restored_snapshot_goes_on_identically(self, name: str) -> None:
         """State as bytes, elsewhere and back."""
-        kernel, width = KERNELS[name]
+        kernel, width, _ = KERNELS[name]
         given = readings()
         state = np.zeros((CHANNELS, width))
         scores(kernel, state, given.part(slice(0, 400)))
@@ -97,7 +162,7 @@ class TestEveryKernel:
 
     def test_faults_score_nan_and_change_nothing(self, name: str) -> None:
         """NaN and infinities leave no trace in what is said of the others."""
-        kernel, width = KERNELS[name]
+        kernel, width, _ = KERNELS[name]
         given = readings()
         good = np.isfinite(given.value)
         out = scores(kernel, np.zeros((CHANNELS, width)), given)
@@ -106,7 +171,7 @@ class TestEveryKernel:
 
     def test_extreme_values_stay_finite(self, name: str) -> None:
         """The greatest and least floats, and zeros of both signs."""
-        kernel, width = KERNELS[name]
+        kernel, width, _ = KERNELS[name]
         value = np.tile([0.0, -0.0, 1e300, -1e300, 5e-324, 1e150, 1.0, 1.0], 40)
         time_ms = np.arange(len(value), dtype=np.int64) * 40_000_000
         out = scores(kernel, np.zeros((1, width)), Readings(np.zeros(len(value), np.int64), time_ms, value))

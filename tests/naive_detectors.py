@@ -1,0 +1,296 @@
+"""Twins of the detectors, one reading at a time in plain Python, written from the formulas in their docstrings.
+
+Bits are compared, so sums are added in the formula's order. Constants are the detectors' own: settings, not results.
+"""
+
+import math
+from collections import deque
+from typing import Protocol
+
+from anomaly.detectors import conformal, cross, cusum, cycle, daily, ensemble, robust, shift, spread, tail
+
+NONE = -1.0
+
+
+class Twin(Protocol):
+    """One channel."""
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        """Surprise of one reading; never a fault."""
+
+
+def ln(x: float) -> float:
+    """By the series of artanh to the fifteenth power, after splitting off the power of two."""
+    mantissa, power = math.frexp(x)  # in [½, 1)
+    mantissa, power = 2 * mantissa, power - 1
+    if mantissa > 1.4142135623730951:
+        mantissa, power = mantissa / 2, power + 1
+    t = (mantissa - 1) / (mantissa + 1)
+    series = 0.0
+    for odd in range(15, 0, -2):
+        series = 1 / odd + t * t * series
+    return power * 0.6931471805599453 + 2 * t * series
+
+
+def log10(x: float) -> float:
+    """Decimal."""
+    return ln(x) * 0.4342944819032518
+
+
+def clip(x: float, limit: float) -> float:
+    """Within ± limit."""
+    return min(max(x, -limit), limit)
+
+
+class Robust:
+    """Level and scale."""
+
+    def __init__(self) -> None:
+        self.count, self.level, self.scale = 0, 0.0, 0.0
+
+    def usable_scale(self) -> float:
+        return max(self.scale, abs(self.level) * robust.SCALE_SHARE_MIN, robust.SCALE_MIN)
+
+    def deviation(self, value: float, pace: float = 1.0) -> float:
+        self.count += 1
+        if self.count == 1:
+            self.level = value
+            return 0.0
+        scale, d = self.usable_scale(), value - self.level
+        z = clip(d / scale, robust.SURPRISE_MAX)
+        gain = pace * max(robust.GAIN, 1 / self.count)
+        if self.count > robust.WARM_READINGS:
+            d = clip(d, robust.CLIP * scale)
+        self.level += gain * d
+        self.scale += gain * (abs(d) - self.scale)
+        return z
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        z = self.deviation(value, pace)
+        return NONE if self.count == 1 else abs(z)
+
+
+class Tail:
+    """Pareto tail of surprises."""
+
+    def __init__(self) -> None:
+        self.count, self.q, self.a = 0, 0.0, tail.EXCESS_BEGIN
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        if value < 0:
+            return 0.0
+        x = max(value, tail.FLOOR)
+        self.count += 1
+        if self.count <= tail.WARM_READINGS:
+            self.q = max(self.q, x)
+            return 0.0
+        q, rate = self.q, pace * tail.RATE
+        if x <= q:
+            self.q = max(q * (1 - rate * tail.TAIL), tail.FLOOR)
+            return min(tail.LOG_TAIL * (x / q), tail.CAP)
+        excess = ln(x / q)
+        score = tail.LOG_TAIL + excess * 0.4342944819032518 / max(self.a, tail.EXCESS_MIN)
+        self.q = q * (1 + rate * (1 - tail.TAIL))
+        self.a += pace * tail.EXCESS_RATE * (min(excess, tail.EXCESS_MAX) - self.a)
+        return min(score, tail.CAP)
+
+
+class Conformal:
+    """Decayed counts of quarter octaves."""
+
+    def __init__(self) -> None:
+        self.counts, self.total, self.seen = [0.0] * conformal.BINS, 0.0, 0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        if value < 0:
+            return 0.0
+        here = self.place(value)
+        above = self.counts[here] / 2
+        for count in self.counts[here + 1 :]:
+            above += count
+        score = -log10((1 + above) / (1 + self.total))
+        keep = 1 - pace * conformal.FORGET
+        self.counts = [count * keep for count in self.counts]
+        self.counts[here] += pace
+        self.total = self.total * keep + pace
+        self.seen += 1
+        return 0.0 if self.seen <= conformal.WARM_SURPRISES else max(score, 0.0)
+
+    @staticmethod
+    def place(x: float) -> int:
+        """The quarter octave by division: m · 4 of x = m · 2^k, m in [1, 2)."""
+        if x < 2.0**conformal.OCTAVE_MIN:
+            return 0
+        mantissa, power = math.frexp(x)
+        return min(4 * (power - 1 - conformal.OCTAVE_MIN) + int(8 * mantissa) - 4, conformal.BINS - 1)
+
+
+class Shift:
+    """Mean of the last readings against the level before this one."""
+
+    def __init__(self) -> None:
+        self.long = Robust()
+        self.last: deque[float] = deque(maxlen=shift.READINGS)
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        level, scale = self.long.level, self.long.usable_scale()
+        self.long.deviation(value, pace)
+        self.last.append(value)
+        if self.long.count <= shift.READINGS:
+            return NONE
+        total = 0.0
+        for one in self.ring_order():
+            total += one
+        return min(abs(total / shift.READINGS - level) / scale, robust.SURPRISE_MAX)
+
+    def ring_order(self) -> list[float]:
+        """As they lie in a ring: the place of a reading is its number modulo READINGS."""
+        begin = self.long.count % shift.READINGS
+        ordered = list(self.last)
+        return ordered[-begin:] + ordered[:-begin] if begin else ordered
+
+
+class Cusum:
+    """Two sums of what is over the drift."""
+
+    def __init__(self) -> None:
+        self.long, self.up, self.down = Robust(), 0.0, 0.0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        z = clip(self.long.deviation(value, pace), cusum.STEP_MAX)
+        if self.long.count <= robust.WARM_READINGS:
+            return NONE
+        self.up = min(max(self.up + z - cusum.DRIFT, 0.0), cusum.SUM_MAX)
+        self.down = min(max(self.down - z - cusum.DRIFT, 0.0), cusum.SUM_MAX)
+        return max(self.up, self.down)
+
+
+class Cycle:
+    """Mean difference at each lag."""
+
+    def __init__(self) -> None:
+        self.past: list[float] = []
+        self.means = dict.fromkeys(range(1, cycle.LAGS + 1), 0.0)
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        padding = [value if not self.past else self.past[0]] * cycle.LAGS
+        known = padding + self.past
+        period = min(range(cycle.LAG_MIN, cycle.LAGS - cycle.NEAR + 1), key=lambda lag: self.means[lag])
+        residual = min(abs(value - known[-period - near]) for near in range(-cycle.NEAR, cycle.NEAR + 1))
+        for lag in self.means:
+            self.means[lag] += pace * cycle.GAIN * (abs(value - known[-lag]) - self.means[lag])
+        self.past.append(value)
+        return NONE if len(self.past) <= cycle.WARM_READINGS else residual
+
+
+class Spread:
+    """Two histograms."""
+
+    def __init__(self) -> None:
+        self.long = Robust()
+        self.p = [1 / spread.BINS] * spread.BINS
+        self.q = [1 / spread.BINS] * spread.BINS
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        slow = pace * max(spread.LONG, 1 / (self.long.count + spread.BINS))
+        z = self.long.deviation(value, pace)
+        here = sum(z > edge for edge in spread.EDGES)
+        hits = [float(k == here) for k in range(spread.BINS)]
+        self.p = [p + spread.SHORT * (hit - p) for p, hit in zip(self.p, hits, strict=True)]
+        out = 0.0
+        for p, q in zip(self.p, self.q, strict=True):
+            out += (p - q) * (p - q) / (q + spread.SHARE_MIN)
+        self.q = [q + slow * (hit - q) for q, hit in zip(self.q, hits, strict=True)]
+        return NONE if self.long.count <= spread.WARM_READINGS else out
+
+
+class Daily:
+    """Means by time of day, each day's joining once the clock is past."""
+
+    def __init__(self) -> None:
+        self.means: dict[int, float] = {}
+        self.waiting: list[tuple[int, float]] = []
+        self.now: int | None = None
+        self.values: list[float] = []
+        self.smooth = 0.0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        now = time_ms // daily.BIN_MS
+        if now != self.now and self.now is not None:
+            total = 0.0
+            for one in self.values:
+                total += one
+            self.waiting.append((self.now, total / len(self.values)))
+            self.values = []
+            for number, mean in [entry for entry in self.waiting if entry[0] < now - daily.NEAR]:
+                at = number % daily.BINS
+                before = self.means.get(at)
+                self.means[at] = mean if before is None else before + daily.BLEND * (mean - before)
+            self.waiting = [entry for entry in self.waiting if entry[0] >= now - daily.NEAR]
+        self.now = now
+        self.values.append(value)
+        near = [(now + k) % daily.BINS for k in range(-daily.NEAR, daily.NEAR + 1)]
+        residuals = [abs(value - self.means[at]) for at in near if at in self.means]
+        if not residuals:
+            return NONE
+        self.smooth += daily.SMOOTH * (min(residuals) - self.smooth)
+        return self.smooth
+
+
+class Cross:
+    """Rows of `columns` values, None for a fault."""
+
+    def __init__(self, columns: int) -> None:
+        self.long = [Robust() for _ in range(columns)]
+        self.weights = [[0.0] * columns for _ in range(columns)]
+
+    def row(self, values: list[float | None], pace: float = 1.0) -> list[float]:
+        z = [
+            0.0 if value is None else clip(long.deviation(value, pace), cross.Z_MAX)
+            for value, long in zip(values, self.long, strict=True)
+        ]
+        power = 0.0
+        for one in z:
+            power += one * one
+        out = []
+        for j, value in enumerate(values):
+            if value is None:
+                out.append(math.nan)
+                continue
+            others = [i for i in range(len(z)) if i != j]
+            e = z[j]
+            for i in others:
+                e -= self.weights[j][i] * z[i]
+            gain = cross.RATE * pace * e / (1 + (power - z[j] * z[j]))
+            for i in others:
+                self.weights[j][i] += gain * z[i]
+            there = sum(v is not None for v in values)
+            out.append(NONE if there < 2 or self.long[j].count <= cross.WARM_ROWS else abs(e))
+        return out
+
+
+class Ensemble:
+    """Views, each through a tail of its own, added up."""
+
+    def __init__(self) -> None:
+        self.views: list[Twin] = [Robust(), Shift(), Daily()]
+        self.tails = [Tail() for _ in self.views]
+        self.up = False
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        """Score · 8 + detector, so that both are compared."""
+        pace = ensemble.PACE_UP if self.up else 1.0
+        said = [
+            tail_.step(time_ms, view.step(time_ms, value, pace), pace)
+            for view, tail_ in zip(self.views, self.tails, strict=True)
+        ]
+        total = 0.0
+        for one in said:
+            total += one
+        score = min(total / ensemble.FULL, 1.0)
+        if score >= ensemble.RAISE:
+            self.up = True
+        elif score < ensemble.LOWER:
+            self.up = False
+        detector = 0 if score == 0 else said.index(max(said)) + 1
+        return score * 8 + detector
