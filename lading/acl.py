@@ -14,7 +14,7 @@ GATEWAY_READS = ("assignment", "receipt", "senml")
 STAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "ingest": (("read", "+/frames"), ("readwrite", "+/assignment"), ("write", "+/receipt")),
     "anchoring": (("write", "anchors"),),
-    "operator": (("write", "+/assignment"),),
+    "operator": (("write", "+/assignment"), ("read", "+/status")),
     "series": (("read", "+/status"),),
 }
 _HEAD = """\

@@ -1,39 +1,31 @@
-"""The operator's orders: `lading leg begin`, `lading leg end`, `lading leg list`."""
+"""Ordering legs: `lading leg begin`, `lading leg end`, `lading leg list`."""
 
-import fcntl
 import json
-import os
 import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import paho.mqtt.client as paho
 import typer
-from paho.mqtt.enums import CallbackAPIVersion
 
 from lading import profiles
-from lading.assignment import BEGIN, END, Assignment, open_assignment, sign_assignment
-from lading.errors import LadingError, ServiceError
-from lading.export import records
+from lading.assignment import BEGIN, END, Assignment
+from lading.errors import ServiceError
 from lading.gateways import GatewayEntry
 from lading.log import wall_ms
-from lading.mqtt import broker_of, secure
 from lading.names import LEG_SALT_BYTES, tenant_id
-from lading.opening import open_gateways, open_log, open_operator, open_operator_public
+from lading.opening import open_gateways
+from lading.orders import WAIT_S, issue, logged_orders, take_number
 from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG, AsJson, Config
-from lading.topics import ASSIGNMENTS, gateway_topic
 
 app = typer.Typer(help="Order gateways to begin and end legs.", no_args_is_help=True)
 
-PUBLISH_LIMIT_S = 20.0
-LOCK_LIMIT_S = 30.0
 Reference = Annotated[
     str, typer.Argument(help="What the shipment is called; only its salted hash leaves the company.")
+]
+WaitS = Annotated[
+    float, typer.Option(help="How long to wait until the log has the order; 0: only for the broker.", min=0)
 ]
 
 
@@ -43,6 +35,7 @@ def begin(
     gateway: Annotated[str, typer.Argument(help="The gateway's name.")],
     profile: Annotated[str, typer.Option(help="A product profile's name, or a toml file.")] = "vaccine-2-8",
     due: Annotated[datetime | None, typer.Option(help="When the leg should be closed, UTC.")] = None,
+    wait_s: WaitS = WAIT_S,
     config: Config = CONFIG,
 ) -> None:
     """Sign and publish the order to begin a leg; prints the leg's id."""
@@ -56,13 +49,14 @@ def begin(
     limits = _profile(profile).limits(channels)
     now_ms = wall_ms()
     due_ms = 0 if due is None else utc_ms(due)
-    _issue(
+    _give(
         shared,
+        wait_s,
         Assignment(
             BEGIN,
             tenant_id(shared.lading.tenant),
             entry.public.gateway_id,
-            _take_number(shared, entry.public.gateway_id),
+            take_number(shared, entry.public.gateway_id),
             secrets.token_bytes(LEG_SALT_BYTES),
             reference,
             now_ms,
@@ -74,17 +68,20 @@ def begin(
 
 
 @app.command()
-def end(reference: Reference, config: Config = CONFIG) -> None:
+def end(reference: Reference, wait_s: WaitS = WAIT_S, config: Config = CONFIG) -> None:
     """Sign and publish the order to end a leg: its gateway signs the closing frame."""
     shared = load_shared(config)
-    begun = [order for order in _orders(shared) if order.action == BEGIN and order.reference == reference]
+    begun = [
+        order for order in logged_orders(shared) if order.action == BEGIN and order.reference == reference
+    ]
     if not begun:
         raise ServiceError("leg_unknown", f"the log holds no begin order of {reference!r}")
     leg = max(begun, key=lambda order: order.issued_ms)
     now_ms = wall_ms()
-    seq = _take_number(shared, leg.gateway)
-    _issue(
+    seq = take_number(shared, leg.gateway)
+    _give(
         shared,
+        wait_s,
         Assignment(
             END, leg.tenant, leg.gateway, seq, leg.salt, reference, now_ms, leg.begin_ms, leg.due_ms, None
         ),
@@ -98,7 +95,7 @@ def list_legs(
 ) -> None:
     """Every leg that was begun, and whether its end was ordered."""
     shared = load_shared(config)
-    orders = _orders(shared)
+    orders = logged_orders(shared)
     ended = {order.leg_id for order in orders if order.action == END}
     names = {entry.public.gateway_id: entry.name for entry in open_gateways(shared).all()}
     rows = [
@@ -140,77 +137,7 @@ def _entry(shared: Shared, name: str) -> GatewayEntry:
     return found[0]
 
 
-def _orders(shared: Shared) -> list[Assignment]:
-    """The operator's orders in the log; those of other operators are not its own."""
-    operator = open_operator_public(shared)
-    log = open_log(shared)
-    found = []
-    for record in records(log, ASSIGNMENTS):
-        try:
-            found.append(open_assignment(record.value, operator))
-        except LadingError:
-            continue
-    log.close()
-    return found
-
-
-def _take_number(shared: Shared, gateway: bytes) -> int:
-    """One more than the newest order's, whether the log has it yet or not; remembered before it is used.
-
-    A number may stay unused, but never names two orders: one process at a time, durable on return.
-    """
-    logged = max((order.order_seq for order in _orders(shared) if order.gateway == gateway), default=0)
-    path = shared.lading.beside_operator(Path("orders.json"))
-    with _only_one(path.with_name(path.name + ".lock")):
-        issued: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        number = max(logged, issued.get(gateway.hex(), 0)) + 1
-        draft = path.with_name(path.name + ".new")
-        with draft.open("w") as file:
-            file.write(json.dumps(issued | {gateway.hex(): number}))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    return number
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Others wait, for a bounded time; the lock ends with its process, however that ends."""
-    with path.open("w") as lock:
-        end_s = time.monotonic() + LOCK_LIMIT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() > end_s:
-                    raise ServiceError("orders_locked", f"{path}: held for {LOCK_LIMIT_S:.0f} s") from exc
-                time.sleep(0.02)
-        yield
-
-
-def _issue(shared: Shared, order: Assignment) -> None:
-    signer = open_operator(shared)
-    _publish(
-        shared,
-        gateway_topic(shared.lading.tenant, order.gateway, "assignment"),
-        sign_assignment(order, signer),
-    )
+def _give(shared: Shared, wait_s: float, order: Assignment) -> None:
+    """The leg's id comes first, so that it is known also where the log does not have the order in time."""
     typer.echo(order.leg_id.hex())
-
-
-def _publish(shared: Shared, topic: str, message: bytes) -> None:
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    broker = broker_of(shared, "operator")
-    secure(client, broker)
-    try:
-        client.connect(broker.host, broker.port)
-    except OSError as exc:
-        raise ServiceError("broker", f"{shared.mqtt.host}:{shared.mqtt.port}: {exc}") from exc
-    client.loop_start()
-    sent = client.publish(topic, message, qos=1, retain=True)
-    sent.wait_for_publish(PUBLISH_LIMIT_S)
-    client.disconnect()
-    client.loop_stop()
-    if not sent.is_published():
-        raise ServiceError("broker", f"no PUBACK for {topic} within {PUBLISH_LIMIT_S:.0f} s")
+    issue(shared, order, wait_s)

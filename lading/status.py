@@ -15,9 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lading.errors import ServiceError
 from lading.gateways import GatewayFile
+from lading.heard import Status, hear_statuses
+from lading.mqtt import broker_of
 from lading.opening import open_gateways
-from lading.settings import StageSettings, load_scraped, load_shared, load_shown
+from lading.settings import Shared, StageSettings, load_scraped, load_shared, load_shown
 from lading.supervise import lading_command
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
@@ -27,6 +30,7 @@ STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle", "dashboards")
 ALWAYS = STAGES[:5]  # the writer of the time series only where it has settings
 STATUS_LIMIT_S = 60.0
 LOOK_LIMIT_S = 5.0
+HEAR_LIMIT_S = 3.0
 LOOK_BYTES_MAX = 64 * 1024
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _COLOURS = {"ready": "green", "not shown": "white", "not ready": "yellow", "hangs": "red", "no answer": "red"}
@@ -37,7 +41,8 @@ Answers = dict[str, dict[str, Any]]
 @app.callback(invoke_without_command=True)
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Gateways, stages, lag, newest anchor and finality. Exit 1 when a stage cannot be asked."""
-    gateways = open_gateways(load_shared(config))
+    shared = load_shared(config)
+    gateways = open_gateways(shared)
     shown = {stage: load_shown(config, stage) for stage in STAGES}
     scraped = _by_stage(load_scraped(config))
     stages = [stage for stage in STAGES if stage in ALWAYS or shown[stage] is not None]
@@ -46,8 +51,9 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
         processes = dict(
             zip(stages, pool.map(lambda stage: _look(shown[stage], scraped.get(stage)), stages), strict=True)
         )
+        said = pool.submit(_hear, shared, gateways)
         answers = dict(zip(stages, asked, strict=True))
-    seen = _gateways(gateways, answers)
+    seen = _gateways(gateways, answers, said.result())
     if as_json:
         typer.echo(json.dumps({**answers, "processes": processes, "gateways": seen}, indent=1))
     else:
@@ -105,8 +111,17 @@ def _look(own: StageSettings | None, scraped: str | None) -> dict[str, Any]:
     return {"state": state, **found}
 
 
-def _gateways(known: GatewayFile, answers: Answers) -> list[dict[str, Any]]:
-    """Every known gateway: what the log has of it, and its outbox where it runs on this machine."""
+def _hear(shared: Shared, gateways: GatewayFile) -> dict[bytes, Status]:
+    """What each gateway said last, wherever it is; nothing where the broker cannot be asked."""
+    known = [(entry.tenant, entry.public.gateway_id) for entry in gateways.all()]
+    try:
+        return hear_statuses(broker_of(shared, "operator"), known, HEAR_LIMIT_S)
+    except ServiceError:
+        return {}
+
+
+def _gateways(known: GatewayFile, answers: Answers, said: Mapping[bytes, Status]) -> list[dict[str, Any]]:
+    """Every known gateway: what the log has of it, its outbox where it runs on this machine, what it said last."""
     logged = {one["gateway"]: one for one in answers["ingest"].get("gateways", ())}
     outboxes = {one["gateway"]: one for one in answers["edge"].values() if isinstance(one, dict)}
     rows = []
@@ -115,6 +130,7 @@ def _gateways(known: GatewayFile, answers: Answers) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"gateway": gateway, "name": entry.name, "tenant": entry.tenant}
         row |= {key: value for key, value in logged.get(gateway, {}).items() if key not in row}
         row["outbox"] = outboxes.get(gateway)
+        row["said"] = said.get(entry.public.gateway_id)
         rows.append(row)
     return rows
 
@@ -178,16 +194,26 @@ def _gateway_table(gateways: Iterable[dict[str, Any]]) -> Table:
     table = _table("gateway", "last frame", "ago", "frames", "missing", "waiting", "outbox", "leg")
     now_ms = time.time() * 1000
     for one in gateways:
-        seen_ms, outbox = one.get("last_seen_ms"), one["outbox"]
+        seen_ms = one.get("last_seen_ms")
         table.add_row(
             Text(one["name"] or one["gateway"][:16]),
             "never" if seen_ms is None else shown_time(seen_ms),
             "" if seen_ms is None else _ago(now_ms - seen_ms),
             *(str(one.get(key, "")) for key in ("frames", "missing", "waiting")),
-            "" if outbox is None else f"{outbox['frames_waiting']} frames, {outbox['outbox_full_percent']} %",
-            "" if outbox is None else outbox["leg"],
+            _waiting(one),
+            "" if one["outbox"] is None else one["outbox"]["leg"],
         )
     return table
+
+
+def _waiting(gateway: Mapping[str, Any]) -> str:
+    """Its outbox as this machine has it, or else as it said last."""
+    outbox, said = gateway["outbox"], gateway["said"]
+    if outbox is not None:
+        return f"{outbox['frames_waiting']} frames, {outbox['outbox_full_percent']} %"
+    if said is None or said["frames_waiting"] is None:
+        return ""
+    return f"{said['frames_waiting']} frames{', full' if said['outbox_full'] else ''}"
 
 
 def _chain_lines(anchoring: Mapping[str, Any]) -> list[str]:

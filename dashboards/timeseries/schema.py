@@ -214,7 +214,6 @@ ANCHOR = Measurement(
         Field("block_number", "integer", "", "0 while pending"),
         Field("lag_s", "float", "s", "block time minus the interval's newest reading; from mined on", True),
         Field("tx", "text", "", "transaction hash, hex"),
-        Field("cost_wei", "float", "wei", "gas times price, where the chain could be asked", True),
     ),
 )
 DEAD = Measurement(

@@ -1,6 +1,5 @@
 """What gateways say of themselves on MQTT, as an ordinary subscriber: losing one costs nothing."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,23 +12,22 @@ from dashboards.timeseries.lines import NS_A_MS, Value, line
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.pulse import Moments
 from lading.errors import LadingError
-from lading.fields import TIME_MS_MAX, U64_MAX
+from lading.heard import STATUS_TOPICS, read_status
 from lading.log import wall_ms
 from lading.mqtt import Broker, secure
-from lading.topics import ROOT
 
 KEEPALIVE_S = 30
-STATUS_BYTES_MAX = 4_096
-STATUS_TOPICS = f"{ROOT}/+/+/status"
 
-_COUNTS = {
+_FIELDS = {
+    "online": "online",
     "outbox_frames": "frames_waiting",
     "outbox_bytes": "frames_waiting_bytes",
     "readings_pending": "readings_pending",
     "readings_refused": "readings_refused",
     "frame_seq_next": "frame_seq_next",
+    "outbox_full": "outbox_full",
 }
-"""Field to key of the status document."""
+"""Field to what a status says."""
 
 
 class StatusListener:
@@ -64,25 +62,10 @@ class StatusListener:
 
 
 def status_lines(names: Names, topic: str, payload: bytes, now_ms: int, is_retained: bool) -> Iterator[bytes]:
-    """A status message's point; ValueError when it is none. Who spoke is told by the topic, which the broker guards."""
-    if len(payload) > STATUS_BYTES_MAX:
-        raise ValueError(f"{len(payload)} bytes, wanted at most {STATUS_BYTES_MAX}")
-    gateway_id = bytes.fromhex(topic.split("/")[3])
-    document = json.loads(payload)
-    if not isinstance(document, dict) or document.get("state") not in ("online", "offline"):
-        raise ValueError("no object with state online or offline")
-    values: dict[str, Value] = {"online": document["state"] == "online"}
-    for field, key in _COUNTS.items():
-        values[field] = _number(document.get(key), U64_MAX)
-    full = document.get("outbox_full")
-    values["outbox_full"] = full if isinstance(full, bool) else None
-    sent_ms = _number(document.get("time_ms"), TIME_MS_MAX)
+    """A status message's point; ValueError when it is none."""
+    gateway_id, said = read_status(topic, payload)
+    values: dict[str, Value] = {field: said[key] for field, key in _FIELDS.items()}
+    sent_ms = said["time_ms"]
     values["clock_behind_s"] = None if sent_ms is None or is_retained else (now_ms - sent_ms) / 1000
     of = names.gateway(gateway_id)
     yield line(schema.STATUS, {"tenant": of.tenant, "gateway": of.gateway}, values, now_ms * NS_A_MS)
-
-
-def _number(value: Any, value_max: int) -> int | None:
-    """A whole number from 0 on, or nothing."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and 0 <= value <= value_max else None
