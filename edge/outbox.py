@@ -4,7 +4,6 @@ Every change is one transaction, durable on return (WAL, synchronous=FULL). Disk
 frames (docs/adr/0010-outbox-full.md) and a few MiB for SQLite itself.
 """
 
-import fcntl
 import os
 import sqlite3
 import struct
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from lading.errors import ServiceError
 from lading.frame import NO_ANCHOR, AnchorSeen
+from lading.locks import take
 from lading.totals import EMPTY, Reading, Totals
 from lading.tree import ZERO_HASH
 
@@ -299,12 +299,9 @@ def read_summary(path: Path) -> dict[str, int | str | None]:
 
 
 def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(handle)
-        raise ServiceError("outbox_locked", f"{path}: another process runs this gateway") from exc
+    handle = take(path, mode=0o600)
+    if handle is None:
+        raise ServiceError("outbox_locked", f"{path}: another process runs this gateway")
     return handle
 
 

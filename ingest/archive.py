@@ -6,9 +6,7 @@ made again after the log is gone. Both are written under another name, made dura
 committed after that, and writing them again gives the same bytes.
 """
 
-import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from lading.batchlog import TenantOf, frames_of
 from lading.errors import MalformedError, ServiceError
 from lading.fast import header_hashes, walk_frames
 from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES, SALT_BYTES, decode_frame, decode_header
+from lading.locks import held
 from lading.log import Log, Record
 from lading.walk import Bytes, Walked
 
@@ -144,34 +143,23 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes]]:
 @contextmanager
 def only_writer(folder: Path, limit_s: float = 60.0) -> Iterator[None]:
     """Hold the archive against the stage that writes it, which goes on afterwards; ServiceError after the limit."""
-    deadline_s = time.monotonic() + limit_s
-    while True:
-        with _only_one(folder) as is_mine:
-            if is_mine:
-                yield
-                return
-        if time.monotonic() > deadline_s:
+    with _only_one(folder, limit_s) as is_mine:
+        if not is_mine:
             raise ServiceError("archive_busy", f"{folder} is being written for {limit_s:.0f} s")
-        time.sleep(0.05)
+        yield
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[bool]:
-    """Whether no other process writes this archive now; the lock ends with its process, however that ends."""
+def _only_one(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
+    """Whether no other process writes this archive."""
+    lock = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock.touch()
     except OSError as exc:
         raise ServiceError("archive_failed", f"{folder}: {exc}") from exc
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+    with held(lock, wait_s) as is_mine:
+        yield is_mine
 
 
 def _writer(

@@ -1,11 +1,9 @@
 """The operator's orders: numbered, published, and given once the log has them."""
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -14,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from lading.assignment import Assignment, open_assignment, sign_assignment
 from lading.errors import LadingError, ServiceError
 from lading.export import records
+from lading.locks import held
 from lading.mqtt import broker_of, secure
 from lading.opening import open_log, open_operator, open_operator_public
 from lading.settings import Shared
@@ -47,7 +46,10 @@ def take_number(shared: Shared, gateway: bytes) -> int:
     """
     logged = max((order.order_seq for order in logged_orders(shared) if order.gateway == gateway), default=0)
     path = shared.lading.beside_operator(Path("orders.json"))
-    with _only_one(path.with_name(path.name + ".lock")):
+    lock = path.with_name(path.name + ".lock")
+    with held(lock, LOCK_LIMIT_S) as is_mine:
+        if not is_mine:
+            raise ServiceError("orders_locked", f"{lock}: held for {LOCK_LIMIT_S:.0f} s")
         issued: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
         number = max(logged, issued.get(gateway.hex(), 0)) + 1
         draft = path.with_name(path.name + ".new")
@@ -57,22 +59,6 @@ def take_number(shared: Shared, gateway: bytes) -> int:
             os.fsync(file.fileno())
         draft.replace(path)
     return number
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Others wait, for a bounded time; the lock ends with its process, however that ends."""
-    with path.open("w") as lock:
-        end_s = time.monotonic() + LOCK_LIMIT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() > end_s:
-                    raise ServiceError("orders_locked", f"{path}: held for {LOCK_LIMIT_S:.0f} s") from exc
-                time.sleep(0.02)
-        yield
 
 
 def issue(shared: Shared, order: Assignment, wait_s: float) -> None:

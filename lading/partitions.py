@@ -5,7 +5,6 @@ one partition, and the others whole. Who owns which partition says the `Share`: 
 everything where it is embedded. A lock file keeps two processes of one machine from one state file meanwhile.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import structlog
 
 from lading import topics
 from lading.errors import ServiceError
+from lading.locks import take
 from lading.log import Log, Record, partition_of
 
 NOT_READ = 2**62
@@ -173,10 +173,4 @@ def _locked(state: Path) -> int | None:
     Not the lock of the file itself (`lading.sqlite.held`), which its worker takes besides.
     """
     state.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(f"{state}.owner.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
+    return take(f"{state}.owner.lock")

@@ -10,15 +10,15 @@ Any answer of the node may be lost, so "already known" and "nonce too low" only 
 sends for a key: the outbox file is locked while it is open. What is sent must be idempotent by itself on chain.
 """
 
-import fcntl
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from lading import sqlite
 from lading.account import Account, Transaction, transaction_hash
 from lading.chain import FINALIZED, SAFE, Block, Chain, Receipt
 from lading.errors import RejectedError, ServiceError
+from lading.locks import take
 
 QUEUED, SENT, MINED, IS_SAFE, IS_FINALIZED, REVERTED = (
     "queued",
@@ -99,16 +99,20 @@ class Sender:
         self.account = account
         self._fees = fees
         self._lock = _lock(path.with_name(path.name + ".lock"))
-        self._db = sqlite.open_named(path, "outbox_failed")
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        sqlite.keep_version(self._db, path, SCHEMA_VERSION)
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db = sqlite.open_named(path, "outbox_failed")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            sqlite.keep_version(self._db, path, SCHEMA_VERSION)
+            self._db.executescript(_SCHEMA)
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def close(self) -> None:
         """Let another process send."""
         self._db.close()
-        self._lock.close()
+        os.close(self._lock)
 
     def queue(self, key: str, target: bytes, data: bytes, gas: int | None = None) -> Intent:
         """Record what shall be sent, once a key. Without `gas` it is estimated: RevertedError when refused already."""
@@ -341,11 +345,8 @@ def _more(fee: int) -> int:
     return -(-fee * (1000 + BUMP_PER_MILLE) // 1000)
 
 
-def _lock(path: Path) -> IO[str]:
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        file.close()
-        raise ServiceError("sender_taken", f"{path}: another process sends for this key") from exc
-    return file
+def _lock(path: Path) -> int:
+    handle = take(path)
+    if handle is None:
+        raise ServiceError("sender_taken", f"{path}: another process sends for this key")
+    return handle

@@ -3,7 +3,6 @@
 How durable a file is (synchronous), how long it waits for others and who may open it is said where it is opened.
 """
 
-import fcntl
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lading import locks
 from lading.errors import ServiceError
 
 BUSY_TIMEOUT_S = 5.0
@@ -41,16 +41,9 @@ def held(path: Path | str, wait_s: float) -> Iterator[None]:
     if str(path) == ":memory:":
         yield
         return
-    deadline_s = time.monotonic() + wait_s
-    with open(f"{path}.lock", "w", encoding="ascii") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() > deadline_s:
-                    raise sqlite3.OperationalError(f"{path} is locked by another process") from exc
-                time.sleep(RETRY_S)
+    with locks.held(f"{path}.lock", wait_s) as is_mine:
+        if not is_mine:
+            raise sqlite3.OperationalError(f"{path} is locked by another process")
         yield
 
 

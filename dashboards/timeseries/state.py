@@ -4,9 +4,7 @@ It may be lost: then the log is written again from its beginning (frames from th
 nothing that is there.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 from lading import sqlite
 from lading.errors import ServiceError
 from lading.fields import signed_64
+from lading.locks import held
 
 INTERVALS_MAX = 100_000
 """Newest intervals whose event time is kept, for the lag of their anchors."""
@@ -207,11 +206,7 @@ class SeriesState:
 def only_writer(path: Path) -> Iterator[None]:
     """Hold the state file's lock while writing. ServiceError `series_state` when another process does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(path.with_name(f"{path.name}.lock")) as is_mine:
+        if not is_mine:
+            raise ServiceError("series_state", f"another process writes with {path}, wanted one")
         yield
-    except BlockingIOError as exc:
-        raise ServiceError("series_state", f"another process writes with {path}, wanted one") from exc
-    finally:
-        os.close(handle)
