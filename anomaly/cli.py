@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,14 @@ import structlog
 import typer
 
 from anomaly import verdicts
+from anomaly.alerts_cli import list_alerts
 from anomaly.score_cli import score
+from anomaly.scoring.stage import Scores
+from anomaly.scoring.stage import lag as scores_lag
 from anomaly.settings import AnomalySettings
 from anomaly.stage import GROUP, Anomaly, lag
 from anomaly.verdicts import LegVerdict
+from anomaly.worker import Worker
 from lading import logs, metrics, profiles, settings, topics
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
@@ -24,17 +29,18 @@ from lading.partitions import Workers
 from lading.process import results, stop_on_signals
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
-app = typer.Typer(help="Stage 3: rules and verdicts.", no_args_is_help=True)
+app = typer.Typer(help="Stage 3: rules and detectors, verdicts and alerts.", no_args_is_help=True)
 verdicts_app = typer.Typer(help="Verdicts in the log.", no_args_is_help=True)
 profiles_app = typer.Typer(help="Limits for products, with their sources.", no_args_is_help=True)
 app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(profiles_app, name="profiles")
 app.command()(score)
+app.command("alerts")(list_alerts)
 
 
 @app.command()
 def run(config: Config = CONFIG) -> None:
-    """Judge legs as frames come in, until SIGTERM or an interrupt."""
+    """Judge legs and score channels as frames come in, until SIGTERM or an interrupt."""
     logs.configure("anomaly")
     shared = settings.load_shared(config)
     own = settings.load(config, "anomaly", AnomalySettings)
@@ -42,26 +48,23 @@ def run(config: Config = CONFIG) -> None:
     source = open_log(shared)
     operators = operator_keys(shared, "anomaly", own.operators)
 
-    def open_stage(log: Log, _partition: int, state: Path) -> Anomaly:
-        return Anomaly(
-            log,
-            state,
-            operators,
-            records_max=own.records_max,
-            channels_cached_max=own.channels_cached_max,
-            provisional_ms=int(own.provisional_s * 1000),
-        )
+    def open_stage(log: Log, _partition: int, state: Path) -> Worker:
+        bounds = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
+        rules = Anomaly(log, state, operators, provisional_ms=int(own.provisional_s * 1000), **bounds)
+        return Worker(rules, partial(Scores, log, rules.state, **bounds) if own.score else None)
 
     state = shared.lading.below(own.state)
     workers = open_workers(shared, source, topics.FRAMES, GROUP, state, open_stage)
-    with watched("anomaly", shared, own, {"log": log_answers(source)}, lambda: _measure(source)) as heart:
+    with watched(
+        "anomaly", shared, own, {"log": log_answers(source)}, lambda: _measure(source, is_scored=own.score)
+    ) as heart:
         try:
             _loop(workers, source, stop, own.poll_s, heart)
         finally:
             workers.close()
 
 
-def _loop(workers: Workers[Anomaly], source: Log, stop: threading.Event, poll_s: float, heart: Heart) -> None:
+def _loop(workers: Workers[Worker], source: Log, stop: threading.Event, poll_s: float, heart: Heart) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
@@ -72,33 +75,37 @@ def _loop(workers: Workers[Anomaly], source: Log, stop: threading.Event, poll_s:
             stop.wait(poll_s)
 
 
-def _step(workers: Workers[Anomaly]) -> int:
+def _step(workers: Workers[Worker]) -> int:
     began_s = time.monotonic()
-    handled = sum(stage.step() for stage in workers.now().values())
+    now = workers.now().values()
+    handled = sum(one.judge() for one in now)
     if handled:
         metrics.ANOMALY_RECORDS.add(handled)
         metrics.ANOMALY_STEP.observe(time.monotonic() - began_s)
-    return handled
+    return handled + sum(one.score() for one in now)
 
 
-def _measure(log: Log) -> None:
+def _measure(log: Log, *, is_scored: bool) -> None:
     metrics.ANOMALY_LAG.set(lag(log))
+    if is_scored:
+        metrics.ANOMALY_SCORES_LAG.set(scores_lag(log))
 
 
 @app.command()
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """How far the stage is behind the log, and what it said of how many legs."""
     shared = settings.load_shared(config)
+    own = settings.load(config, "anomaly", AnomalySettings)
     log = open_log(shared)
-    behind = lag(log)
+    behind, unscored = lag(log), scores_lag(log) if own.score else 0
     counts: dict[str, int] = {}
     for leg in verdicts.latest(log):
         name = _standing(leg)
         counts[name] = counts.get(name, 0) + 1
     if as_json:
-        typer.echo(json.dumps({"lag_frames": behind, "legs": counts}))
+        typer.echo(json.dumps({"lag_frames": behind, "unscored_frames": unscored, "legs": counts}))
         return
-    typer.echo(f"frames behind: {behind}")
+    typer.echo(f"frames behind: {behind}, not scored: {unscored}")
     for name, count in sorted(counts.items()):
         typer.echo(f"{name}: {count} legs")
 

@@ -17,8 +17,9 @@ class AnomalySettings(StageSettings):
     )
     records_max: int = Field(1_000, ge=1, le=100_000, description="records of each topic in a step")
     channels_cached_max: int = Field(
-        10_000, ge=1, le=10_000_000, description="channels whose rule state stays in memory"
+        10_000, ge=1, le=10_000_000, description="channels whose rule state and detectors stay in memory"
     )
+    score: bool = Field(True, description="whether the detectors score every channel, beside the rules")
     provisional_s: float = Field(
         600.0,
         ge=0,

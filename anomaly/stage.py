@@ -70,6 +70,11 @@ class Anomaly:
         self._must_recover = True
         self._recover()
 
+    @property
+    def state(self) -> State:
+        """The open state file."""
+        return self._state
+
     def close(self) -> None:
         """Close the state file."""
         self._state.close()

@@ -3,6 +3,7 @@
 Everything a step changes is one transaction, so the state always belongs to the offsets beside it.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -122,6 +123,11 @@ class State:
         """All or nothing."""
         with sqlite.service_errors(*_ERRORS), sqlite.transaction(self._db):
             yield
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open file, for tables of others in it."""
+        return self._db
 
     def close(self) -> None:
         """Close the file, for another process to open."""

@@ -2,8 +2,9 @@
 
 ROOT = "lading/v1"
 
-# What decides about a gateway lies in one partition number: raw messages, frames, orders, clone proofs, verdicts and
-# dead letters have its id as key, so that who works on a partition needs no other (docs/adr/0043-partitions.md).
+# What decides about a gateway lies in one partition number: raw messages, frames, orders, clone proofs, verdicts,
+# anomalies and dead letters have its id as key, so that who works on a partition needs no other
+# (docs/adr/0043-partitions.md).
 RAW = "lading.raw.v1"  # key gateway id, value lading/raw/1: what came, before any check, where admission is apart
 FRAMES = "lading.frames.v1"  # key gateway id, value frame bytes that passed every check
 DEAD = "lading.dead.v1"  # key gateway id as the message names it, value lading/dead/1
@@ -12,9 +13,10 @@ ASSIGNMENTS = "lading.assignments.v1"  # key gateway id, value assignment messag
 BATCHES = "lading.batches.v1"  # key tenant id, value lading/batch/1
 ANCHORS = "lading.anchors.v1"  # key interval u64, value lading/anchor/1
 VERDICTS = "lading.verdicts.v1"  # key gateway id, value lading/verdict-record/1
+ANOMALIES = "lading.anomalies.v1"  # key gateway id, value lading/episode/1 or lading/scores/1
 SETTLEMENTS = "lading.settlements.v1"  # key agreement id, value lading/settlement/1
 
-OF_A_GATEWAY = (RAW, FRAMES, DEAD, CLONES, ASSIGNMENTS, VERDICTS)
+OF_A_GATEWAY = (RAW, FRAMES, DEAD, CLONES, ASSIGNMENTS, VERDICTS, ANOMALIES)
 LOG_TOPICS = (*OF_A_GATEWAY, BATCHES, ANCHORS, SETTLEMENTS)
 
 

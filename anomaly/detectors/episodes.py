@@ -85,6 +85,11 @@ class Episodes:
         episodes(self._state, slot, time_ms, score, event, rows)
         return [_episode(int(slot[i]), int(i), int(event[i]), rows[i]) for i in np.flatnonzero(event)]
 
+    def going_on(self, slot: int) -> Episode | None:
+        """The channel's alarm that is up; its end is the last time so far that was not below LOWER."""
+        row = self._state[slot]
+        return _episode(slot, -1, ENDED, row) if row[_UP] else None
+
     def row(self, slot: int) -> bytes:
         """One channel's state."""
         return bytes(self._state[slot].astype("<f8").tobytes())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.vectors import (
+    cases_anomaly,
     cases_batch,
     cases_documents,
     cases_evidence,
@@ -33,6 +34,7 @@ FILES = {
     "assignment": cases_documents.assignment_file,
     "documents": cases_documents.documents_file,
     "receipt": cases_receipt.receipt_file,
+    "anomaly": cases_anomaly.anomaly,
     "raw": cases_documents.raw_file,
     "settlement": cases_settlement.settlement,
     "evidence": cases_evidence.evidence,

@@ -86,8 +86,12 @@ def test_status(config: Path) -> None:
     """How far behind, before and after."""
     before = json.loads(call("status", "--json", "--config", str(config)))
     after = json.loads(call("status", "--json", "--config", str(judged(config))))
-    assert before == {"lag_frames": 14, "legs": {}}
-    assert after == {"lag_frames": 0, "legs": {"closed breach final": 1, "open clean provisional": 1}}
+    assert before == {"lag_frames": 14, "unscored_frames": 14, "legs": {}}
+    assert after == {
+        "lag_frames": 0,
+        "unscored_frames": 0,
+        "legs": {"closed breach final": 1, "open clean provisional": 1},
+    }
 
 
 def test_profiles() -> None:

@@ -22,7 +22,19 @@ UNITS = {"total", "seconds", "bytes", "ratio", "count", "number", "info", "wei",
     "transactions",
     "agreements",
 }
-LABELS = {"stage", "version", "code", "event", "outcome", "result", "final", "state", "kind", "topic"}
+LABELS = {
+    "stage",
+    "version",
+    "code",
+    "event",
+    "outcome",
+    "result",
+    "final",
+    "state",
+    "kind",
+    "topic",
+    "detector",
+}
 
 
 @pytest.mark.parametrize("name", METRICS)

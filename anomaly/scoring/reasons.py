@@ -1,0 +1,15 @@
+"""An episode's reason in words. No measured value is in them: readings may be erased, records of the log are not."""
+
+from lading import quantities
+
+REASONS = {
+    "spike": "far from its level",
+    "shift": "off its long-run level",
+    "daily": "unlike the same time of earlier days",
+}
+OTHERWISE = "unlike what it was before"
+
+
+def reason(detector: str, quantity: int) -> str:
+    """Why the detector speaks, of a quantity."""
+    return f"{quantities.name(quantity)} {REASONS.get(detector, OTHERWISE)}"
