@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --extra all --generate-hashes --universal 
 SEED ?= 1
 OUT ?= demo-out
 
-.PHONY: help demo test check format lock lock-add bench venv venv-dev node servers clean
+.PHONY: help demo test check format lock lock-add bench bench-peers venv venv-dev node servers clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +29,12 @@ check: venv-dev node  ## format, lint, types, imports, generated files unchanged
 lock: venv-dev  ## choose the newest versions that fit, with their hashes
 	$(BIN)/$(LOCK) --upgrade --output-file requirements.lock
 	$(BIN)/$(LOCK) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) --upgrade --group dev --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 lock-add: venv-dev  ## after a change of pyproject.toml: lock what is new, leave the rest
 	$(BIN)/$(LOCK) --output-file requirements.lock
 	$(BIN)/$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) --group dev --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 format: venv-dev  ## rewrite files in the project's format
 	$(BIN)/ruff format .
@@ -40,6 +42,9 @@ format: venv-dev  ## rewrite files in the project's format
 
 bench: venv-dev  ## benchmarks, each beside a named peer
 	$(BIN)/python -m benchmarks
+
+bench-peers: venv-dev  ## other detectors, for `python -m benchmarks detection`
+	$(PIP) --require-hashes --requirement requirements-bench.lock
 
 venv: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml requirements.lock

@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from benchmarks import checking, decoding, end_to_end, log, signing, trees
+from benchmarks import checking, decoding, detection, end_to_end, log, signing, trees
 from benchmarks.measure import Result, machine
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "decoding": decoding.run,
     "checking": checking.run,
     "signing": signing.run,
+    "detection": detection.run,
     "end_to_end": end_to_end.run,
     "log": log.run,
 }

@@ -103,7 +103,7 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         **{
             name: _version(name)
-            for name in ("numba", "numpy", "cryptography", "pyarrow", "pymerkle", "orjson")
+            for name in ("numba", "numpy", "cryptography", "pyarrow", "pymerkle", "orjson", "river", "pysad")
         },
     }
 

@@ -7,7 +7,19 @@ import math
 from collections import deque
 from typing import Protocol
 
-from anomaly.detectors import conformal, cross, cusum, cycle, daily, ensemble, robust, shift, spread, tail
+from anomaly.detectors import (
+    conformal,
+    cross,
+    cusum,
+    cycle,
+    daily,
+    ensemble,
+    features,
+    robust,
+    shift,
+    spread,
+    tail,
+)
 
 NONE = -1.0
 
@@ -294,3 +306,63 @@ class Ensemble:
             self.up = False
         detector = 0 if score == 0 else said.index(max(said)) + 1
         return score * 8 + detector
+
+
+class Features:
+    """One channel of a fleet; the season goes by its own readings."""
+
+    def __init__(self) -> None:
+        self.long = Robust()
+        self.up = self.down = self.last = self.base = self.spread = self.q = 0.0
+        self.same = 0
+        self.seasons = [0.0] * features.SEASONS
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        """tail · 64 + flags."""
+        number = self.long.count
+        new, warm = number == 0, number >= features.WARM
+        if new:
+            self.last = self.base = self.long.level = value
+        level, unit = self.long.level, self.long.usable_scale()
+        z, jump = (value - level) / unit, abs(value - self.last) / unit
+        self.long.deviation(value)
+        self.same = self.same + 1 if value == self.last else 0
+        self.last = value
+        held = clip(z, cusum.STEP_MAX) if warm else 0.0
+        self.up = min(max(self.up + held - cusum.DRIFT, 0.0), cusum.SUM_MAX)
+        self.down = min(max(self.down - held - cusum.DRIFT, 0.0), cusum.SUM_MAX)
+        least = max(abs(level) * robust.SCALE_SHARE_MIN, robust.SCALE_MIN)
+        r = self.season(number, value, least)
+        share = self.share(max(abs(z), r, tail.FLOOR), warm)
+        flags = (
+            features.FAR * (abs(z) > features.Z_FAR)
+            + features.DRIFTED * (max(self.up, self.down) > features.SUM_FAR)
+            + features.JUMPED * (jump > features.JUMP_FAR)
+            + features.STUCK * (self.same >= features.SAME_LONG)
+            + features.UNLIKE * (r > features.R_FAR)
+            + features.RARE * (share < features.RARE_SHARE)
+        )
+        return share * 64 + (flags if warm else 0.0)
+
+    def season(self, number: int, value: float, least: float) -> float:
+        """|r|, and learn base, season and spread."""
+        gain = max(robust.GAIN, 1 / (number + 1))
+        k = number % features.SEASONS
+        miss = value - (self.base + self.seasons[k])
+        r = abs(miss / max(self.spread, least))
+        self.base += gain * miss
+        self.spread += gain * (abs(miss) - self.spread)
+        self.seasons[k] += features.SEASON * miss
+        return r
+
+    def share(self, x: float, warm: bool) -> float:
+        """The tail, and learn its quantile; at first it is the greatest."""
+        if not warm:
+            self.q = max(self.q, x)
+            return 1.0
+        part = self.q / x
+        if x > self.q:
+            self.q = max(self.q * (1 + tail.RATE * (1 - tail.TAIL)), tail.FLOOR)
+            return tail.TAIL * (part * part)
+        self.q = max(self.q * (1 - tail.RATE * tail.TAIL), tail.FLOOR)
+        return 1 - (1 - tail.TAIL) / part

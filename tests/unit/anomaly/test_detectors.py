@@ -8,7 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from anomaly.detectors import conformal, cross, cusum, cycle, daily, ensemble, robust, shift, spread, tail
+from anomaly.detectors import (
+    conformal,
+    cross,
+    cusum,
+    cycle,
+    daily,
+    ensemble,
+    features,
+    robust,
+    shift,
+    spread,
+    tail,
+)
 from anomaly.detectors.episodes import Episodes
 from anomaly.detectors.scorer import DETECTORS, Scorer
 from lading.errors import MalformedError
@@ -72,6 +84,23 @@ def scores_and_detectors(state: Floats, slot: Ints, time_ms: Ints, value: Floats
     out += detector
 
 
+LANE = 5
+
+
+def lane_by_lane(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """Each channel in a lane of a block of its own, a step a reading; the season goes by its good readings."""
+    step, tails, flags = (
+        np.full((1, features.LANES), np.nan),
+        np.empty((1, features.LANES)),
+        np.empty((1, features.LANES)),
+    )
+    for i in range(len(value)):
+        block = state[slot[i]].reshape(1, -1)
+        step[0, LANE] = value[i]
+        features.features(block, int(block[0, LANE]), step, tails, flags)
+        out[i] = tails[0, LANE] * 64 + flags[0, LANE]
+
+
 class CrossTwin:
     """One gateway."""
 
@@ -101,6 +130,7 @@ KERNELS = {
     "cycle": Spec(cycle.cycle, cycle.WIDTH, naive.Cycle),
     "daily": Spec(daily.daily, daily.WIDTH, naive.Daily),
     "cross": Spec(cross_rows, COLUMNS * cross.width(COLUMNS), CrossTwin),
+    "features": Spec(lane_by_lane, features.WIDTH * features.LANES, naive.Features),
     "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, naive.Ensemble),
 }
 
@@ -176,6 +206,27 @@ class TestEveryKernel:
         time_ms = np.arange(len(value), dtype=np.int64) * 40_000_000
         out = scores(kernel, np.zeros((1, width)), Readings(np.zeros(len(value), np.int64), time_ms, value))
         assert not np.isnan(out).any()
+
+
+def test_a_fleet_step_by_step_is_a_fleet_at_once() -> None:
+    """Steps together or one by one, and lanes beside one another: the same bits."""
+    rng = np.random.default_rng(4)
+    steps, blocks, width = 40, 2, features.LANES
+    value = rng.normal(3, 1, (blocks, steps * width))
+    value[rng.random(value.shape) < 0.1] = np.nan
+    state, whole = np.zeros((blocks, features.WIDTH * width)), [np.empty_like(value) for _ in range(2)]
+    features.features(state, 0, value, *whole)
+    parted, parts = np.zeros_like(state), [np.empty((blocks, width)) for _ in range(2)]
+    for step in range(steps):
+        at = slice(step * width, step * width + width)
+        features.features(parted, step, np.ascontiguousarray(value[:, at]), *parts)
+        assert all(part.tobytes() == one[:, at].tobytes() for part, one in zip(parts, whole, strict=True))
+    assert parted.tobytes() == state.tobytes()
+    alone = np.full_like(value, np.nan)
+    alone[1, 9::width] = value[1, 9::width]
+    said = [np.empty_like(value) for _ in range(2)]
+    features.features(np.zeros_like(state), 0, alone, *said)
+    assert said[0][1, 9::width].tobytes() == whole[0][1, 9::width].tobytes()
 
 
 def test_a_scorer_says_which_detector_and_stays_in_range() -> None:
