@@ -49,6 +49,14 @@ def log10(x: float) -> float:
     return ln(x) * 0.4342944819032518
 
 
+def in_order(numbers: list[float]) -> float:
+    """Their sum, added from the first on."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
 def clip(x: float, limit: float) -> float:
     """Within ± limit."""
     return min(max(x, -limit), limit)
@@ -108,33 +116,70 @@ class Tail:
 
 
 class Conformal:
-    """Decayed counts of quarter octaves."""
+    """Weights of eighths of octaves."""
 
     def __init__(self) -> None:
-        self.counts, self.total, self.seen = [0.0] * conformal.BINS, 0.0, 0
+        self.buckets = [0.0] * conformal.BUCKETS
+        self.octaves = [0.0] * conformal.OCTAVES
+        self.base, self.weight, self.total, self.zeros = 0, 1.0, 0.0, 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         if value < 0:
             return 0.0
-        here = self.place(value)
-        above = self.counts[here] / 2
-        for count in self.counts[here + 1 :]:
-            above += count
-        score = -log10((1 + above) / (1 + self.total))
-        keep = 1 - pace * conformal.FORGET
-        self.counts = [count * keep for count in self.counts]
-        self.counts[here] += pace
-        self.total = self.total * keep + pace
-        self.seen += 1
-        return 0.0 if self.seen <= conformal.WARM_SURPRISES else max(score, 0.0)
+        score, added = 0.0, pace * self.weight
+        if value > 0 and self.total == self.zeros:
+            self.base = self.number(value) - conformal.BUCKETS // 2
+        if value > 0:
+            here = min(max(self.number(value) - self.base, 0), conformal.BUCKETS - 1)
+            part = (self.weight + self.above(here)) / (self.weight + self.total)
+            score = -log10(part) if part < 1 else 0.0
+            self.buckets[here] += added
+            self.octaves[here // conformal.PARTS] += added
+            self.total += added
+            self.fit(here)
+        else:
+            self.zeros += added
+            self.total += added
+        self.weight *= 1 + conformal.GROWTH
+        if self.weight > 2.0**40:
+            self.buckets = [weight * 2.0**-40 for weight in self.buckets]
+            self.octaves = [weight * 2.0**-40 for weight in self.octaves]
+            self.weight, self.total, self.zeros = (
+                x * 2.0**-40 for x in (self.weight, self.total, self.zeros)
+            )
+        return score
 
     @staticmethod
-    def place(x: float) -> int:
-        """The quarter octave by division: m · 4 of x = m · 2^k, m in [1, 2)."""
-        if x < 2.0**conformal.OCTAVE_MIN:
-            return 0
+    def number(x: float) -> int:
+        """The eighth of an octave, counted as the bits of a float count it: by exponent and mantissa."""
         mantissa, power = math.frexp(x)
-        return min(4 * (power - 1 - conformal.OCTAVE_MIN) + int(8 * mantissa) - 4, conformal.BINS - 1)
+        if power < -1021:  # numbers too small to have a mantissa that begins with 1
+            return math.floor(math.ldexp(x, 1025))
+        return 8 * (power - 1 + 1023) + int(16 * mantissa) - 8
+
+    def above(self, here: int) -> float:
+        """Octave by octave, then bucket by bucket."""
+        octave = here // conformal.PARTS + 1
+        return (
+            in_order(self.octaves[octave:] + self.buckets[here + 1 : octave * conformal.PARTS])
+            + self.buckets[here] / 2
+        )
+
+    def fit(self, here: int) -> None:
+        """Move the range by four octaves."""
+        filled = self.total - self.zeros
+        by = conformal.MOVE * conformal.PARTS
+        if here == conformal.BUCKETS - 1 and self.buckets[-1] > filled / 16:
+            self.base += by
+            self.buckets = [in_order(self.buckets[: by + 1]), *self.buckets[by + 1 :], *[0.0] * by]
+        elif here == 0 and self.buckets[0] > filled / 2:
+            self.base -= by
+            keep = conformal.BUCKETS - by - 1
+            self.buckets = [0.0] * by + self.buckets[:keep] + [in_order(self.buckets[: keep - 1 : -1])]
+        else:
+            return
+        parts = conformal.PARTS
+        self.octaves = [in_order(self.buckets[i : i + parts]) for i in range(0, conformal.BUCKETS, parts)]
 
 
 class Shift:

@@ -1,11 +1,14 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
 """Conformal calibration: which share of the channel's own surprises were as great, without a model of their tail.
 
-    n[k]: decayed count of the surprises in bin k; bins are quarter octaves of x from 2^OCTAVE_MIN on, by the bits of x
-    p = (1 + Σ over k > b of n[k] + n[b] / 2) / (1 + Σ n);  out = −log10 p
-    n ← n · (1 − pace · FORGET), then n[b] ← n[b] + pace
+    n[k]: weights of the surprises in bucket k; buckets are eighths of an octave, by the bits of x; zeros stand apart
+    p = (w + Σ over k > b of n[k] + n[b] / 2) / (w + total);  out = −log10 p;  for x = 0, p = 1
+    then n[b] and total grow by pace · w, and w by the share GROWTH, so that the last 1 / GROWTH readings count
 
-Source: Laxhammar and Falkman, Conformal anomaly detection (2010); Vovk et al., Algorithmic learning in a random world.
+The buckets cover OCTAVES, around the first surprise. They move MOVE octaves up where more than OVER of the weight is in
+the last of them, and down where more than UNDER is in the first: what leaves the range stays in the bucket at its end.
+
+Source: Vovk, Gammerman and Shafer, Algorithmic learning in a random world (2005); Laxhammar and Falkman (2010).
 """
 
 import numpy as np
@@ -13,45 +16,117 @@ from numba import njit
 
 from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault, log10
 
-BINS = 128
-OCTAVE_MIN = -20
-FORGET = 1.0 / 4096.0
-WARM_SURPRISES = 50.0
-_TOTAL, _SEEN, _BINS = 0, 1, 2
-WIDTH = _BINS + BINS
-_BIAS = (1023 + OCTAVE_MIN) * 4
+OCTAVES, PARTS = 16, 8
+BUCKETS = OCTAVES * PARTS
+GROWTH = 1.0 / 8192.0
+OVER, UNDER = 1.0 / 16.0, 0.5
+MOVE = 4  # octaves
+WEIGHT_MAX, SCALE_DOWN = 2.0**40, 2.0**-40
+_BASE, _WEIGHT, _TOTAL, _ZEROS, _SUMS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+)  # number of the first bucket; then sums of octaves, buckets
+_BUCKETS = _SUMS + OCTAVES
+WIDTH = _BUCKETS + BUCKETS
+_PART_BITS = 49  # 52 bits of mantissa but the three that tell eight parts
 
 
 @njit(cache=True, error_model="numpy")
-def bin_of(surprise: float) -> int:
-    """Exponent and two bits of the mantissa."""
-    bits = np.float64(surprise).view(np.int64)
-    return min(max((bits >> 50) - _BIAS, 0), BINS - 1)
+def _move(row: Floats, octaves: int) -> None:
+    """Let the range begin so many octaves higher; lower where it is negative."""
+    buckets = row[_BUCKETS:WIDTH]
+    by = octaves * PARTS
+    row[_BASE] += float(by)
+    if by > 0:
+        for k in range(BUCKETS):
+            weight = buckets[k]
+            buckets[k] = 0.0
+            buckets[max(k - by, 0)] += weight
+    else:
+        for k in range(BUCKETS - 1, -1, -1):
+            weight = buckets[k]
+            buckets[k] = 0.0
+            buckets[min(k - by, BUCKETS - 1)] += weight
+    for octave in range(OCTAVES):
+        row[_SUMS + octave] = 0.0
+        for k in range(octave * PARTS, octave * PARTS + PARTS):
+            row[_SUMS + octave] += buckets[k]
+
+
+@njit(cache=True, error_model="numpy")
+def _learn(row: Floats, here: int, weight: float) -> None:
+    """Count a surprise in its bucket, and see that the range fits."""
+    row[_BUCKETS + here] += weight
+    row[_SUMS + here // PARTS] += weight
+    filled = row[_TOTAL] - row[_ZEROS]
+    if here == BUCKETS - 1 and row[_BUCKETS + here] > OVER * filled:
+        _move(row, MOVE)
+    elif here == 0 and row[_BUCKETS] > UNDER * filled:
+        _move(row, -MOVE)
+
+
+@njit(cache=True, error_model="numpy")
+def _shrink(row: Floats) -> None:
+    """Weights grow for ever: bring all of them down together, by a power of two, which changes no share."""
+    for k in range(_WEIGHT, WIDTH):
+        row[k] *= SCALE_DOWN
+
+
+@njit(cache=True, error_model="numpy")
+def _above(row: Floats, here: int) -> float:
+    """The weight above a bucket, half of its own included."""
+    octave = here // PARTS
+    above = 0.0
+    for k in range(octave + 1, OCTAVES):
+        above += row[_SUMS + k]
+    for k in range(here + 1, octave * PARTS + PARTS):
+        above += row[_BUCKETS + k]
+    return above + 0.5 * row[_BUCKETS + here]
+
+
+@njit(cache=True, error_model="numpy")
+def share(row: Floats, surprise: float, pace: float) -> float:
+    """The share p of surprises as great, then learns it; 1 for none. Not for faults.
+
+    An ensemble multiplies shares, and takes one logarithm of the product.
+    """
+    if surprise < 0.0:
+        return 1.0
+    if row[_WEIGHT] == 0.0:
+        row[_WEIGHT] = 1.0
+    weight = row[_WEIGHT]
+    part = 1.0
+    if surprise == 0.0:
+        row[_ZEROS] += pace * weight
+        row[_TOTAL] += pace * weight
+    else:
+        number = np.float64(surprise).view(np.int64) >> _PART_BITS
+        if row[_TOTAL] == row[_ZEROS]:
+            row[_BASE] = float(number - BUCKETS // 2)
+        here = min(max(number - int(row[_BASE]), 0), BUCKETS - 1)
+        part = (weight + _above(row, here)) / (weight + row[_TOTAL])
+        row[_TOTAL] += pace * weight
+        _learn(row, here, pace * weight)
+    row[_WEIGHT] = weight * (1.0 + GROWTH)
+    if row[_WEIGHT] > WEIGHT_MAX:
+        _shrink(row)
+    return min(part, 1.0)
 
 
 @njit(cache=True, error_model="numpy")
 def step(row: Floats, surprise: float, pace: float) -> float:
-    """−log10 of how probable such a surprise is; 0 while there are few; NaN for a fault."""
+    """−log10 of the share; 0 where there is no surprise yet; NaN for a fault."""
     if is_fault(surprise):
         return FAULT
-    if surprise < 0.0:
-        return 0.0
-    here = bin_of(surprise + 0.0)
-    above = 0.5 * row[_BINS + here]
-    for k in range(here + 1, BINS):
-        above += row[_BINS + k]
-    score = -log10((1.0 + above) / (1.0 + row[_TOTAL]))
-    keep = 1.0 - pace * FORGET
-    for k in range(BINS):
-        row[_BINS + k] *= keep
-    row[_BINS + here] += pace
-    row[_TOTAL] = row[_TOTAL] * keep + pace
-    row[_SEEN] += 1.0
-    return 0.0 if row[_SEEN] <= WARM_SURPRISES else max(score, 0.0)
+    part = share(row, surprise, pace)
+    return -log10(part) if part < 1.0 else 0.0
 
 
 @njit(cache=True, error_model="numpy")
 def conformal(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
-    """The kernel: `value` is a surprise, zero or more; `out` −log10 of its share."""
+    """The kernel: `value` is a surprise, zero or more; `out` −log10 of its share, at most log10 of what was seen."""
     for i in range(len(value)):
         out[i] = step(state[slot[i]], value[i], 1.0)
