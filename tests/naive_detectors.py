@@ -169,10 +169,14 @@ class Conformal:
         """Move the range by four octaves."""
         filled = self.total - self.zeros
         by = conformal.MOVE * conformal.PARTS
-        if here == conformal.BUCKETS - 1 and self.buckets[-1] > filled / 16:
+        if here == conformal.BUCKETS - 1 and self.buckets[-1] > filled / 512:
             self.base += by
             self.buckets = [in_order(self.buckets[: by + 1]), *self.buckets[by + 1 :], *[0.0] * by]
-        elif here == 0 and self.buckets[0] > filled / 2:
+        elif (
+            here == 0
+            and self.buckets[0] > filled / 2
+            and in_order(self.octaves[-conformal.MOVE :]) <= filled / 512
+        ):
             self.base -= by
             keep = conformal.BUCKETS - by - 1
             self.buckets = [0.0] * by + self.buckets[:keep] + [in_order(self.buckets[: keep - 1 : -1])]

@@ -6,7 +6,8 @@
     then n[b] and total grow by pace · w, and w by the share GROWTH, so that the last 1 / GROWTH readings count
 
 The buckets cover OCTAVES, around the first surprise. They move MOVE octaves up where more than OVER of the weight is in
-the last of them, and down where more than UNDER is in the first: what leaves the range stays in the bucket at its end.
+the last of them; down where more than UNDER is in the first and no more than OVER in the highest MOVE octaves. What leaves
+the range stays in the bucket at its end.
 
 Source: Vovk, Gammerman and Shafer, Algorithmic learning in a random world (2005); Laxhammar and Falkman (2010).
 """
@@ -19,7 +20,7 @@ from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault, log10
 OCTAVES, PARTS = 16, 8
 BUCKETS = OCTAVES * PARTS
 GROWTH = 1.0 / 8192.0
-OVER, UNDER = 1.0 / 16.0, 0.5
+OVER, UNDER = 1.0 / 512.0, 0.5
 MOVE = 4  # octaves
 WEIGHT_MAX, SCALE_DOWN = 2.0**40, 2.0**-40
 _BASE, _WEIGHT, _TOTAL, _ZEROS, _SUMS = (
@@ -57,6 +58,15 @@ def _move(row: Floats, octaves: int) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def _top(row: Floats) -> float:
+    """The weight that would lose its place if the range moved down."""
+    weight = 0.0
+    for octave in range(OCTAVES - MOVE, OCTAVES):
+        weight += row[_SUMS + octave]
+    return weight
+
+
+@njit(cache=True, error_model="numpy")
 def _learn(row: Floats, here: int, weight: float) -> None:
     """Count a surprise in its bucket, and see that the range fits."""
     row[_BUCKETS + here] += weight
@@ -64,7 +74,7 @@ def _learn(row: Floats, here: int, weight: float) -> None:
     filled = row[_TOTAL] - row[_ZEROS]
     if here == BUCKETS - 1 and row[_BUCKETS + here] > OVER * filled:
         _move(row, MOVE)
-    elif here == 0 and row[_BUCKETS] > UNDER * filled:
+    elif here == 0 and row[_BUCKETS] > UNDER * filled and _top(row) <= OVER * filled:
         _move(row, -MOVE)
 
 
