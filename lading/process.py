@@ -1,5 +1,6 @@
 """A stage as a process: told to stop by a signal, and tried again while what it works with fails."""
 
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,17 @@ def stop_on_signals() -> threading.Event:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     return stop
+
+
+def keep_garbage_young() -> None:
+    """Leave all that a started process has made out of the collector's work; it is there to stay.
+
+    Full collections come once what is new makes a quarter of what is old: beside a compiler's hundred thousands of
+    objects hardly ever. Until then the Kafka client's timeouts, with tracebacks in cycles, keep alive what was read.
+    """
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
 
 
 class Tries:
@@ -80,4 +92,5 @@ def results(
             stop.wait(tries.failed(exc))
             continue
         tries.succeeded()
+        keep_garbage_young()
         yield result

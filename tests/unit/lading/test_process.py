@@ -1,5 +1,6 @@
 """Promise: a stage ends on a signal, and gives up on a service only after bounded tries with growing pauses."""
 
+import gc
 import os
 import signal
 import threading
@@ -109,3 +110,25 @@ def test_a_stop_during_a_pause_ends_it() -> None:
         raise ServiceError("chain_down", "gone")
 
     assert list(results(step, stop, 60)) == []
+
+
+def test_what_a_started_stage_has_made_is_left_out_of_collection() -> None:
+    """From the first step that worked; what cannot be reached by then is collected, not kept for ever."""
+    gc.unfreeze()
+
+    class Lost:
+        """In a cycle with itself."""
+
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            collected.append(True)
+
+    collected: list[bool] = []
+    Lost()
+    steps = results(failing(0), threading.Event(), 1)
+    assert not gc.get_freeze_count()
+    next(steps)
+    assert gc.get_freeze_count()
+    assert collected == [True]
