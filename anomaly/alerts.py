@@ -30,7 +30,7 @@ class Alert:
 
 def alerts(log: Log) -> list[Alert]:
     """Every episode, by the time it began."""
-    names = _names(log)
+    names = names_of_legs(log)
     found: dict[object, Episode] = {}
     for one in anomalies(log):
         if isinstance(one, Episode):
@@ -44,7 +44,8 @@ def anomalies(log: Log) -> Iterator[Episode | Scores]:
     return (read_anomaly(record.value) for record in records(log, topics.ANOMALIES))
 
 
-def _names(log: Log) -> dict[bytes, str]:
+def names_of_legs(log: Log) -> dict[bytes, str]:
+    """References by leg id, as far as orders are in the log."""
     orders = (read_assignment(record.value) for record in records(log, topics.ASSIGNMENTS))
     return {order.leg_id: order.reference for order in orders if order.action == BEGIN}
 

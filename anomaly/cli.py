@@ -12,6 +12,7 @@ import typer
 
 from anomaly import verdicts
 from anomaly.alerts_cli import list_alerts
+from anomaly.replay_cli import replay_leg
 from anomaly.score_cli import score
 from anomaly.scoring.stage import Scores
 from anomaly.scoring.stage import lag as scores_lag
@@ -36,6 +37,7 @@ app.add_typer(verdicts_app, name="verdicts")
 app.add_typer(profiles_app, name="profiles")
 app.command()(score)
 app.command("alerts")(list_alerts)
+app.command("replay")(replay_leg)
 
 
 @app.command()
