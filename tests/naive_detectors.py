@@ -15,9 +15,11 @@ from anomaly.detectors import (
     daily,
     ensemble,
     features,
+    profile,
     robust,
     shift,
     spread,
+    sustained,
     tail,
 )
 
@@ -295,6 +297,56 @@ class Daily:
         if not residuals:
             return NONE
         self.smooth += daily.SMOOTH * (min(residuals) - self.smooth)
+        return self.smooth
+
+
+class Sustained:
+    """The last readings on one side."""
+
+    def __init__(self) -> None:
+        self.count, self.middle, self.step_mean, self.previous = 0, 0.0, 0.0, 0.0
+        self.last: deque[float] = deque(maxlen=sustained.READINGS)
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        self.count += 1
+        if self.count == 1:
+            self.middle = self.previous = value
+        gain = pace * max(sustained.GAIN, 1 / self.count)
+        self.step_mean += gain * (abs(value - self.previous) - self.step_mean)
+        self.previous = value
+        unit = max(self.step_mean, abs(self.middle) * sustained.STEP_SHARE_MIN, sustained.STEP_MIN)
+        sign = (value > self.middle) - (value < self.middle)
+        self.middle += pace * max(sustained.RATE, 4 / (self.count + 3)) * unit * sign
+        self.last.append(value)
+        if self.count <= sustained.WARM_READINGS:
+            return NONE
+        above = all(one > self.middle for one in self.last)
+        below = all(one < self.middle for one in self.last)
+        least = min(abs(one - self.middle) for one in self.last) if above or below else 0.0
+        return min(least / unit, sustained.SURPRISE_MAX)
+
+
+class Profile:
+    """Means of half hours."""
+
+    def __init__(self) -> None:
+        self.first_ms: int | None = None
+        self.means: dict[int, float] = {}
+        self.counts: dict[int, int] = {}
+        self.smooth = 0.0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        if self.first_ms is None:
+            self.first_ms = time_ms
+        here = time_ms % profile.DAY_MS * profile.SLOTS // profile.DAY_MS
+        near = [(here + k) % profile.SLOTS for k in (-1, 0, 1)]
+        residuals = [abs(value - self.means[at]) for at in near if at in self.means]
+        self.counts[here] = self.counts.get(here, 0) + 1
+        mean = self.means.get(here, 0.0)
+        self.means[here] = mean + pace * max(profile.GAIN, 1 / self.counts[here]) * (value - mean)
+        if not residuals or time_ms - self.first_ms < profile.DAY_MS:
+            return NONE
+        self.smooth += profile.SMOOTH * (min(residuals) - self.smooth)
         return self.smooth
 
 

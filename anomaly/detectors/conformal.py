@@ -6,8 +6,8 @@
     then n[b] and total grow by pace · w, and w by the share GROWTH, so that the last 1 / GROWTH readings count
 
 The buckets cover OCTAVES, around the first surprise. They move MOVE octaves up where more than OVER of the weight is in
-the last of them; down where more than UNDER is in the first and no more than OVER in the highest MOVE octaves. What leaves
-the range stays in the bucket at its end.
+the last of them; down where more than UNDER is in the first and no more than OVER in the highest MOVE octaves. What
+leaves the range stays in the bucket at its end.
 
 Source: Vovk, Gammerman and Shafer, Algorithmic learning in a random world (2005); Laxhammar and Falkman (2010).
 """

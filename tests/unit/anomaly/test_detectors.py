@@ -16,9 +16,11 @@ from anomaly.detectors import (
     daily,
     ensemble,
     features,
+    profile,
     robust,
     shift,
     spread,
+    sustained,
     tail,
 )
 from anomaly.detectors.episodes import Episodes
@@ -129,6 +131,8 @@ KERNELS = {
     "spread": Spec(spread.spread, spread.WIDTH, naive.Spread),
     "cycle": Spec(cycle.cycle, cycle.WIDTH, naive.Cycle),
     "daily": Spec(daily.daily, daily.WIDTH, naive.Daily),
+    "profile": Spec(profile.profile, profile.WIDTH, naive.Profile),
+    "sustained": Spec(sustained.sustained, sustained.WIDTH, naive.Sustained),
     "cross": Spec(cross_rows, COLUMNS * cross.width(COLUMNS), CrossTwin),
     "features": Spec(lane_by_lane, features.WIDTH * features.LANES, naive.Features),
     "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, naive.Ensemble),

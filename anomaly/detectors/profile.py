@@ -1,0 +1,62 @@
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+"""Residual to the day's profile: the least difference from the usual mean of this half hour, the one before or after.
+
+    m[h] ← m[h] + pace · max(GAIN, 1 / n[h]) · (v − m[h]) for h, the slot of the day of this reading, once it is judged
+    residual = least |v − m[j]|, j = h − 1, h, h + 1 where they hold something of an earlier day
+    out ← out + SMOOTH · (residual − out);  NONE before the second day
+
+Source: seasonal means by time of day, Hyndman and Athanasopoulos, Forecasting (2021), sections 3.4 and 5.2.
+"""
+
+from numba import njit
+
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+
+DAY_MS = 86_400_000
+SLOTS = 48
+SLOT_MS = DAY_MS // SLOTS
+GAIN = 0.02
+SMOOTH = 1.0 / 12.0
+_MEAN, _SLOT_MEANS = 1, 2  # 0: time of the first reading; then smoothed residual, means, counts
+_COUNTS = _SLOT_MEANS + SLOTS
+WIDTH = _COUNTS + SLOTS
+
+
+@njit(cache=True, error_model="numpy")
+def _residual(row: Floats, here: int, value: float) -> float:
+    """The least of three; NONE where there is none."""
+    residual = NONE
+    for near in range(-1, 2):
+        at = here + near
+        at = at + SLOTS if at < 0 else at - SLOTS if at >= SLOTS else at
+        if row[_COUNTS + at] > 0.0:
+            d = abs(value - row[_SLOT_MEANS + at])
+            residual = d if residual == NONE else min(residual, d)
+    return residual
+
+
+@njit(cache=True, error_model="numpy")
+def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
+    """One reading."""
+    if is_fault(value):
+        return FAULT
+    since_midnight = time_ms % DAY_MS
+    here = since_midnight // SLOT_MS
+    if row[0] == 0.0:
+        row[0] = float(time_ms)  # a first reading at 0, in 1970, is the next one's
+    old = float(time_ms) - row[0] >= DAY_MS
+    residual = _residual(row, here, value) if old else NONE
+    count = row[_COUNTS + here] + 1.0
+    row[_COUNTS + here] = count
+    row[_SLOT_MEANS + here] += pace * max(GAIN, 1.0 / count) * (value - row[_SLOT_MEANS + here])
+    if residual == NONE:
+        return NONE
+    row[_MEAN] += SMOOTH * (residual - row[_MEAN])
+    return row[_MEAN]
+
+
+@njit(cache=True, error_model="numpy")
+def profile(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """The kernel: `out` in the channel's own unit."""
+    for i in range(len(value)):
+        out[i] = step(state[slot[i]], time_ms[i], value[i], 1.0)
