@@ -126,15 +126,18 @@ class Conformal:
         self.base, self.weight, self.total, self.zeros = 0, 1.0, 0.0, 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        share = self.share(value, pace)
+        return -log10(share) if share < 1 else 0.0
+
+    def share(self, value: float, pace: float) -> float:
         if value < 0:
-            return 0.0
-        score, added = 0.0, pace * self.weight
+            return 1.0
+        part, added = 1.0, pace * self.weight
         if value > 0 and self.total == self.zeros:
             self.base = self.number(value) - conformal.BUCKETS // 2
         if value > 0:
             here = min(max(self.number(value) - self.base, 0), conformal.BUCKETS - 1)
             part = (self.weight + self.above(here)) / (self.weight + self.total)
-            score = -log10(part) if part < 1 else 0.0
             self.buckets[here] += added
             self.octaves[here // conformal.PARTS] += added
             self.total += added
@@ -142,6 +145,11 @@ class Conformal:
         else:
             self.zeros += added
             self.total += added
+        self.grow()
+        return min(part, 1.0)
+
+    def grow(self) -> None:
+        """What comes weighs more than what was."""
         self.weight *= 1 + conformal.GROWTH
         if self.weight > 2.0**40:
             self.buckets = [weight * 2.0**-40 for weight in self.buckets]
@@ -149,7 +157,6 @@ class Conformal:
             self.weight, self.total, self.zeros = (
                 x * 2.0**-40 for x in (self.weight, self.total, self.zeros)
             )
-        return score
 
     @staticmethod
     def number(x: float) -> int:
@@ -383,29 +390,28 @@ class Cross:
 
 
 class Ensemble:
-    """Views, each through a tail of its own, added up."""
+    """Views, each ranked among its own; the shares multiplied in pairs."""
 
     def __init__(self) -> None:
-        self.views: list[Twin] = [Robust(), Shift(), Daily()]
-        self.tails = [Tail() for _ in self.views]
+        self.views: list[Twin] = [Robust(), Shift(), Profile(), Sustained()]
+        self.ranks = [Conformal() for _ in self.views]
         self.up = False
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         """Score · 8 + detector, so that both are compared."""
         pace = ensemble.PACE_UP if self.up else 1.0
-        said = [
-            tail_.step(time_ms, view.step(time_ms, value, pace), pace)
-            for view, tail_ in zip(self.views, self.tails, strict=True)
+        shares = [
+            ranks.share(view.step(time_ms, value, pace), pace)
+            for view, ranks in zip(self.views, self.ranks, strict=True)
         ]
-        total = 0.0
-        for one in said:
-            total += one
-        score = min(total / ensemble.FULL, 1.0)
+        a, b, c, d = (max(share, ensemble.SHARE_MIN) for share in shares)
+        product = a * b * (c * d)
+        score = min(-log10(product) / ensemble.FULL, 1.0) if product < 1 else 0.0
         if score >= ensemble.RAISE:
             self.up = True
         elif score < ensemble.LOWER:
             self.up = False
-        detector = 0 if score == 0 else said.index(max(said)) + 1
+        detector = 0 if score == 0 else shares.index(min(shares)) + 1
         return score * 8 + detector
 
 

@@ -1,32 +1,43 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
-"""The ensemble: every view of a channel, each calibrated by its own tail, added up, in one pass over the readings.
+"""The ensemble: every view of a channel, each ranked among its own, their ranks added up, in one pass over readings.
 
-    total = Σ over views of −log10 p, each at most tail.CAP;  score = total / FULL, at most 1
+    p[i]: share of view i's surprises that were as great (`conformal`), at least SHARE_MIN
+    total = −log10 Π p[i];  score = total / FULL, at most 1
     alarm up from score ≥ RAISE until score < LOWER; views then learn at PACE_UP of their speed
-    detector: the number, in DETECTORS, of the view with the greatest −log10 p
+    detector: the number, in DETECTORS, of the view with the least p
 
-A channel's row: the alarm, then each view's state and its tail's. The constants of the whole ensemble are here.
+A channel's row: the alarm, then each view's state and its ranks. The constants of the whole ensemble are here.
+Source: Fisher's combination of tests (Statistical methods for research workers, 1925).
 """
 
 from numba import njit
 
-from anomaly.detectors import daily, robust, shift, tail
-from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, is_fault
+from anomaly.detectors import conformal, profile, robust, shift, sustained
+from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, is_fault, log10
 
-DETECTORS = ("none", "spike", "shift", "daily")
-FULL = 16.0
+DETECTORS = ("none", "spike", "shift", "daily", "sustained")
+FULL = 12.0
+SHARE_MIN = 1e-8
 RAISE, LOWER = 0.5, 0.25
 PACE_UP = 0.1
 
 _SPIKE = 1  # 0: alarm up
-_SPIKE_TAIL = _SPIKE + robust.WIDTH
-_SHIFT = _SPIKE_TAIL + tail.WIDTH
-_SHIFT_TAIL = _SHIFT + shift.WIDTH
-_DAILY = _SHIFT_TAIL + tail.WIDTH
-_DAILY_TAIL = _DAILY + daily.WIDTH
-WIDTH = _DAILY_TAIL + tail.WIDTH
+_SPIKE_RANKS = _SPIKE + robust.WIDTH
+_SHIFT = _SPIKE_RANKS + conformal.WIDTH
+_SHIFT_RANKS = _SHIFT + shift.WIDTH
+_DAILY = _SHIFT_RANKS + conformal.WIDTH
+_DAILY_RANKS = _DAILY + profile.WIDTH
+_SUSTAINED = _DAILY_RANKS + conformal.WIDTH
+_SUSTAINED_RANKS = _SUSTAINED + sustained.WIDTH
+WIDTH = _SUSTAINED_RANKS + conformal.WIDTH
 
-_spike, _shift, _daily, _tail = robust.step, shift.step, daily.step, tail.step
+_spike, _shift, _daily, _sustained, _share = (
+    robust.step,
+    shift.step,
+    profile.step,
+    sustained.step,
+    conformal.share,
+)
 
 
 @njit(cache=True, error_model="numpy")
@@ -35,18 +46,22 @@ def step(row: Floats, time_ms: int, value: float) -> tuple[float, int]:
     if is_fault(value):
         return FAULT, 0
     pace = PACE_UP if row[0] != 0.0 else 1.0
-    a = _tail(row[_SPIKE_TAIL:_SHIFT], _spike(row[_SPIKE:_SPIKE_TAIL], time_ms, value, pace), pace)
-    b = _tail(row[_SHIFT_TAIL:_DAILY], _shift(row[_SHIFT:_SHIFT_TAIL], time_ms, value, pace), pace)
-    c = _tail(row[_DAILY_TAIL:WIDTH], _daily(row[_DAILY:_DAILY_TAIL], time_ms, value, pace), pace)
-    score = min((a + b + c) / FULL, 1.0)
+    a = _share(row[_SPIKE_RANKS:_SHIFT], _spike(row[_SPIKE:_SPIKE_RANKS], time_ms, value, pace), pace)
+    b = _share(row[_SHIFT_RANKS:_DAILY], _shift(row[_SHIFT:_SHIFT_RANKS], time_ms, value, pace), pace)
+    c = _share(row[_DAILY_RANKS:_SUSTAINED], _daily(row[_DAILY:_DAILY_RANKS], time_ms, value, pace), pace)
+    d = _share(
+        row[_SUSTAINED_RANKS:WIDTH], _sustained(row[_SUSTAINED:_SUSTAINED_RANKS], time_ms, value, pace), pace
+    )
+    least = min(min(a, b), min(c, d))
+    product = max(a, SHARE_MIN) * max(b, SHARE_MIN) * (max(c, SHARE_MIN) * max(d, SHARE_MIN))
+    score = min(-log10(product) / FULL, 1.0) if product < 1.0 else 0.0
     if score >= RAISE:
         row[0] = 1.0
     elif score < LOWER:
         row[0] = 0.0
     if score == 0.0:
         return score, 0
-    most = max(a, max(b, c))
-    return score, 1 if a == most else 2 if b == most else 3
+    return score, 1 if a == least else 2 if b == least else 3 if c == least else 4
 
 
 @njit(cache=True, error_model="numpy")

@@ -2,8 +2,8 @@
 """Rows of several columns: one score a row, and one alarm an episode.
 
 row's score = the greatest of its columns' scores
-an alarm begins at a row with score ≥ RAISE that is QUIET_ROWS or more after the last alarm's begin; its rows, HOLD of
-them, say its score, all others say 0
+an alarm begins at a row with score ≥ RAISE, QUIET_ROWS or more after the last alarm's begin, and only once the score
+was below REARM · RAISE in between; `hold` rows from there say its score, all others say 0
 """
 
 from typing import NamedTuple
@@ -14,11 +14,14 @@ from numba import njit
 from anomaly.detectors.arith import Bytes, Floats, Ints
 from anomaly.detectors.scorer import Scorer
 
-RAISE = 0.25
-QUIET_ROWS = 30
+RAISE = 0.5
+REARM = 0.7
+QUIET_ROWS = 40
 HOLD_ROWS = 1
-WIDTH = 3
-_QUIET, _LEFT, _SAID = range(WIDTH)
+WIDTH = 4
+_QUIET, _LEFT, _SAID, _UP = range(
+    WIDTH
+)  # rows to be quiet yet; rows to hold yet, at which score; not yet below again
 
 
 @njit(cache=True, error_model="numpy")
@@ -26,8 +29,10 @@ def alarm_rows(row: Floats, score: Floats, hold: int, out: Floats) -> None:
     """The kernel: `row` (WIDTH,) f64 state, `score` (n,) in [0, 1], `out` (n,): what the alarms say."""
     for i in range(len(score)):
         row[_QUIET] -= 1.0
-        if score[i] >= RAISE and row[_QUIET] <= 0.0:
-            row[_QUIET], row[_LEFT], row[_SAID] = float(QUIET_ROWS), float(hold), score[i]
+        if score[i] < REARM * RAISE:
+            row[_UP] = 0.0
+        if score[i] >= RAISE and row[_QUIET] <= 0.0 and row[_UP] == 0.0:
+            row[_QUIET], row[_LEFT], row[_SAID], row[_UP] = float(QUIET_ROWS), float(hold), score[i], 1.0
         out[i] = row[_SAID] if row[_LEFT] > 0.0 else 0.0
         row[_LEFT] -= 1.0
 

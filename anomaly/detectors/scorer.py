@@ -47,9 +47,20 @@ class Scorer:
         """Scores of readings, each of the channel in `slot`; those of one channel in time order. NaN is a fault."""
         assert len(slot) == len(time_ms) == len(value), "one slot, time and value a reading"
         assert not len(slot) or 0 <= slot.min() <= slot.max() < self._count, "slots below `count`"
+        if bool((slot[1:] < slot[:-1]).any()):
+            return self._by_channel(slot, time_ms, value)
         scored = Scored(np.empty(len(value)), np.empty(len(value), np.uint8))
         ensemble(self._state, slot, time_ms, value, scored.score, scored.detector)
         np.nan_to_num(scored.score, copy=False)
+        return scored
+
+    def _by_channel(self, slot: Ints, time_ms: Ints, value: Floats) -> Scored:
+        """The same, a channel after the other: its state stays near while its readings are scored."""
+        order = np.argsort(slot, kind="stable")
+        found = self.score(slot[order], time_ms[order], value[order])
+        scored = Scored(np.empty(len(value)), np.empty(len(value), np.uint8))
+        for column, sorted_ in zip(scored, found, strict=True):
+            column[order] = sorted_
         return scored
 
     def row(self, slot: int) -> bytes:

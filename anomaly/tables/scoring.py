@@ -19,6 +19,7 @@ _REASONS = {
     "spike": "{name} at {value:g} is far from its level",
     "shift": "{name}: the last readings, {value:g} now, are off its long-run level",
     "daily": "{name} at {value:g} is unlike the same time of earlier days",
+    "sustained": "{name} at {value:g} stays on one side of its middle",
 }
 
 Tick = Callable[[int], None]
