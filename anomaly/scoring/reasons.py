@@ -6,6 +6,7 @@ REASONS = {
     "spike": "far from its level",
     "shift": "off its long-run level",
     "daily": "unlike the same time of earlier days",
+    "sustained": "on one side of its middle for long",
 }
 OTHERWISE = "unlike what it was before"
 
