@@ -59,8 +59,7 @@ class Scorer:
         order = np.argsort(slot, kind="stable")
         found = self.score(slot[order], time_ms[order], value[order])
         scored = Scored(np.empty(len(value)), np.empty(len(value), np.uint8))
-        for column, sorted_ in zip(scored, found, strict=True):
-            column[order] = sorted_
+        scored.score[order], scored.detector[order] = found
         return scored
 
     def row(self, slot: int) -> bytes:
