@@ -296,7 +296,7 @@ class Daily:
                 at = number % daily.BINS
                 before = self.means.get(at)
                 self.means[at] = mean if before is None else before + daily.BLEND * (mean - before)
-            self.waiting = [entry for entry in self.waiting if entry[0] >= now - daily.NEAR]
+            self.waiting = [entry for entry in self.waiting if now - daily.NEAR <= entry[0] <= now]
         self.now = now
         self.values.append(value)
         near = [(now + k) % daily.BINS for k in range(-daily.NEAR, daily.NEAR + 1)]

@@ -36,7 +36,9 @@ def _settle(row: Floats, now: float) -> None:
     """Let the means of bins more than NEAR before `now` join the means over days."""
     for k in range(_PENDING):
         number = row[_NUMBERS + k]
-        if number != _EMPTY and number < now - NEAR:
+        if number > now:  # the clock was set back
+            row[_NUMBERS + k] = _EMPTY
+        elif number != _EMPTY and number < now - NEAR:
             at = int(number) % BINS
             mean = row[_MEANS + k]
             if row[_SET + at] != 0.0:

@@ -63,7 +63,7 @@ class Table:
         csv.field_size_limit(CELL_CHARS_MAX)
         first, second, told = self._open(text)
         delimiter = told or delimiter_of(first, second)
-        self._reader = csv.reader(itertools.chain([first, second], text), delimiter=delimiter)
+        self._reader = csv.reader(itertools.chain([first, second], text), delimiter=delimiter, strict=True)
         names, has_header = self._names()
         self.layout = Layout(
             encoding, delimiter, "\r\n" if first.endswith("\r\n") else "\n", names, has_header
@@ -116,23 +116,32 @@ class Table:
 
     def _next(self) -> Row | None:
         """The next row that is not blank."""
+        rows, _ = self._read(1)
+        return rows[0] if rows else None
+
+    def _read(self, rows_max: int) -> tuple[list[Row], list[int]]:
+        """The next rows that are not blank, and on which line each ends."""
+        rows: list[Row] = []
+        lines: list[int] = []
+        reader, begin = self._reader, self._line_begin
         try:
-            for row in self._reader:
+            for row in reader:
                 if len(row) > 1 or (row and row[0].strip()):
-                    return row
+                    rows.append(row)
+                    lines.append(reader.line_num + begin)
+                    if len(rows) == rows_max:
+                        break
         except csv.Error as exc:
             raise self._malformed(
                 self._line(), str(exc), f"cells of {CELL_CHARS_MAX} characters at most"
             ) from exc
-        return None
+        return rows, lines
 
     def _take(self, rows_max: int) -> tuple[list[Row], list[int]]:
-        rows, lines = self._pending, [self._line()] * len(self._pending)
-        self._pending = []
-        while len(rows) < rows_max and (row := self._next()) is not None:
-            rows.append(row)
-            lines.append(self._line())
-        return rows, lines
+        pending, self._pending = self._pending, []
+        line = self._line()
+        rows, lines = self._read(rows_max - len(pending))
+        return pending + rows, [line] * len(pending) + lines
 
     def _learn(self, rows: list[Row], lines: list[int]) -> None:
         """How times are written, and which columns hold values, by the first rows."""
@@ -149,7 +158,7 @@ class Table:
             else:
                 self.columns.append(at)
         if not self.columns:
-            found = ", ".join(f"{name!r} ({why})" for name, why in self.ignored.items())
+            found = ", ".join(f"{_shown(name)} ({why})" for name, why in self.ignored.items())
             raise self._malformed(
                 lines[0] if lines else 1, f"beside the time only {found}", "a column of numbers"
             )
@@ -160,7 +169,7 @@ class Table:
         if parse is None:
             column = self.layout.names[0]
             raise self._malformed(
-                lines[0], f"{_shown(cells[0])} in the first column, {column!r}", times.WANTED
+                lines[0], f"{_shown(cells[0])} in the first column, {_shown(column)}", times.WANTED
             )
         self._parse = parse
         found = times.parse_all(parse, cells)
@@ -178,16 +187,13 @@ class Table:
         short = np.array([len(row) < width for row in rows])
         time_ms = times.parse_all(self._parse, cells)
         untimed = time_ms == times.NO_TIME
-        reached = np.maximum.accumulate(np.maximum(time_ms, self._last_ms))
+        reached = times.clock(time_ms, self._last_ms)
         add = self.oddities.add
         add("a time that cannot be read: scored 0", lines, np.flatnonzero(untimed))
         add("more cells than the header: scored 0", lines, np.flatnonzero(wide))
         add("fewer cells than the header, taken as empty", lines, np.flatnonzero(short))
-        add(
-            "a time before an earlier row's, taken as that",
-            lines,
-            np.flatnonzero(~untimed & (time_ms < reached)),
-        )
+        late = ~untimed & (time_ms < np.concatenate([[self._last_ms], reached[:-1]]))
+        add("a time before an earlier row's", lines, np.flatnonzero(late))
         self._last_ms = int(reached[-1])
         values = np.column_stack([self._column(at, rows, lines) for at in self.columns])
         values[untimed | wide] = np.nan
@@ -197,7 +203,7 @@ class Table:
         cells = [row[at] if at < len(row) else "" for row in rows]
         found, text = numbers.column(cells, self.layout.decimal_comma)
         name = self.layout.names[at]
-        self.oddities.add(f"text instead of a number in {name!r}, taken as empty", lines, text)
+        self.oddities.add(f"text instead of a number in {_shown(name)}, taken as empty", lines, text)
         return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from anomaly.detectors.arith import Ints
 
 WANTED = "a time: 2014-07-01 00:00:00, ISO 8601, day or month first with / . or -, or seconds since 1970"
+BACK_MS = 86_400_000
 NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (times without a zone are taken as UTC)
 _MS = timedelta(milliseconds=1)
@@ -89,6 +90,22 @@ def parse_all(parse: Parser, cells: Sequence[str]) -> Ints:
             return fast
     found = (parse(cell) for cell in cells)
     return np.array([NO_TIME if time_ms is None else time_ms for time_ms in found], np.int64)
+
+
+def clock(time_ms: Ints, last_ms: int) -> Ints:
+    """The rows' times as a clock that does not go back: a time before `last_ms` or an earlier row's is taken as that.
+
+    A clock that goes back by more than BACK_MS was wrong before, or was set: it is followed. NO_TIME takes the last.
+    """
+    parts = []
+    while True:
+        reached = np.maximum.accumulate(np.maximum(time_ms, last_ms))
+        back = np.flatnonzero((time_ms != NO_TIME) & (time_ms < reached - BACK_MS))
+        at = int(back[0]) if len(back) else len(time_ms)
+        parts.append(reached[:at])
+        if not len(back):
+            return np.concatenate(parts)
+        time_ms, last_ms = time_ms[at:], int(time_ms[at])
 
 
 def _iso_all(cells: Sequence[str]) -> Ints | None:

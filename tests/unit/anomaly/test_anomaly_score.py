@@ -251,7 +251,7 @@ def test_no_number(cell: str) -> None:
 
 
 EMPTY = "fewer cells than the header, taken as empty"
-LATE = "a time before an earlier row's, taken as that"
+LATE = "a time before an earlier row's"
 UNREAD = "a time that cannot be read: scored 0"
 WIDE = "more cells than the header: scored 0"
 TEXT = "text instead of a number in 'value', taken as empty"
@@ -280,6 +280,14 @@ def test_odd_rows_keep_their_place(tmp_path: Path, row: str, oddities: dict[str,
     out = (tmp_path / "out.csv").read_text().splitlines()
     assert len(out) == ROWS + 1
     assert out[3] == f"{row.split(',')[0]},0.000000"
+
+
+def test_a_clock_that_was_wrong_is_followed() -> None:
+    """A time that goes back a little is taken as the one before; after a wrong one far ahead, what follows is right."""
+    day = 86_400_000
+    found = times.clock(np.array([5, 7, 6, times.NO_TIME, 100 * day, day, day - 1]), 4)
+    assert found.tolist() == [5, 7, 7, 7, 100 * day, day, day]
+    assert times.clock(np.array([times.NO_TIME, 3]), times.NO_TIME).tolist() == [times.NO_TIME, 3]
 
 
 def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
@@ -361,6 +369,7 @@ def test_an_empty_table_has_no_scores(tmp_path: Path) -> None:
             "line 3: found times that go back from row to row, wanted the oldest row first",
         ),
         (gzip.compress(lines(stamps(), series()).encode())[:900], "in.csv: its gzip is damaged or cut off"),
+        ('timestamp,value\n2014-07-01,1\n"2014-07-02,1\n', "line 3: found unexpected end of data"),
         ("timestamp,value\n2014-07-01," + "9" * 1_000_001, "line 2: found a longer line"),
         ("timestamp,value\n2014-07-01,1\n2014-07-02," + "9" * 1_000_001, "line 3: found field larger than"),
     ],
