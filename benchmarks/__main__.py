@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from benchmarks import checking, decoding, detection, end_to_end, log, signing, trees
+from benchmarks import checking, decoding, detection, end_to_end, log, scoring, signing, trees
 from benchmarks.measure import Result, machine
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "checking": checking.run,
     "signing": signing.run,
     "detection": detection.run,
+    "scoring": scoring.run,
     "end_to_end": end_to_end.run,
     "log": log.run,
 }

@@ -13,6 +13,8 @@ from lading.log import Log, Record, require_reached
 
 GROUP = "anomaly-scores"
 RECORDS_MAX = 1_000
+TAKE_RECORDS = 100
+"""Frames at once: more do not go faster, and each may be of channels that are not in memory."""
 STEP_BYTES_MAX = 4 * 1024 * 1024
 KEEP_READINGS = 2_000_000
 """How many readings are scored again, at most, after a kill: seconds of work."""
@@ -63,9 +65,11 @@ class Scores:
             if self._must_recover:
                 self._recover()
             records = self._read()
-            self._take(records)
-            is_idle = not records and bool(self._engine.changed)
-            if is_idle or self._is_time():
+            for at in range(0, len(records), TAKE_RECORDS):
+                self._take(records[at : at + TAKE_RECORDS])
+                if self._is_time():
+                    self._keep()
+            if not records and self._engine.changed:
                 self._keep()
         except BaseException:
             self._must_recover = True
@@ -126,7 +130,8 @@ class Scores:
         self._log.commit(GROUP, topics.FRAMES, self._next)  # for others to see
         engine.changed.clear()
         engine.readings = 0
-        engine.forget(self._channels_max)
+        if engine.block.used > self._channels_max:
+            engine.forget(self._channels_max * 3 // 4)  # so that this is not for each frame
 
     def _is_past(self, ends: dict[int, int]) -> bool:
         return all(self._next.get(partition, 0) >= end for partition, end in ends.items())

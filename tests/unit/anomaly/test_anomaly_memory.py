@@ -21,13 +21,19 @@ MEASURE = """
 import sys
 from pathlib import Path
 from anomaly import cli
+from functools import partial
+from anomaly.scoring.stage import Scores
 from anomaly.stage import Anomaly
+from anomaly.worker import Worker
 from lading.log import SqliteLog
 from tests.unit.anomaly.harness import OPERATORS
 folder = Path(sys.argv[1])
-stage = Anomaly(SqliteLog(folder / "log.sqlite"), folder / "state.sqlite", OPERATORS)
-while stage.step():
+log = SqliteLog(folder / "log.sqlite")
+rules = Anomaly(log, folder / "state.sqlite", OPERATORS)
+worker = Worker(rules, partial(Scores, log, rules.state))
+while worker.judge() + worker.score():
     pass
+worker.close()
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
 """
 
