@@ -4,8 +4,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import structlog
 
 from anomaly.scoring import engine
 from anomaly.scoring.stage import GROUP, Scores, lag
+from anomaly.stage import Anomaly
 from anomaly.state import State
+from anomaly.worker import RETRY_S, Worker
 from lading import topics
 from lading.cose import KeySigner
 from lading.episode import Episode, read_anomaly
@@ -26,7 +29,7 @@ from lading.quantities import Quantity
 from lading.totals import EMPTY
 from lading.tree import ZERO_HASH
 from tests.legs import GATEWAY, SALT, Leg
-from tests.unit.anomaly.harness import Bench
+from tests.unit.anomaly.harness import OPERATORS, Bench
 from tests.unit.anomaly.scoring_twin import twin, wild_leg, wild_readings
 from tests.unit.anomaly.test_anomaly_crash import CHILD_S_MAX, FailingLog, PowerCut, TornLog
 from tests.unit.anomaly.test_scoring import plain, scored
@@ -145,6 +148,42 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
     assert out.strip() == "idle"
     assert said(bench.log) == wanted(legs)
     assert len(bench.said()) > 0
+
+
+class NoTopic(SqliteLog):
+    """A log that takes no anomalies, as Kafka does before somebody makes their topic."""
+
+    is_made = False
+
+    def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        """See `Log.append`."""
+        if topic == topics.ANOMALIES and not self.is_made:
+            raise ServiceError("log_topic", "no such topic, by the test")
+        return super().append(topic, items)
+
+
+def test_scores_that_fail_keep_nobody(tmp_path: Path) -> None:
+    """Without their topic the rules go on; once it is there, so do the scores, and nothing is missing."""
+    legs, bench = make_legs(), Bench(tmp_path)
+    for leg in legs:
+        bench.order(leg)
+    bench.frames(mixed(legs))
+    log, now_s = NoTopic(tmp_path / "log.sqlite"), [0.0]
+    rules = Anomaly(log, tmp_path / "state.sqlite", OPERATORS)
+    worker = Worker(rules, partial(Scores, log, rules.state), lambda: now_s[0])
+    with structlog.testing.capture_logs() as logs:
+        while worker.judge() + worker.score():
+            pass
+    assert [(one["event"], one["code"]) for one in logs] == [("scoring_failed", "log_topic")]
+    assert len(bench.said()) >= len(legs)
+    assert said(bench.log) == []
+    log.is_made = True
+    assert worker.score() == 0
+    now_s[0] += RETRY_S
+    while worker.score():
+        pass
+    worker.close()
+    assert said(bench.log) == wanted(legs)
 
 
 def start_child(folder: Path) -> "subprocess.Popen[str]":
