@@ -91,6 +91,17 @@ class Day:
         )  # fmt: skip
         for rule, severity in (("excursion_above", "breach"), ("gap", "breach"), ("stuck", "notice")):
             yield finding(tags, rule, severity, self.now_ms - 3 * HOUR_MS, final=1)
+        yield from self._episodes(tags)
+
+    def _episodes(self, tags: dict[str, str]) -> Iterator[str]:
+        at = self.now_ms - 2 * HOUR_MS
+        for channel, up in (("1", 0), ("2", 1)):
+            whole = tags | {"channel": channel, "part": "air", "quantity": "temperature"}
+            yield point(
+                "episode", whole, at + up, peak_ms=at + 5,
+                last_ms=at + HOUR_MS, score=0.73, detector="spike", text="temperature far from its level", up=up,
+                release="0123456789abcdef", first_seq=7, last_seq=66,
+            )  # fmt: skip
 
     def _chain(self) -> Iterator[str]:
         for interval, at in enumerate(self._times(15 * MINUTE_MS), 1):

@@ -29,6 +29,13 @@ def notices(condition: str = _LEG) -> Json:
     return events("Notices", found, "finding.text", "finding.rule,finding.gateway", ORANGE, "finding.last_ms")
 
 
+def episodes(condition: str = _LEG) -> Json:
+    """What the detectors found, from its first high score to its last."""
+    found = rows(("text", "last_ms", "detector"), ("gateway",), "episode", condition)
+    tags = "episode.detector,episode.gateway"
+    return events("Detectors", found, "episode.text", tags, "yellow", "episode.last_ms")
+
+
 def verdicts(condition: str = _LEG) -> Json:
     """Final verdicts."""
     final = rows(("result",), ("leg", "gateway"), "verdict", f'{condition} AND "final" = 1')

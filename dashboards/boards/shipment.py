@@ -1,6 +1,6 @@
 """Board "Shipment": one leg, each channel against its limits, what was found, and what can be proven."""
 
-from dashboards.boards.annotations import breaches, notices, settlements, verdicts
+from dashboards.boards.annotations import breaches, episodes, notices, settlements, verdicts
 from dashboards.boards.board import Board, Row, gateway, leg, tag_values, tenant, variable
 from dashboards.boards.channels import against_limits
 from dashboards.boards.influxql import Json, chosen, newest, rows, series
@@ -33,6 +33,7 @@ STATES = {
     "incomplete": ("incomplete", ORANGE),
     "forked": ("forked", RED),
 }
+GOING_ON = {"0": ("over", "green"), "1": ("goes on", ORANGE)}
 BUDGET = steps((0.5, "yellow"), (0.8, ORANGE), (1, RED))
 PROOF = """\
 Everything above comes from signed frames. To hand the proof to an outsider:
@@ -161,6 +162,12 @@ def _found() -> Row:
         "finding",
         f'{LEG} AND "active" = 1 AND "rule" =~ /^gap/',
     )
+    seen = rows(
+        ("text", "detector", "score", "peak_ms", "last_ms", "up"),
+        ("gateway", "channel", "part", "quantity"),
+        "episode",
+        LEG,
+    )
     until = column("last_ms", "until", unit="dateTimeAsIso")
     return Row(
         30,
@@ -189,6 +196,18 @@ def _found() -> Row:
                 column("measured", unit="s"),
                 column("limit", unit="s"),
                 width=8,
+            ),
+            table(
+                33,
+                "What the detectors found",
+                "Readings unlike what the channel's earlier ones of this leg were. Advice: limits decide, not scores.",
+                Query(seen, table=True),
+                column("Time", "began", unit="dateTimeAsIso"),
+                column("text", "what", custom__width=420),
+                column("peak_ms", "peak", unit="dateTimeAsIso"),
+                column("score", "greatest score", decimals=2),
+                column("up", **coloured(GOING_ON)),
+                until,
             ),
         ),
     )
@@ -326,6 +345,6 @@ def board() -> Board:
         "now-7d",
         "1m",
         (tenant(), gateway(), leg(multi=False), channel),
-        (breaches(), notices(), verdicts(), settlements()),
+        (breaches(), notices(), episodes(), verdicts(), settlements()),
         (_verdict(), _channels(), _found(), _budget(), _proof()),
     )

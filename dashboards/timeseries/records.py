@@ -1,10 +1,12 @@
 """Batches, anchors, settlements and dead letters as points."""
 
 from dashboards.timeseries import schema
-from dashboards.timeseries.lines import EARLIEST_MS, NS_A_MS, Value, line, log_ns
+from dashboards.timeseries.lines import EARLIEST_MS, NS_A_MS, Value, is_in_range, line, log_ns
 from dashboards.timeseries.names import Names
+from dashboards.timeseries.readings import channel_tags
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
+from lading.episode import SCORE_MAX, Episode
 from lading.log import Record
 from lading.settlement import Settlement
 from lading.terms import Terms
@@ -61,6 +63,25 @@ def dead_line(record: Record, letter: DeadLetter, names: Names) -> bytes:
     }
     tags = {"tenant": _tenant_of(letter.origin, names), "code": letter.code}
     return line(schema.DEAD, tags, values, time_ms * NS_A_MS + record.offset % NS_A_MS)
+
+
+def episode_line(record: Record, one: Episode, names: Names) -> bytes:
+    """An episode, at its first reading's time; nothing where that cannot be."""
+    if not is_in_range(one.begin.time_ms, record.time_ms):
+        return b""
+    tags = channel_tags(names, names.leg(one.leg.gateway_id, one.leg.leg_id), one.channel, one.quantity)
+    values: dict[str, Value] = {
+        "peak_ms": one.peak.time_ms,
+        "last_ms": one.last.time_ms,
+        "score": one.score / SCORE_MAX,
+        "detector": one.detector,
+        "text": one.reason,
+        "up": one.state == "begun",
+        "release": one.leg.release,
+        "first_seq": one.begin.seq,
+        "last_seq": one.last.seq,
+    }
+    return line(schema.EPISODE, tags, values, one.begin.time_ms * NS_A_MS)
 
 
 def _tenant_of(origin: str, names: Names) -> str:

@@ -169,6 +169,23 @@ FINDING = Measurement(
         _VERDICT_ID,
     ),
 )
+EPISODE = Measurement(
+    "episode",
+    "What the detectors find in a channel: high scores, from their first to their last. Advice; in no verdict.",
+    "the first reading's",
+    OF_CHANNEL,
+    (
+        Field("peak_ms", "integer", "ms", "the greatest score's time"),
+        Field("last_ms", "integer", "ms", "the last high score's time, so far"),
+        Field("score", "float", "of 1", "the greatest score"),
+        Field("detector", "text", "", "which detector said most at the peak"),
+        Field("text", "text", "", "one line for people"),
+        Field("up", "integer", "", "1 while it goes on"),
+        Field("release", "text", "", "what computed the scores"),
+        Field("first_seq", "integer", "", "number of its first reading"),
+        Field("last_seq", "integer", "", "number of its last reading, so far"),
+    ),
+)
 TOTALS = Measurement(
     "totals",
     "A channel's totals since the leg began, as the verdict saw them.",
@@ -276,6 +293,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         LIMIT,
         VERDICT,
         FINDING,
+        EPISODE,
         TOTALS,
         BATCH,
         ANCHOR,

@@ -14,7 +14,7 @@ import structlog
 from dashboards.timeseries.lines import Chunk, log_ns
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.readings import LINES_A_CHUNK, Points, chunks
-from dashboards.timeseries.records import anchor_line, batch_line, dead_line, settlement_line
+from dashboards.timeseries.records import anchor_line, batch_line, dead_line, episode_line, settlement_line
 from dashboards.timeseries.sink import Sink
 from dashboards.timeseries.state import LegKey, Refused, SeriesState, Written
 from dashboards.timeseries.verdicts import Judged, correction_lines, limit_lines, verdict_lines
@@ -22,6 +22,7 @@ from lading import metrics, topics
 from lading.assignment import BEGIN, read_assignment
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
+from lading.episode import Episode, read_anomaly
 from lading.errors import MalformedError
 from lading.gateways import Gateways
 from lading.limits import Limits
@@ -34,6 +35,7 @@ RECORDS_MAX = 1_000
 TOPICS = (
     topics.ASSIGNMENTS,
     topics.VERDICTS,
+    topics.ANOMALIES,
     topics.FRAMES,
     topics.BATCHES,
     topics.ANCHORS,
@@ -42,6 +44,7 @@ TOPICS = (
 )
 _BEFORE = {
     topics.VERDICTS: topics.ASSIGNMENTS,
+    topics.ANOMALIES: topics.ASSIGNMENTS,
     topics.FRAMES: topics.ASSIGNMENTS,
     topics.SETTLEMENTS: topics.ASSIGNMENTS,
     topics.ANCHORS: topics.BATCHES,
@@ -79,6 +82,7 @@ class Series:
         self._makers: dict[str, Maker] = {
             topics.ASSIGNMENTS: self._order,
             topics.VERDICTS: self._verdict,
+            topics.ANOMALIES: self._anomaly,
             topics.BATCHES: self._batch,
             topics.ANCHORS: self._anchor,
             topics.SETTLEMENTS: self._settlement,
@@ -189,6 +193,11 @@ class Series:
             yield from correction_lines(self._names, judged, before, earlier.time_ns)
         yield from verdict_lines(self._names, judged)
         self._state.set_verdict(key, Written(judged.time_ns, judged.until_ms, verdict.encoded))
+
+    def _anomaly(self, record: Record) -> Iterator[bytes]:
+        said = read_anomaly(record.value)
+        if isinstance(said, Episode):
+            yield episode_line(record, said, self._names)
 
     def _batch(self, record: Record) -> Iterator[bytes]:
         batch = BatchRecord.decode(record.value)

@@ -13,6 +13,7 @@ from dashboards.timeseries.state import SeriesState
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
+from lading.episode import Episode, Moment, ScoredLeg, Scores
 from lading.errors import ServiceError
 from lading.quantities import INVALID
 from lading.rules import judge
@@ -101,6 +102,35 @@ def test_positions_and_frames(place: Installation) -> None:
     assert sum(row["readings"] for row in frames) == 240
     assert frames[-1]["delay_s"] == (place.clock_ms - (T0_MS + 60 * 60_000)) / 1000
     assert frames[1]["time"] == leg.frames[1].header.sent_ms * NS + 1
+
+
+def test_an_episode_is_one_point(place: Installation) -> None:
+    """It is there once it begins, and is the same point when it has ended; score sheets have none."""
+    leg = a_leg()
+    place.add_order(leg)
+    scored = ScoredLeg(
+        "0123456789abcdef", leg.begin.leg_id, leg.begin.gateway, leg.frames[0].header.limits_hash, 0
+    )
+    begin, last = Moment(T0_MS + 60_000, 1, bytes(32)), Moment(T0_MS + 180_000, 3, bytes(32))
+    begun = Episode(
+        scored, 1, 1, "begun", "spike", 734_211, "temperature far from its level", begin, begin, begin
+    )
+    ended = replace(begun, state="ended", detector="shift", score=801_000, peak=last, last=last)
+    sheet = Scores(scored, 0, False, ((0, 3),), ())
+    series = place.open_series()
+    for one in (begun, sheet, ended):
+        place.log.append(topics.ANOMALIES, [(leg.begin.gateway, one.encode())])
+        write_all(series)
+        (row,) = place.rows("episode")
+        assert (row["time"], row["leg"], row["channel"]) == (begin.time_ms * NS, "leg 1, cold", "1")
+        assert row["up"] == (one is not ended)
+    assert (row["score"], row["detector"], row["last_ms"], row["last_seq"]) == (
+        0.801,
+        "shift",
+        last.time_ms,
+        3,
+    )
+    assert series.behind()[topics.ANOMALIES] == 0
 
 
 def test_verdicts_correct_what_was_written(place: Installation) -> None:
