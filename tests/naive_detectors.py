@@ -8,6 +8,7 @@ from collections import deque
 from typing import Protocol
 
 from anomaly.detectors import (
+    change,
     conformal,
     cross,
     cusum,
@@ -15,8 +16,10 @@ from anomaly.detectors import (
     daily,
     ensemble,
     features,
+    level,
     profile,
     robust,
+    rows,
     shift,
     spread,
     sustained,
@@ -355,6 +358,126 @@ class Profile:
             return NONE
         self.smooth += profile.SMOOTH * (min(residuals) - self.smooth)
         return self.smooth
+
+
+class Level:
+    """Off the long-run level, in units of how the channel wanders."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.now = self.mu = self.s = self.w = self.d = 0.0
+        self.said = NONE
+        self.block: list[float] = []
+        self.block_means: list[float] = []
+
+    def least(self) -> float:
+        return max(abs(self.mu) * level.SCALE_SHARE_MIN, level.SCALE_MIN)
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        self.count += 1
+        if self.count == 1:
+            self.now = self.mu = value
+        self.now += (value - self.now) / level.SOFT
+        e, off, least = self.now - self.mu, abs(value - self.mu), self.least()
+        scale = max(self.s + level.SPREAD * self.w + level.DRIFT * self.d, least)
+        surprise, size = min(abs(e) / scale, level.SURPRISE_MAX), abs(e)
+        if self.count > level.WARM_READINGS:
+            e = clip(e, level.CLIP * scale)
+            size = min(size, level.CLIP * max(self.s, least))
+            off = min(off, level.CLIP * max(self.w, least))
+        rate = pace * max(level.GAIN, 1 / self.count)
+        self.mu += rate * e
+        self.s += rate * (size - self.s)
+        self.w += rate * (off - self.w)
+        self.wander(value)
+        self.said = surprise if self.count > level.WARM_READINGS else NONE
+        return self.said
+
+    def wander(self, value: float) -> None:
+        """Block by block."""
+        self.block.append(value)
+        if len(self.block) < level.BLOCK:
+            return
+        self.block_means.append(in_order(self.block) / level.BLOCK)
+        self.block = []
+        steps = len(self.block_means) - 1
+        if steps:
+            moved = abs(self.block_means[-1] - self.block_means[-2])
+            if steps > level.WARM_BLOCKS:
+                moved = min(moved, level.CLIP * self.d)
+            self.d += max(1 / steps, level.BLOCK * level.GAIN) * (moved - self.d)
+
+
+class Change:
+    """Two windows."""
+
+    def __init__(self) -> None:
+        self.level = Level()
+        self.values: list[float] = []
+        self.s, self.changes = 0.0, 0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        self.level.step(time_ms, value, pace)
+        self.values.append(value)
+        if len(self.values) < change.NEW + change.OLD:
+            return NONE
+        old, new = self.values[-change.NEW - change.OLD : -change.NEW], self.values[-change.NEW :]
+        c = abs(in_order(new) / change.NEW - in_order(old) / change.OLD)
+        least = self.level.least()
+        scale = max(self.s + change.SPREAD * self.level.w + change.DRIFT * self.level.d, least)
+        surprise = min(c / scale, change.SURPRISE_MAX)
+        self.changes += 1
+        if self.changes > change.WARM_CHANGES:
+            c = min(c, change.CLIP * max(self.s, least))
+        self.s += pace * max(change.GAIN, 1 / self.changes) * (c - self.s)
+        return surprise if self.changes > change.WARM_CHANGES else NONE
+
+
+class Alarms:
+    """When one begins."""
+
+    def __init__(self, gate: float) -> None:
+        self.gate, self.since, self.armed = gate, rows.QUIET_ROWS, True
+
+    def begins(self, score: float) -> bool:
+        self.since += 1
+        self.armed = self.armed or score < rows.REARM * self.gate
+        if score < self.gate or self.since < rows.QUIET_ROWS or not self.armed:
+            return False
+        self.since, self.armed = 0, False
+        return True
+
+
+def one_column(scores: list[float], hold: int) -> list[float]:
+    """Two bands."""
+    alarms, said, out = Alarms(rows.RAISE), [], []
+    for i, score in enumerate(scores):
+        if alarms.begins(score):
+            said.append((i, 0.5 + score * 0.5))
+        up = said and i - said[-1][0] < hold
+        out.append(said[-1][1] if up else score * 0.49)
+    return out
+
+
+def several_columns(table: list[list[float]], hold: int) -> list[float]:
+    """The furthest level; 0 where a change begins."""
+    twins, alarms, out = [Change() for _ in table[0]], Alarms(rows.C_RAISE), []
+    said, last = (-hold, 0.0), [0 for _ in table[0]]
+    for i, values in enumerate(table):
+        furthest, most = 0.0, 0.0
+        for j, value in enumerate(values):
+            if math.isfinite(value):
+                last[j] = i
+                most = max(most, twins[j].step(0, value))
+            if i - last[j] <= rows.MISSED_ROWS:
+                furthest = max(furthest, twins[j].level.said)
+        score = furthest / (furthest + rows.H_HALF) if any(map(math.isfinite, values)) else 0.0
+        if score >= rows.UPPER:
+            said = (i, score)
+        out.append(max(score, said[1]) if i - said[0] < hold else score)
+        if alarms.begins(most):
+            out[-1] = 0.0
+    return out
 
 
 class Cross:

@@ -1,9 +1,13 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
-"""Rows of several columns: one score a row, and one alarm an episode.
+"""Rows of a table: one score a row, from one column or from several.
 
-row's score = the greatest of its columns' scores
-an alarm begins at a row with score ≥ RAISE, QUIET_ROWS or more after the last alarm's begin, and only once the score
-was below REARM · RAISE in between; `hold` rows from there say its score, all others say 0
+One column, by the ensemble's score s, in two bands:
+    an alarm begins at a row with s ≥ RAISE, QUIET_ROWS or more after the last alarm's begin, and only once s was below
+    REARM · RAISE in between; `hold` rows from there say 0.5 + s / 2 of the alarm's first row; all others say LOWER · s
+Several columns, by the greatest H of `level` and C of `change` over them; a column without a value keeps its H for
+MISSED_ROWS, but a row without any says 0:
+    a row says H / (H + H_HALF); but 0 where a change begins by the same rule with C_RAISE: there one episode ends and
+    another begins; rows within `hold` of one at 0.5 or more say no less than it
 """
 
 from typing import NamedTuple
@@ -11,38 +15,97 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from anomaly.detectors.arith import Bytes, Floats, Ints
-from anomaly.detectors.scorer import Scorer
+from anomaly.detectors import change
+from anomaly.detectors.arith import Bytes, Floats, Ints, is_fault
+from anomaly.detectors.scorer import DETECTORS, Scorer
 
 RAISE = 0.5
 REARM = 0.7
 QUIET_ROWS = 40
 HOLD_ROWS = 1
+H_HALF = 1.8
+C_RAISE = 3.0
+UPPER, LOWER = 0.5, 0.49
+MISSED_ROWS = 10
+NAMES = (*DETECTORS, "level", "change")
+LEVEL, CHANGE = len(DETECTORS), len(DETECTORS) + 1
 WIDTH = 4
 _QUIET, _LEFT, _SAID, _UP = range(
     WIDTH
 )  # rows to be quiet yet; rows to hold yet, at which score; not yet below again
+_change = change.step
+MISSED = change.WIDTH  # of a column's row: for how many rows it had no value
+COLUMN_WIDTH = MISSED + 1
+
+
+@njit(cache=True, error_model="numpy")
+def begins(row: Floats, score: float, gate: float) -> bool:
+    """Whether an alarm begins with this score; `row` (WIDTH,) f64 is what is kept from row to row."""
+    row[_QUIET] -= 1.0
+    if score < REARM * gate:
+        row[_UP] = 0.0
+    if score < gate or row[_QUIET] > 0.0 or row[_UP] != 0.0:
+        return False
+    row[_QUIET], row[_UP] = float(QUIET_ROWS), 1.0
+    return True
 
 
 @njit(cache=True, error_model="numpy")
 def alarm_rows(row: Floats, score: Floats, hold: int, out: Floats) -> None:
-    """The kernel: `row` (WIDTH,) f64 state, `score` (n,) in [0, 1], `out` (n,): what the alarms say."""
+    """The kernel for one column: `score` (n,) in [0, 1], `out` (n,) in two bands."""
     for i in range(len(score)):
-        row[_QUIET] -= 1.0
-        if score[i] < REARM * RAISE:
-            row[_UP] = 0.0
-        if score[i] >= RAISE and row[_QUIET] <= 0.0 and row[_UP] == 0.0:
-            row[_QUIET], row[_LEFT], row[_SAID], row[_UP] = float(QUIET_ROWS), float(hold), score[i], 1.0
-        out[i] = row[_SAID] if row[_LEFT] > 0.0 else 0.0
+        if begins(row, score[i], RAISE):
+            row[_LEFT], row[_SAID] = float(hold), UPPER + score[i] * (1.0 - UPPER)
+        out[i] = row[_SAID] if row[_LEFT] > 0.0 else score[i] * LOWER
         row[_LEFT] -= 1.0
+
+
+@njit(cache=True, error_model="numpy")
+def level_rows(
+    state: Floats,
+    row: Floats,
+    time_ms: Ints,
+    value: Floats,
+    hold: int,
+    out: Floats,
+    said: Bytes,
+    column: Ints,
+) -> None:
+    """The kernel for several: `state` (k, COLUMN_WIDTH), `value` (n, k) f64, NaN a fault; `out`, `said`, `column` (n,).
+
+    `said` is LEVEL, or CHANGE where one begins; `column` the one that was furthest off.
+    """
+    for i in range(len(value)):
+        high, most = 0.0, 0.0
+        column[i], said[i] = 0, LEVEL
+        changed, filled = 0, False
+        for j in range(value.shape[1]):
+            if is_fault(value[i, j]):
+                state[j, MISSED] += 1.0
+            else:
+                state[j, MISSED] = 0.0
+                filled = True
+                c = _change(state[j], time_ms[i], value[i, j], 1.0)
+                if c > most:
+                    most, changed = c, j
+            if state[j, MISSED] <= MISSED_ROWS and state[j, change.LEVEL] > high:
+                high = state[j, change.LEVEL]
+                column[i] = j
+        score = high / (high + H_HALF) if filled else 0.0
+        if score >= UPPER:
+            row[_LEFT], row[_SAID] = float(hold), score
+        held = row[_SAID] if row[_LEFT] > 0.0 else score
+        row[_LEFT] -= 1.0
+        out[i] = max(score, held)
+        if begins(row, most, C_RAISE):
+            out[i], said[i], column[i] = 0.0, CHANGE, changed
 
 
 class RowScores(NamedTuple):
     """One entry a row."""
 
-    said: Floats  # what the alarms say, in [0, 1]
-    score: Floats  # before alarms
-    detector: Bytes  # which view said most
+    said: Floats  # what comes out, in [0, 1]; 0.5 and more is an alarm
+    detector: Bytes  # which said most: a number in NAMES
     column: Ints  # in which column
 
 
@@ -50,19 +113,20 @@ class RowScorer:
     """Scores rows of the same columns, in time order."""
 
     def __init__(self, columns: int, hold: int = HOLD_ROWS) -> None:
-        self._columns = columns
         self._hold = hold
-        self._scorer = Scorer(columns)
-        self._alarm = np.zeros(WIDTH)
+        self._columns = columns
+        self._scorer = Scorer(1)
+        self._row = np.zeros(WIDTH)
+        self._levels = np.zeros((columns, COLUMN_WIDTH))
 
     def score(self, time_ms: Ints, values: Floats) -> RowScores:
         """`values` (rows, columns), NaN where there is none."""
         rows = len(time_ms)
-        slot = np.tile(np.arange(self._columns), rows)
-        found = self._scorer.score(slot, np.repeat(time_ms, self._columns), values.reshape(-1))
-        score = found.score.reshape(rows, self._columns)
-        column = score.argmax(axis=1)
-        at = np.arange(rows), column
-        said = np.empty(rows)
-        alarm_rows(self._alarm, score[at], self._hold, said)
-        return RowScores(said, score[at], found.detector.reshape(rows, self._columns)[at], column)
+        said, column = np.empty(rows), np.zeros(rows, np.int64)
+        if self._columns == 1:
+            found = self._scorer.score(column, time_ms, values[:, 0])
+            alarm_rows(self._row, found.score, self._hold, said)
+            return RowScores(said, found.detector, column)
+        detector = np.empty(rows, np.uint8)
+        level_rows(self._levels, self._row, time_ms, values, self._hold, said, detector, column)
+        return RowScores(said, detector, column)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly.detectors.rows import RowScorer, RowScores
-from anomaly.detectors.scorer import DETECTORS
+from anomaly.detectors.rows import CHANGE, NAMES, UPPER, RowScorer, RowScores
 from anomaly.tables.files import writing
 from anomaly.tables.reading import Chunk, Table, open_table
 from lading.errors import ServiceError
@@ -20,6 +19,8 @@ _REASONS = {
     "shift": "{name}: the last readings, {value:g} now, are off its long-run level",
     "daily": "{name} at {value:g} is unlike the same time of earlier days",
     "sustained": "{name} at {value:g} stays on one side of its middle",
+    "level": "{name}, at {value:g}, is off its long-run level",
+    "change": "{name}, at {value:g}, changes: another episode begins",
 }
 
 Tick = Callable[[int], None]
@@ -54,8 +55,8 @@ def score_file(source: Path, target: Path, *, hold: int, explain: bool, tick: Ti
             if explain:
                 columns += _explained(table, chunk, found)
             writer.writerows(zip(*columns, strict=True))
-            up = found.said > 0
-            alarms += int((up & ~np.concatenate([[before > 0], up[:-1]])).sum())
+            up = found.said >= UPPER
+            alarms += int((up & ~np.concatenate([[before >= UPPER], up[:-1]])).sum())
             before = found.said[-1]
             tick(len(texts))
     names = tuple(layout.names[at] for at in table.columns)
@@ -72,8 +73,8 @@ def _scored(table: Table, hold: int) -> Iterator[tuple[Chunk, RowScores]]:
 def _explained(table: Table, chunk: Chunk, found: RowScores) -> list[list[str]]:
     """Which detector, and why, where an alarm is up."""
     detectors, reasons = [""] * len(found.said), [""] * len(found.said)
-    for i in np.flatnonzero(found.said).tolist():
-        detector = DETECTORS[found.detector[i]]
+    for i in np.flatnonzero((found.said >= UPPER) | (found.detector == CHANGE)).tolist():
+        detector = NAMES[found.detector[i]]
         column = int(found.column[i])
         name, value = table.layout.names[table.columns[column]], chunk.values[i, column]
         detectors[i] = detector

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from anomaly.detectors import (
+    change,
     conformal,
     cross,
     cusum,
@@ -16,8 +17,10 @@ from anomaly.detectors import (
     daily,
     ensemble,
     features,
+    level,
     profile,
     robust,
+    rows,
     shift,
     spread,
     sustained,
@@ -133,6 +136,8 @@ KERNELS = {
     "daily": Spec(daily.daily, daily.WIDTH, naive.Daily),
     "profile": Spec(profile.profile, profile.WIDTH, naive.Profile),
     "sustained": Spec(sustained.sustained, sustained.WIDTH, naive.Sustained),
+    "level": Spec(level.level, level.WIDTH, naive.Level),
+    "change": Spec(change.change, change.WIDTH, naive.Change),
     "cross": Spec(cross_rows, COLUMNS * cross.width(COLUMNS), CrossTwin),
     "features": Spec(lane_by_lane, features.WIDTH * features.LANES, naive.Features),
     "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, naive.Ensemble),
@@ -246,6 +251,39 @@ def test_a_fleet_step_by_step_is_a_fleet_at_once() -> None:
     said = [np.empty_like(value) for _ in range(2)]
     features.features(np.zeros_like(state), 0, alone, *said)
     assert said[0][1, 9::width].tobytes() == whole[0][1, 9::width].tobytes()
+
+
+@pytest.mark.parametrize("hold", [1, 7])
+def test_a_row_of_one_column_speaks_in_two_bands(hold: int) -> None:
+    """The upper one is an alarm of `hold` rows; the score shows through below."""
+    rng = np.random.default_rng(6)
+    score = np.minimum(rng.random(2_000) ** 4 * 1.2, 1)
+    out, state = np.empty_like(score), np.zeros(rows.WIDTH)
+    for part in np.split(np.arange(len(score)), [3, 700, 701]):
+        said = np.empty(len(part))
+        rows.alarm_rows(state, score[part], hold, said)
+        out[part] = said
+    assert out.tolist() == naive.one_column(score.tolist(), hold)
+    up = np.flatnonzero(out >= 0.5)
+    assert 10 * hold <= len(up) <= len(score) // rows.QUIET_ROWS * hold
+
+
+@pytest.mark.parametrize("hold", [1, 20])
+def test_a_row_of_several_columns_says_how_far_the_furthest_is(hold: int) -> None:
+    """And 0 where a change begins; cuts into batches, and columns with faults, change nothing of that."""
+    rng = np.random.default_rng(7)
+    table = rng.normal(0, 1, (900, 3)) + np.array([5, 100, -3])
+    table[400:600, 1] += 9
+    table[rng.random(table.shape) < 0.05] = np.nan
+    table[450] = np.nan
+    scorer = rows.RowScorer(3, hold)
+    parts = [scorer.score(np.arange(len(part)), part) for part in np.split(table, [1, 38, 421])]
+    out = np.concatenate([part.said for part in parts])
+    assert out.tolist() == naive.several_columns(table.tolist(), hold)
+    assert (out[430:590] >= 0.5).mean() > 0.98
+    assert (out[100:400] >= 0.5).mean() < 0.1
+    assert out[450] == 0 or hold > 1
+    assert set(parts[3].column[30:160].tolist()) == {1}
 
 
 def test_a_scorer_says_which_detector_and_stays_in_range() -> None:
