@@ -2,10 +2,9 @@
 
 import json
 import threading
-import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -13,6 +12,7 @@ import typer
 from anomaly import verdicts
 from anomaly.alerts_cli import list_alerts
 from anomaly.replay_cli import replay_leg
+from anomaly.rounds import Rounds
 from anomaly.score_cli import score
 from anomaly.scoring.stage import Scores
 from anomaly.scoring.stage import lag as scores_lag
@@ -24,9 +24,8 @@ from lading import logs, metrics, profiles, settings, topics
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
 from lading.heart import Heart
-from lading.log import Log
+from lading.log import Log, WatchedLog
 from lading.opening import open_log, open_workers, operator_keys
-from lading.partitions import Workers
 from lading.process import results, stop_on_signals
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
@@ -39,6 +38,8 @@ app.command()(score)
 app.command("alerts")(list_alerts)
 app.command("replay")(replay_leg)
 
+COMMIT_S = 1.0
+
 
 @app.command()
 def run(config: Config = CONFIG) -> None:
@@ -50,9 +51,10 @@ def run(config: Config = CONFIG) -> None:
     source = open_log(shared)
     operators = operator_keys(shared, "anomaly", own.operators)
 
-    def open_stage(log: Log, _partition: int, state: Path) -> Worker:
-        bounds = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
-        rules = Anomaly(log, state, operators, provisional_ms=int(own.provisional_s * 1000), **bounds)
+    def open_stage(log: WatchedLog, _partition: int, state: Path) -> Worker:
+        bounds: Any = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
+        provisional_ms = int(own.provisional_s * 1000)
+        rules = Anomaly(log, state, operators, provisional_ms=provisional_ms, commit_s=COMMIT_S, **bounds)
         return Worker(rules, partial(Scores, log, rules.state, **bounds) if own.score else None)
 
     state = shared.lading.below(own.state)
@@ -61,30 +63,20 @@ def run(config: Config = CONFIG) -> None:
         "anomaly", shared, own, {"log": log_answers(source)}, lambda: _measure(source, is_scored=own.score)
     ) as heart:
         try:
-            _loop(workers, source, stop, own.poll_s, heart)
+            _loop(Rounds(workers, source, own.poll_s), stop, own.poll_s, heart)
         finally:
             workers.close()
 
 
-def _loop(workers: Workers[Worker], source: Log, stop: threading.Event, poll_s: float, heart: Heart) -> None:
+def _loop(rounds: Rounds, stop: threading.Event, poll_s: float, heart: Heart) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
-    for handled in results(lambda: _step(workers), stop, poll_s, heart=heart, errors=ServiceError):
+    for handled in results(rounds.step, stop, poll_s, heart=heart, errors=ServiceError):
         if handled:
-            log.info("step", records=handled, lag=lag(source))
+            log.info("step", records=handled)
         else:
-            stop.wait(poll_s)
-
-
-def _step(workers: Workers[Worker]) -> int:
-    began_s = time.monotonic()
-    now = workers.now().values()
-    handled = sum(one.judge() for one in now)
-    if handled:
-        metrics.ANOMALY_RECORDS.add(handled)
-        metrics.ANOMALY_STEP.observe(time.monotonic() - began_s)
-    return handled + sum(one.score() for one in now)
+            rounds.rest(stop)
 
 
 def _measure(log: Log, *, is_scored: bool) -> None:

@@ -26,4 +26,4 @@ class AnomalySettings(StageSettings):
         le=86_400,
         description="event time between provisional verdicts that add notices alone, s",
     )
-    poll_s: float = Field(0.5, gt=0, le=60, description="rest before the log is asked again, s")
+    poll_s: float = Field(0.5, gt=0, le=60, description="longest rest before the log is asked again, s")

@@ -1,5 +1,6 @@
 """The stage: frames, orders, clone proofs and anchors in, verdicts out, one durable step at a time."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -9,6 +10,7 @@ import structlog
 
 from anomaly.frames import WITHHELD, read_frames
 from anomaly.meters import count_verdicts
+from anomaly.records import take_or_tell, within_bytes
 from anomaly.saying import Said, is_news, said
 from anomaly.state import Leg, LegKey, Spot, State
 from lading import topics
@@ -18,24 +20,17 @@ from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.errors import MalformedError, RejectedError
 from lading.frame import CLOSED, IDLE, Header, decode_header
-from lading.log import Log, Record, require_reached
+from lading.log import Log, Record, WatchedLog, require_ends
 from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, load, save
 from lading.verdict import Verdict, VerdictRecord
 
 GROUP = "anomaly"
 RECORDS_MAX = 1_000
-STEP_BYTES_MAX = 4 * 1024 * 1024
 CHANNELS_CACHED_MAX = 10_000
 CHANNELS_KEPT_AT_ONCE = 4_096
 PROVISIONAL_MS = 600_000
-_TOPICS = (
-    topics.ASSIGNMENTS,
-    topics.CLONES,
-    topics.BATCHES,
-    topics.ANCHORS,
-    topics.FRAMES,
-    topics.VERDICTS,
-)
+READ_TOPICS = (topics.ASSIGNMENTS, topics.CLONES, topics.BATCHES, topics.ANCHORS, topics.FRAMES)
+_TOPICS = (*READ_TOPICS, topics.VERDICTS)
 _NOT_READ = 2**62  # a next offset past every record
 
 _log = structlog.get_logger()
@@ -45,24 +40,31 @@ class Anomaly:
     """Judges legs by the rules. `operators` are the keys that may order, by tenant id.
 
     Each `step` reads what is new, judges the legs it touches, appends verdicts to the log and then commits state
-    and offsets together. Killed anywhere, it goes on with the same verdicts, each written once.
+    and offsets together. Killed anywhere, it goes on with the same verdicts, each written once. How far it has read
+    is told to the log at most every `commit_s`, for others to see: the state knows it.
     """
 
     def __init__(
         self,
-        log: Log,
+        log: WatchedLog,
         state: Path | str,
         operators: Mapping[bytes, PublicKey],
         *,
         records_max: int = RECORDS_MAX,
         channels_cached_max: int = CHANNELS_CACHED_MAX,
         provisional_ms: int = PROVISIONAL_MS,
+        commit_s: float = 0.0,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._operators = operators
         self._records_max = records_max
         self._channels_cached_max = channels_cached_max
         self._provisional_ms = provisional_ms
+        self._commit_s = commit_s
+        self._monotonic_s = monotonic_s
+        self._commit_due_s = 0.0
+        self._is_committed = True
         self._state = State(state)
         self._legs: OrderedDict[int, Leg] = OrderedDict()  # by number, least recently used first
         self._numbers: dict[LegKey, int] = {}
@@ -79,13 +81,16 @@ class Anomaly:
         """Close the state file."""
         self._state.close()
 
-    def step(self) -> int:
-        """Take what is new in the log, at most `records_max` of each topic. How many records that were; 0: idle."""
+    def step(self, ends: Mapping[str, Mapping[int, int]] | None = None) -> int:
+        """Take what is new in the log, at most `records_max` of each topic. How many records that were; 0: idle.
+
+        `ends`: those of READ_TOPICS, where the caller has just asked for them.
+        """
         try:
             if self._must_recover:
                 self._recover()
             with self._state.transaction():
-                handled, touched = self._take()
+                handled, touched = self._take(ends or self._log.ends(READ_TOPICS))
                 self._judge_all(sorted(touched))
         except BaseException:
             self._forget()  # they may be ahead of what was committed
@@ -93,15 +98,21 @@ class Anomaly:
             raise
         finally:
             self._fresh.clear()
-        if handled:
-            self._log.commit(GROUP, topics.FRAMES, self._state.positions(topics.FRAMES))  # for others to see
+        self._is_committed = self._is_committed and not handled
+        if not self._is_committed and self._monotonic_s() >= self._commit_due_s:
+            self._log.commit(GROUP, topics.FRAMES, self._state.positions(topics.FRAMES))
+            self._is_committed, self._commit_due_s = True, self._monotonic_s() + self._commit_s
         self._evict(list(self._legs.values()))
         return handled
 
+    def positions(self) -> dict[str, dict[int, int]]:
+        """The next offsets to read."""
+        return {topic: self._state.positions(topic) for topic in READ_TOPICS}
+
     # What is new
 
-    def _take(self) -> tuple[int, set[int]]:
-        """Read every topic: how many records, and the numbers of the legs they touch."""
+    def _take(self, ends: Mapping[str, Mapping[int, int]]) -> tuple[int, set[int]]:
+        """Read every topic that has more: how many records, and the numbers of the legs they touch."""
         handled = 0
         touched: set[int] = set()
         for topic, take in (
@@ -110,18 +121,20 @@ class Anomaly:
             (topics.BATCHES, self._take_batch),
             (topics.ANCHORS, self._take_anchor),
         ):
-            for record in self._read(topic):
+            for record in self._read(topic, ends[topic]):
                 handled += 1
-                touched.update(_take_or_tell(topic, record, partial(take, record)))
-        records = self._read(topics.FRAMES)
+                touched.update(take_or_tell(topic, record, partial(take, record)))
+        records = self._read(topics.FRAMES, ends[topics.FRAMES])
         for record, read in zip(records, read_frames([record.value for record in records]), strict=True):
             take_frame = partial(self._take_frame, record, read)
-            touched.update(_take_or_tell(topics.FRAMES, record, take_frame))
+            touched.update(take_or_tell(topics.FRAMES, record, take_frame))
         return handled + len(records), touched
 
-    def _read(self, topic: str) -> list[Record]:
+    def _read(self, topic: str, ends: Mapping[int, int]) -> list[Record]:
         positions = self._state.positions(topic)
-        records = _within_bytes(self._log.read(topic, positions, self._records_max))
+        if all(positions.get(partition, 0) >= end for partition, end in ends.items()):
+            return []
+        records = within_bytes(self._log.read(topic, positions, self._records_max))
         for record in records:
             positions[record.partition] = record.offset + 1
         if records:
@@ -300,9 +313,10 @@ class Anomaly:
     def _keep(self, legs: list[Leg], items: list[tuple[bytes, bytes]]) -> None:
         """Append verdicts, then keep their legs. What the log has past the kept position `_recover` finds again."""
         if items:
-            self._log.append(topics.VERDICTS, items)
+            places = self._log.append(topics.VERDICTS, items)
             count_verdicts(record for _, record in items)
-            self._state.set_positions(topics.VERDICTS, self._log.end(topics.VERDICTS))
+            ends = {partition: offset + 1 for partition, offset in sorted(places)}
+            self._state.set_positions(topics.VERDICTS, ends)
         for leg in legs:
             leg.snapshot = save(leg.track) if leg.track else None
         self._state.save_legs(legs)
@@ -313,9 +327,10 @@ class Anomaly:
     def _recover(self) -> None:
         """Require the log that the state is of, and learn what verdicts it has beyond the state."""
         with self._state.transaction():
+            ends = self._log.ends(_TOPICS)
             for topic in _TOPICS:
-                require_reached(self._log, topic, self._state.positions(topic))
-            while records := self._read(topics.VERDICTS):
+                require_ends(topic, ends[topic], self._state.positions(topic))
+            while records := self._read(topics.VERDICTS, ends[topics.VERDICTS]):
                 for record in records:
                     verdict = VerdictRecord.decode(record.value).verdict
                     key = LegKey(verdict.leg_id, verdict.gateway_id, verdict.limits_hash)
@@ -361,26 +376,6 @@ def lag(log: Log) -> int:
     """Frames in the log that the stage has not taken yet."""
     taken = log.committed(GROUP, topics.FRAMES)
     return sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
-
-
-def _take_or_tell(topic: str, record: Record, take: Callable[[], Iterable[int]]) -> Iterable[int]:
-    """Legs that a record touches. One that cannot be used is passed over, and said so."""
-    try:
-        return take()
-    except (MalformedError, RejectedError) as exc:
-        place = f"{topic}:{record.partition}:{record.offset}"
-        _log.error("record_refused", place=place, code=exc.code, reason=exc.text)
-        return ()
-
-
-def _within_bytes(records: list[Record]) -> list[Record]:
-    """The first records, as many as a step may hold; the others are read again by the next."""
-    left = STEP_BYTES_MAX
-    for count, record in enumerate(records):
-        left -= len(record.value)
-        if left < 0:
-            return records[: max(count, 1)]
-    return records
 
 
 def _start(leg: Leg, order: Assignment) -> None:

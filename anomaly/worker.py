@@ -1,7 +1,7 @@
 """A partition's work: first the rules, which may cost money, then the scores, which may be late."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -31,18 +31,31 @@ class Worker:
         self._scores: Scores | None = None
         self._now_s = now_s
         self._retry_s = now_s()
+        self.is_scored = False
+        """Whether the scores had nothing left to do after the last step of the rules that had."""
 
-    def judge(self) -> int:
-        """A step of the rules: how many records."""
-        return self._rules.step()
+    def judge(self, ends: Mapping[str, Mapping[int, int]] | None = None) -> int:
+        """A step of the rules: how many records. `ends` as in `Anomaly.step`."""
+        handled = self._rules.step(ends)
+        self.is_scored = self.is_scored and not handled
+        return handled
+
+    def positions(self) -> dict[str, dict[int, int]]:
+        """How far the rules have read."""
+        return self._rules.positions()
 
     def score(self) -> int:
         """A step of the scores: how many frames."""
-        if self._open_scores is None or self._now_s() < self._retry_s:
+        if self._open_scores is None:
+            self.is_scored = True
+            return 0
+        if self._now_s() < self._retry_s:
             return 0
         try:
             self._scores = self._scores or self._open_scores()
-            return self._scores.step()
+            count = self._scores.step()
+            self.is_scored = count == 0
+            return count
         except ServiceError as exc:
             _log.warning("scoring_failed", code=exc.code, reason=exc.text)
             self._retry_s = self._now_s() + RETRY_S

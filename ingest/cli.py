@@ -27,6 +27,7 @@ app.add_typer(dead_cli.app, name="dead")
 
 RETRY_S = 0.1
 STEP_S = 1.0
+WAIT_S = 0.2
 
 
 @app.command()
@@ -35,6 +36,7 @@ def run(config: Config = CONFIG) -> None:
     from ingest.archive import Archive
     from ingest.lost_orders import LostOrders
     from ingest.receiver import Receiver
+    from ingest.receiving import Receiving
     from ingest.upkeep import Upkeep
     from lading.mqtt import broker_of
 
@@ -42,7 +44,9 @@ def run(config: Config = CONFIG) -> None:
     shared, own = load(config)
     stop = stop_on_signals()
     log, gateways = open_log(shared), open_gateways(shared)
-    intake = open_intake(log, gateways, shared, own)
+    is_apart = own.is_apart(shared.log)
+    relay_log = open_log(shared) if is_apart else log  # a log's appends wait for one another
+    intake = open_intake(log, relay_log, gateways, shared, own)
     receiver = Receiver(
         intake.taker,
         broker_of(shared, "ingest"),
@@ -52,15 +56,19 @@ def run(config: Config = CONFIG) -> None:
         batch_messages_max=own.batch_messages_max,
         batch_wait_s=own.batch_wait_s,
         note=_log_outcomes,
-        lost_orders=LostOrders(log, gateways, time.monotonic),
+        lost_orders=LostOrders(relay_log, gateways, time.monotonic),
     )
+    receiving = Receiving(receiver.step)
     archive = Archive(log, shared.lading.below(own.archive), gateways.tenant_of) if own.archive_here else None
     upkeep = Upkeep(intake, archive)
 
     def step() -> None:
-        receiver.step(intake.wait_s)
-        if admitted := intake.admit():
+        if not is_apart:
+            receiver.step(WAIT_S)
+        elif admitted := intake.admit():
             _log_outcomes(admitted)
+        else:
+            intake.rest()
 
     def measure() -> None:
         meters.measure_intake(receiver, [ingest.state for ingest in intake.ingests()])
@@ -71,16 +79,24 @@ def run(config: Config = CONFIG) -> None:
         "broker": lambda: "" if receiver.is_up else f"{shared.mqtt.host}:{shared.mqtt.port} is not connected",
         "log": log_answers(log),
         "upkeep": lambda: upkeep.failing,
+        "receiving": lambda: receiving.failing,
     }
     with watched("ingest", shared, own, probes, measure, with_stages=("archive",)) as heart:
         receiver.start()
+        if is_apart:
+            receiving.start()
         structlog.get_logger().info("ingest_started")
         try:
             for _ in results(step, stop, RETRY_S, heart=heart, errors=ServiceError):
                 upkeep.step(time.monotonic())
+                if is_apart:
+                    receiving.check()
         finally:
+            if is_apart:
+                receiving.stop()
             receiver.stop()
             intake.close()
+            relay_log.close()
             log.close()
 
 

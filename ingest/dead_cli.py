@@ -11,7 +11,7 @@ from ingest.opening import load, open_stage
 from ingest.relay import Relay
 from ingest.settings import IngestSettings
 from ingest.turn import Outcome
-from lading.log import Log
+from lading.log import Log, WatchedLog
 from lading.opening import open_gateways, open_log
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config, shown_time
@@ -77,7 +77,7 @@ def retry_dead(
         raise typer.Exit(1)
 
 
-def _taken(log: Log, shared: Shared, own: IngestSettings, chosen: list[Numbered]) -> list[Outcome]:
+def _taken(log: WatchedLog, shared: Shared, own: IngestSettings, chosen: list[Numbered]) -> list[Outcome]:
     stage = open_stage(log, shared.lading.below(own.state), open_gateways(shared), shared, own)
     try:
         return [stage.retry(one.letter) for one in chosen]

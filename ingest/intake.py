@@ -1,6 +1,7 @@
 """What stands behind the receiver: admission at once, or a relay to whoever admits the gateway's partition."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
@@ -9,10 +10,12 @@ from ingest.relay import Admission, Relay
 from ingest.stage import Ingest
 from ingest.turn import Outcome
 from lading import topics
-from lading.log import Log
+from lading.log import WatchedLog
 from lading.partitions import NOT_READ, Workers, partition_count
 
 MESSAGES_MAX = 1_000
+WAIT_S = 0.2
+"""At most: partitions that come to this process, and a signal to stop, are seen so late."""
 
 
 class Taker(Protocol):
@@ -26,11 +29,12 @@ class Intake(Protocol):
     """Receiving's other end."""
 
     taker: Taker
-    wait_s: float
-    """How long the receiver may wait for a message, s."""
 
     def admit(self) -> list[Outcome]:
         """Check what others received, or was received before: what became of it."""
+
+    def rest(self) -> None:
+        """Nothing was left: wait a little for more."""
 
     def tend(self) -> int:
         """Now and then: release frames that have waited long enough. How many."""
@@ -45,8 +49,6 @@ class Intake(Protocol):
 class Together:
     """One process, or several over one state file in turns, receive and admit in one step."""
 
-    wait_s = 0.2
-
     def __init__(self, ingest: Ingest) -> None:
         self.taker: Taker = ingest
         self._ingest = ingest
@@ -54,6 +56,9 @@ class Together:
     def admit(self) -> list[Outcome]:
         """Nothing is left to do."""
         return []
+
+    def rest(self) -> None:
+        """Whoever receives waits."""
 
     def tend(self) -> int:
         """See `Intake.tend`."""
@@ -71,10 +76,10 @@ class Together:
 class Apart:
     """Whoever receives relays; each partition is admitted by the process that owns it."""
 
-    wait_s = 0.02
-
-    def __init__(self, log: Log, workers: Workers[Admission], messages_max: int = MESSAGES_MAX) -> None:
-        self.taker: Taker = Relay(log)
+    def __init__(
+        self, log: WatchedLog, taker: Relay, workers: Workers[Admission], messages_max: int = MESSAGES_MAX
+    ) -> None:
+        self.taker: Taker = taker
         self._log = log
         self._workers = workers
         self._messages_max = messages_max
@@ -85,12 +90,21 @@ class Apart:
         workers = self._workers.now()
         if not workers:
             return []
-        at = {p: workers[p].position if p in workers else NOT_READ for p in self._partitions}
-        records = self._log.read(topics.RAW, at, self._messages_max)
+        records = self._log.read(topics.RAW, self._positions(workers), self._messages_max)
         found: list[Outcome] = []
         for partition, own in groupby(records, key=attrgetter("partition")):
             found += workers[partition].take(list(own))
         return found
+
+    def rest(self) -> None:
+        """See `Intake.rest`."""
+        if self._workers.open:
+            self._log.wait({topics.RAW: self._positions(self._workers.open)}, WAIT_S)
+        else:
+            time.sleep(WAIT_S)
+
+    def _positions(self, workers: Mapping[int, Admission]) -> dict[int, int]:
+        return {p: workers[p].position if p in workers else NOT_READ for p in self._partitions}
 
     def tend(self) -> int:
         """See `Intake.tend`."""

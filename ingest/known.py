@@ -18,7 +18,7 @@ from lading.deadletter import DeadLetter
 from lading.errors import ServiceError
 from lading.fast import Head
 from lading.frame import HEADER_BYTES, IDLE, decode_records
-from lading.log import Log, Record, require_ends
+from lading.log import Record, WatchedLog, require_ends
 from lading.tree import leaf_hash, sha256
 
 READ_RECORDS = 1_000
@@ -50,7 +50,7 @@ def dead_digest(letter: DeadLetter) -> bytes:
 class Known:
     """Lookups and appends of one turn, inside the state's transaction."""
 
-    def __init__(self, log: Log, state: State, heads_cached_bytes: int = HEADS_CACHED_BYTES) -> None:
+    def __init__(self, log: WatchedLog, state: State, heads_cached_bytes: int = HEADS_CACHED_BYTES) -> None:
         self._log = log
         self._state = state
         self._newest: dict[bytes, bytes] = {}  # header ‖ run records: the one that came last at the end
@@ -218,9 +218,8 @@ class Known:
     def follow(self) -> set[bytes]:
         """Take over what the log has and the state has not; of which gateways that was."""
         gateways: set[bytes] = set()
-        for topic in _FOLLOWED:
+        for topic, ends in self._log.ends(_FOLLOWED).items():
             at = self._state.positions(topic)
-            ends = self._log.end(topic)
             self._partitions = frozenset(ends)
             require_ends(topic, ends, at)
             if all(at.get(partition, 0) >= end for partition, end in ends.items()):

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from ingest.intake import Apart, Intake, Together
-from ingest.relay import GROUP, Admission
+from ingest.relay import GROUP, Admission, Relay
 from ingest.settings import IngestSettings
 from ingest.stage import Ingest
 from ingest.state import State
 from lading import settings, topics
 from lading.gateways import GatewayFile
-from lading.log import Log
+from lading.log import Log, WatchedLog
 from lading.opening import open_workers, operator_keys
 from lading.partitions import partition_count, state_path
 from lading.settings import Shared
@@ -30,20 +30,24 @@ def open_states(log: Log, shared: Shared, own: IngestSettings) -> list[State]:
     return [State(one) for one in paths if one.exists()]
 
 
-def open_intake(log: Log, gateways: GatewayFile, shared: Shared, own: IngestSettings) -> Intake:
-    """Where what is received goes: into the log at once, or by way of the raw topic."""
+def open_intake(
+    log: WatchedLog, relay_log: Log, gateways: GatewayFile, shared: Shared, own: IngestSettings
+) -> Intake:
+    """Where what is received goes: into the log at once, or by way of the raw topic, by `relay_log`."""
     state = shared.lading.below(own.state)
     if not own.is_apart(shared.log):
         return Together(open_stage(log, state, gateways, shared, own))
 
-    def open_admission(view: Log, partition: int, path: Path) -> Admission:
+    def open_admission(view: WatchedLog, partition: int, path: Path) -> Admission:
         return Admission(view, partition, open_stage(view, path, gateways, shared, own))
 
     workers = open_workers(shared, log, topics.RAW, GROUP, state, open_admission)
-    return Apart(log, workers, own.batch_messages_max)
+    return Apart(log, Relay(relay_log), workers, own.batch_messages_max)
 
 
-def open_stage(log: Log, state: Path, gateways: GatewayFile, shared: Shared, own: IngestSettings) -> Ingest:
+def open_stage(
+    log: WatchedLog, state: Path, gateways: GatewayFile, shared: Shared, own: IngestSettings
+) -> Ingest:
     """Admission over one state file."""
     return Ingest(
         log,

@@ -36,7 +36,7 @@ from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import U64_MAX
 from lading.gateways import GatewayEntry, Gateways
 from lading.limits import Limits
-from lading.log import Log, wall_ms
+from lading.log import WatchedLog, wall_ms
 from lading.signatures import Signatures
 from lading.tree import sha256
 
@@ -55,7 +55,7 @@ class Ingest:
 
     def __init__(
         self,
-        log: Log,
+        log: WatchedLog,
         state: Path | str,
         gateways: Gateways,
         operators: Mapping[bytes, PublicKey],

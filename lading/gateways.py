@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from lading.cose import KEY_BYTES, PublicKey, gateway_id_of
@@ -42,24 +43,29 @@ class Gateways(Protocol):
 
 
 class GatewayFile:
-    """The gateways in a JSON file; a changed file is read again on the next `find`. A missing file knows none."""
+    """The gateways in a JSON file; a changed file is read again on the next `find`. A missing file knows none.
+
+    May be shared by threads.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._rows: dict[bytes, _Row] = {}
         self._entries: dict[bytes, GatewayEntry] = {}
 
     def find(self, gateway_id: bytes) -> GatewayEntry | None:
         """See `Gateways.find`. ServiceError `gateways_file` when the file is not what it should be."""
-        self._refresh()
-        entry = self._entries.get(gateway_id)
-        row = self._rows.get(gateway_id)
-        if entry is None and row is not None:
-            if len(self._entries) >= ENTRIES_CACHED_MAX:
-                self._entries.clear()
-            entry = self._entries[gateway_id] = self._entry(row)
-        return entry
+        with self._lock:
+            self._refresh()
+            entry = self._entries.get(gateway_id)
+            row = self._rows.get(gateway_id)
+            if entry is None and row is not None:
+                if len(self._entries) >= ENTRIES_CACHED_MAX:
+                    self._entries.clear()
+                entry = self._entries[gateway_id] = self._entry(row)
+            return entry
 
     def tenant_of(self, gateway_id: bytes) -> str:
         """The gateway's tenant; ServiceError `gateway_unknown`."""
@@ -70,8 +76,9 @@ class GatewayFile:
 
     def all(self) -> list[GatewayEntry]:
         """Every entry, in the file's order."""
-        self._refresh()
-        return [self._entry(row) for row in self._rows.values()]
+        with self._lock:
+            self._refresh()
+            return [self._entry(row) for row in self._rows.values()]
 
     def _entry(self, row: "_Row") -> GatewayEntry:
         try:

@@ -28,6 +28,8 @@ PARTITIONS_MAX = 1024
 LOG_BYTES_MAX = 1 << 40
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
+LOOK_S = 0.01
+"""How long a commit may go unseen by who waits."""
 
 _PAGE_BYTES = 16384
 _SCHEMA = """
@@ -73,7 +75,20 @@ class Log(Protocol):
         """The offset that the next record will get, by partition."""
 
 
-class OpenLog(Log, Protocol):
+class WatchedLog(Log, Protocol):
+    """A log that is asked about many topics at once, and waited at."""
+
+    def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """`Log.end` of each topic, for the price of one question."""
+
+    def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
+        """Wait until some topic has a record past its next offsets (by partition; absent: 0), at most `wait_s`.
+
+        Whether there is one, as far as is known: a log that fails has none here, and says why when it is read.
+        """
+
+
+class OpenLog(WatchedLog, Protocol):
     """A log for the one who opened it, and for whoever looks after it."""
 
     def create(self, topic: str) -> bool:
@@ -229,6 +244,39 @@ class SqliteLog:
             if not topic_id:
                 return dict.fromkeys(range(partitions), 0)
             return {partition: self._next_offset(topic_id, partition) for partition in range(partitions)}
+
+    def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.ends`."""
+        return {topic: self.end(topic) for topic in topics}
+
+    def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
+        """See `WatchedLog.wait`. Commits show in numbers that cost no reading of the file."""
+        until_s = time.monotonic() + wait_s
+        version: tuple[int, int] | None = None
+        while True:
+            try:
+                now = self._version()
+                if now != version and self._has_past(positions):
+                    return True
+            except ServiceError:
+                now = None
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            version = now
+            time.sleep(min(LOOK_S, left_s))
+
+    def _version(self) -> tuple[int, int]:
+        """Changes when another connection has committed, or this one."""
+        with self._lock, _service_errors():
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._db.total_changes
+
+    def _has_past(self, positions: Mapping[str, Mapping[int, int]]) -> bool:
+        return any(
+            end > at.get(partition, 0)
+            for topic, at in positions.items()
+            for partition, end in self.end(topic).items()
+        )
 
     def create(self, topic: str) -> bool:
         """See `OpenLog.create`. A topic that exists keeps its partitions."""

@@ -169,7 +169,7 @@ ANOMALY_DELAY = _histogram(
 
 ANOMALY_SCORED = _counter("anomaly_scored_readings_total", "Readings that the detectors scored.")
 ANOMALY_UNSCORED = _counter(
-    "anomaly_unscored_frames_total", "Frames passed over: withheld, late or closed.", "code"
+    "anomaly_passed_over_frames_total", "Frames passed over: withheld, late or closed.", "code"
 )
 ANOMALY_EPISODES = _counter("anomaly_episodes_total", "Episodes begun and ended.", "detector", "state")
 ANOMALY_SCORES_LAG = _gauge("anomaly_unscored_frames", "Frames in the log that are not scored yet.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lading.cose import KeySigner, PublicKey, load_public
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
-from lading.log import Log, OpenLog, SqliteLog
+from lading.log import Log, OpenLog, SqliteLog, WatchedLog
 from lading.names import tenant_id
 from lading.partitions import (
     Closable,
@@ -34,7 +34,12 @@ def open_log(shared: Shared) -> OpenLog:
 
 
 def open_workers(
-    shared: Shared, log: Log, topic: str, group: str, state: Path, open_worker: Callable[[Log, int, Path], W]
+    shared: Shared,
+    log: WatchedLog,
+    topic: str,
+    group: str,
+    state: Path,
+    open_worker: Callable[[WatchedLog, int, Path], W],
 ) -> Workers[W]:
     """A worker for each partition of a gateway's topics that is this process's, over its own view and state file."""
     count = partition_count(log)

@@ -15,7 +15,7 @@ import structlog
 from lading import topics
 from lading.errors import ServiceError
 from lading.locks import take
-from lading.log import Log, Record, partition_of
+from lading.log import Log, Record, WatchedLog, partition_of
 
 NOT_READ = 2**62
 """A next offset past every record: the partition is not wanted."""
@@ -23,9 +23,9 @@ _log = structlog.get_logger()
 
 
 class PartitionLog:
-    """The log as the worker of one partition sees it. See `lading.log.Log`."""
+    """The log as the worker of one partition sees it. See `lading.log.WatchedLog`."""
 
-    def __init__(self, log: Log, partition: int, count: int) -> None:
+    def __init__(self, log: WatchedLog, partition: int, count: int) -> None:
         assert 0 <= partition < count, f"partition {partition} of {count}"
         self._log = log
         self._partition = partition
@@ -59,10 +59,16 @@ class PartitionLog:
         """See `Log.end`."""
         return self._own(topic, self._log.end(topic))
 
+    def ends(self, names: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.ends`."""
+        return seen_by(self._partition, self._log.ends(names))
+
+    def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
+        """See `WatchedLog.wait`."""
+        return self._log.wait(watched({self._partition: positions}, self._count), wait_s)
+
     def _own(self, topic: str, positions: Mapping[int, int]) -> dict[int, int]:
-        if topic not in topics.OF_A_GATEWAY:
-            return dict(positions)
-        return {partition: at for partition, at in positions.items() if partition == self._partition}
+        return seen_by(self._partition, {topic: positions})[topic]
 
 
 class Share(Protocol):
@@ -152,6 +158,28 @@ class Workers(Generic[W]):
             finally:
                 os.close(self._locks.pop(partition))
             _log.info("partition_released", partition=partition)
+
+
+def seen_by(partition: int, offsets: Mapping[str, Mapping[int, int]]) -> dict[str, dict[int, int]]:
+    """What a partition's worker sees of offsets, by topic and partition: of a gateway's topics its own alone."""
+    return {
+        topic: {p: at for p, at in of_topic.items() if p == partition or topic not in topics.OF_A_GATEWAY}
+        for topic, of_topic in offsets.items()
+    }
+
+
+def watched(workers: Mapping[int, Mapping[str, Mapping[int, int]]], count: int) -> dict[str, dict[int, int]]:
+    """What some workers have read, by partition, as one: a gateway's topics each in its own, others the least."""
+    found: dict[str, dict[int, int]] = {}
+    for partition, positions in workers.items():
+        for topic, at in positions.items():
+            if topic in topics.OF_A_GATEWAY:
+                own = found.setdefault(topic, dict.fromkeys(range(count), NOT_READ))
+                own[partition] = at.get(partition, 0)
+            else:
+                known = found.setdefault(topic, dict(at))
+                found[topic] = {p: min(known[p], at[p]) for p in known.keys() & at.keys()}
+    return found
 
 
 def state_path(path: Path, partition: int, count: int) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading.chain import Rpc
-from lading.log import Log, Record
+from lading.log import Record, WatchedLog
 
 
 class Died(BaseException):
@@ -37,7 +37,7 @@ def places_to_die(calm: Fuse) -> range:
 class DyingLog:
     """A log whose writes touch the fuse before and after."""
 
-    def __init__(self, log: Log, fuse: Fuse) -> None:
+    def __init__(self, log: WatchedLog, fuse: Fuse) -> None:
         self._log = log
         self._fuse = fuse
 
@@ -67,6 +67,14 @@ class DyingLog:
     def end(self, topic: str) -> dict[int, int]:
         """See `Log.end`."""
         return self._log.end(topic)
+
+    def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.ends`."""
+        return self._log.ends(topics)
+
+    def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
+        """See `WatchedLog.wait`."""
+        return self._log.wait(positions, wait_s)
 
 
 class DyingRpc:

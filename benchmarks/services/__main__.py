@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ from kafka.admin import NewTopic
 from benchmarks.measure import machine
 from benchmarks.services.load import READINGS, make_gateways, orders
 from benchmarks.services.site import Site, read_json
+from ingest.admission import peek
+from ingest.raw import RawMessage
 from lading import topics
 from lading.verdict import VerdictRecord
 
 GATEWAYS = 64
 ALERT_EVERY = 10
+SETTLING_S = 5.0  # the first steps compile, and read what is there
 PLAIN = "plain.readings"
 
 
@@ -96,35 +100,68 @@ def _go(site: Site, out: Path) -> float:
     return time.monotonic()
 
 
-def latency(site: Site, rate: float, seconds: float, copies: int) -> dict[str, Any]:
+def latency(site: Site, rate: float, seconds: float, idle_s: float, copies: int) -> dict[str, Any]:
     """Signed and published at a steady rate; each tenth frame of a gateway brings a new breach."""
     fleet = make_gateways(GATEWAYS, ALERT_EVERY)
     site.enrol(fleet)
     site.start(copies=copies)
     orders(site.mosquitto.port, fleet)
+    time.sleep(SETTLING_S)
+    idle_cores = _cores(site, idle_s)
     out = site.folder / "latency.json"
+    began_s, before_s = time.monotonic(), site.processor_s()
     load = site.module(
         "benchmarks.services.load",
         *("--port", str(site.mosquitto.port), "--gateways", str(GATEWAYS), "--alert-every", str(ALERT_EVERY)),
         *("--rate", str(rate), "--seconds", str(seconds), "--out", str(out)),
     )
     assert load.wait(seconds + 300) == 0
+    busy_cores = _per_second(before_s, site.processor_s(), time.monotonic() - began_s)
     sent = {str(name): int(str(at_ms)) for name, at_ms in read_json(out)}
     site.until(lambda: site.count(topics.FRAMES) >= len(sent) and site.lag() == 0, "frames judged")
     alerts = {name for name in sent if fleet[0].is_alert(int(name.split("/")[1]))}
     delays = sorted(_delays(site, sent, alerts))
     assert len(delays) == len(alerts), f"{len(delays)} of {len(alerts)} alerts have a verdict"
+    received = {name: at_ms for name, at_ms in _appended(site, topics.RAW) if name in alerts}
+    checked = {name: at_ms for name, at_ms in _appended(site, topics.FRAMES) if name in alerts}
     return {
         "frames_s": rate,
         "readings_s": rate * READINGS,
         "seconds": seconds,
         "ingest_and_anomaly_processes": copies,
         "alerts": len(delays),
-        "publish_to_alert_ms": {
-            f"p{p}": delays[min(int(len(delays) * p / 100), len(delays) - 1)] for p in (50, 99, 99.9)
-        },
+        "publish_to_received_ms": _shares([at_ms - sent[name] for name, at_ms in received.items()]),
+        "received_to_checked_ms": _shares([at_ms - received[name] for name, at_ms in checked.items()]),
+        "publish_to_alert_ms": _shares(delays),
         "worst_ms": delays[-1],
+        "idle_cores": idle_cores,
+        "busy_cores": busy_cores,
     }
+
+
+def _shares(delays: list[int]) -> dict[str, int]:
+    """The value that so many percent do not pass."""
+    delays = sorted(delays)
+    return {f"p{p}": delays[min(int(len(delays) * p / 100), len(delays) - 1)] for p in (50, 99, 99.9)}
+
+
+def _appended(site: Site, topic: str) -> Iterator[tuple[str, int]]:
+    """Each frame's name in a topic of raw messages or of frames, and when it was appended first, ms."""
+    for record in site.records(topic):
+        frame = peek(RawMessage.decode(record.value).data if topic == topics.RAW else record.value)
+        if frame is not None:
+            yield f"{frame.gateway.hex()}/{frame.frame_seq}", record.time_ms
+
+
+def _cores(site: Site, seconds: float) -> dict[str, float]:
+    """How much of a core each process takes, over so long."""
+    began_s, before_s = time.monotonic(), site.processor_s()
+    time.sleep(seconds)
+    return _per_second(before_s, site.processor_s(), time.monotonic() - began_s)
+
+
+def _per_second(before_s: dict[str, float], after_s: dict[str, float], seconds: float) -> dict[str, float]:
+    return {name: round((after_s[name] - before_s[name]) / seconds, 3) for name in before_s}
 
 
 def _delays(site: Site, sent: dict[str, int], alerts: set[str]) -> list[int]:
@@ -198,8 +235,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="of ingest and of anomaly each")
     parser.add_argument("--rate", type=float, default=200.0, help="latency, soak: frames/s")
     parser.add_argument("--seconds", type=float, default=60.0, help="latency: how long")
+    parser.add_argument(
+        "--idle-s", type=float, default=10.0, help="latency: how long to measure without load"
+    )
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: how long")
-    parser.add_argument("--poll-s", type=float, default=0.02, help="how long the rules rest when idle")
+    parser.add_argument("--poll-s", type=float, help="how long the rules rest when idle; else the default")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="services") as scratch:
         site = Site(Path(scratch) / "site", options.poll_s)
@@ -208,7 +248,7 @@ def main() -> None:
                 case "throughput":
                     found = throughput(site, options.rounds, options.frames, options.plain, options.processes)
                 case "latency":
-                    found = latency(site, options.rate, options.seconds, options.processes)
+                    found = latency(site, options.rate, options.seconds, options.idle_s, options.processes)
                 case _:
                     found = soak(site, options.rate, options.minutes)
         except BaseException:

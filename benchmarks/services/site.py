@@ -41,7 +41,7 @@ rpc = "{rpc}"
 metrics_port = {ports[0]}
 [anomaly]
 metrics_port = {ports[1]}
-poll_s = {poll_s}
+{poll}
 [anchoring]
 metrics_port = {ports[2]}
 interval_s = 10
@@ -58,7 +58,7 @@ status = false
 class Site:
     """Servers and stages. `processes` by name, servers too, for their memory."""
 
-    def __init__(self, folder: Path, poll_s: float, partitions: int = 2) -> None:
+    def __init__(self, folder: Path, poll_s: float | None, partitions: int = 2) -> None:
         self.folder = folder
         self._stack = ExitStack()
         self.partitions = partitions
@@ -87,7 +87,7 @@ class Site:
             mqtt_port=self.mosquitto.port,
             bootstrap=self.kafka.bootstrap,
             partitions=self.partitions,
-            poll_s=self._poll_s,
+            poll="" if self._poll_s is None else f"poll_s = {self._poll_s}",
             rpc=self.rpc,
             ports=[free_port() for _ in range(5)],
             influx=self.influxd.url,
@@ -178,6 +178,14 @@ class Site:
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                 if line.startswith("VmRSS:"):
                     found[name] = int(line.split()[1]) / 1024
+        return found
+
+    def processor_s(self) -> dict[str, float]:
+        """Processor time that each process has used, s."""
+        found = {}
+        for name, pid in self.processes.items():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return found
 
     def close(self) -> None:

@@ -163,6 +163,7 @@ class Appender:
         for record in append.records:
             place = (append.topic, record.partition)
             self._next[place] = max(self._next[place], record.offset + 1)
+            self._asker.saw(*place, record.offset + 1)
         self._unsettled = None
 
     def _wait(self, append: _Append) -> list[_Sent]:

@@ -1,12 +1,12 @@
 """What the broker is asked and told beside reading and appending: topics, ends, committed offsets."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
@@ -43,6 +43,7 @@ class Asker:
         self._lock = Lock()
         self._open: _Clients | None = None
         self._known: set[str] = set()
+        self._seen: dict[tuple[str, int], int] = {}
 
     def exists(self, topic: str) -> bool:
         """Whether the topic is there. ServiceError `log_topic` when it has other partitions than the settings say."""
@@ -84,20 +85,36 @@ class Asker:
 
     def ends(self, topic: str) -> dict[int, int]:
         """The next record's offset, by partition."""
-        return self._offsets(topic, lambda to, of, within_ms: to.consumer.end_offsets(of, within_ms))
+        return self.ends_of([topic])[topic]
+
+    def ends_of(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """The same of many topics, all asked in one request to each broker."""
+        found = self._offsets(topics, KafkaConsumer.end_offsets)
+        for topic, ends in found.items():
+            for partition, end in ends.items():
+                self.saw(topic, partition, end)
+        return found
+
+    def saw(self, topic: str, partition: int, end: int) -> None:
+        """The topic has been seen to reach so far."""
+        self._seen[topic, partition] = max(end, self._seen.get((topic, partition), 0))
+
+    def seen(self, topic: str, partition: int) -> int:
+        """How far the topic is known to reach without asking; 0 when nothing is known."""
+        return self._seen.get((topic, partition), 0)
 
     def answers(self, topic: str, within_s: float) -> bool:
         """Whether the broker tells the topic's ends now."""
         try:
             clients = self._clients()
-            clients.consumer.end_offsets(self._of(topic), int(within_s * 1000))
+            _told(clients.consumer, KafkaConsumer.end_offsets, self._of(topic), within_s)
         except (kafka_errors.KafkaError, RuntimeError):
             return False
         return True
 
     def begins(self, topic: str) -> dict[int, int]:
         """The oldest record's offset, by partition."""
-        return self._offsets(topic, lambda to, of, within_ms: to.consumer.beginning_offsets(of, within_ms))
+        return self._offsets([topic], KafkaConsumer.beginning_offsets)[topic]
 
     def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
         """Store a group's next offsets. A group that processes have joined refuses it."""
@@ -143,12 +160,12 @@ class Asker:
         }
 
     def _offsets(
-        self, topic: str, ask: Callable[["_Clients", list[TopicPartition], int], Any]
-    ) -> dict[int, int]:
-        within_ms = int(self._answer_s * 1000)
-        with service_errors(f"asking for the offsets of {topic}"):
-            found = self._ask(lambda to: ask(to, self._of(topic), within_ms))
-        return {tp.partition: int(found[tp]) for tp in self._of(topic)}
+        self, topics: Sequence[str], ask: Callable[[Any, list[TopicPartition], int], Any]
+    ) -> dict[str, dict[int, int]]:
+        places = [place for topic in topics for place in self._of(topic)]
+        with service_errors(f"asking for the offsets of {', '.join(topics)}"):
+            found = self._ask(lambda to: _told(to.consumer, ask, places, self._answer_s))
+        return {topic: {tp.partition: int(found[tp]) for tp in self._of(topic)} for topic in topics}
 
     def _of(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, partition) for partition in range(self.partitions)]
@@ -174,6 +191,19 @@ class _Clients(NamedTuple):
 
     admin: Any
     consumer: Any
+
+
+def _told(
+    consumer: Any,
+    ask: Callable[[Any, list[TopicPartition], int], Any],
+    places: list[TopicPartition],
+    within_s: float,
+) -> Any:
+    """Offsets of all places. The client leaves out those whose leader it does not know yet, and fails over that."""
+    try:
+        return ask(consumer, places, int(within_s * 1000))
+    except KeyError as exc:
+        raise kafka_errors.StaleMetadata(f"no leader known of {exc}") from exc
 
 
 def _alter(admin: Any, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:

@@ -131,7 +131,11 @@ class Broker:
         return opened(KafkaAdminClient, **self.options())
 
     def consumer(
-        self, *, partition_bytes: int = PARTITION_FETCH_BYTES, fetch_bytes: int = FETCH_BYTES
+        self,
+        *,
+        partition_bytes: int = PARTITION_FETCH_BYTES,
+        fetch_bytes: int = FETCH_BYTES,
+        wait_ms: int = FETCH_WAIT_MS,
     ) -> Any:
         """Reads where it is told to, in no group. A position outside the log is an error, never a jump."""
         return opened(
@@ -140,7 +144,7 @@ class Broker:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=wait_ms,
             fetch_max_bytes=fetch_bytes,
             max_partition_fetch_bytes=partition_bytes,
             metrics_enabled=False,

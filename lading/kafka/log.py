@@ -12,6 +12,7 @@ from lading.kafka.asking import Asker
 from lading.kafka.clients import DELIVERY_MS, Broker
 from lading.kafka.reading import Readers
 from lading.kafka.share import KafkaShare
+from lading.kafka.watching import Watcher
 from lading.log import PARTITIONS_MAX, READ_BYTES_MAX, Record, check_items
 
 APPEND_S = 30.0
@@ -60,6 +61,7 @@ class KafkaLog:
             broker, self.asker, append_s=append_s, stall_s=stall_s, delivery_ms=delivery_ms
         )
         self._readers = Readers(broker, self.asker, read_bytes_max, answer_s)
+        self._watcher = Watcher(broker, self.asker)
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
         """See `Log.append`."""
@@ -96,6 +98,26 @@ class KafkaLog:
             return dict.fromkeys(range(self.asker.partitions), 0)
         return self.asker.ends(name)
 
+    def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.ends`."""
+        self._appender.settle()
+        there = [topic for topic in topics if self.asker.exists(self.prefix + topic)]
+        found = self.asker.ends_of([self.prefix + topic for topic in there]) if there else {}
+        none = dict.fromkeys(range(self.asker.partitions), 0)
+        return {topic: found.get(self.prefix + topic) or dict(none) for topic in topics}
+
+    def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
+        """See `WatchedLog.wait`: the broker answers when there is something, and is asked nothing meanwhile."""
+        return self._watcher.wait(
+            {self.prefix + topic: at for topic, at in positions.items() if self._is_there(topic)}, wait_s
+        )
+
+    def _is_there(self, topic: str) -> bool:
+        try:
+            return self.asker.exists(self.prefix + topic)
+        except ServiceError:
+            return False
+
     def create(self, topic: str) -> bool:
         """See `OpenLog.create`."""
         return self.asker.create(self.prefix + topic)
@@ -126,4 +148,5 @@ class KafkaLog:
         """Close the connections. What was appended is as durable without it."""
         self._appender.close()
         self._readers.close()
+        self._watcher.close()
         self.asker.close()

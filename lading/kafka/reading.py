@@ -138,6 +138,9 @@ class Reader:
 
     def _await(self, positions: Mapping[int, int], count_max: int) -> None:
         """Nothing is at hand: what lies past the positions now is waited for."""
+        is_known = any(self._asker.seen(self.topic, p) > at for p, at in positions.items())
+        if is_known and self._poll(list(positions), count_max, _POLL_MS):
+            return  # asking first would have cost as much time again
         ends = self._asker.ends(self.topic)
         behind = {p: (at, ends[p]) for p, at in positions.items() if at < ends[p]}
         if not behind:

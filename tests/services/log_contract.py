@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Protocol
@@ -10,10 +12,10 @@ from typing import Protocol
 import pytest
 
 from lading.errors import ServiceError
-from lading.log import RECORD_BYTES_MAX, Log, Record
+from lading.log import RECORD_BYTES_MAX, Log, Record, WatchedLog
 
 TOPIC = "lading.frames.v1"
-MakeLog = Callable[[], Log]
+MakeLog = Callable[[], WatchedLog]
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -88,6 +90,36 @@ class LogContract:
             place: b"%d" % n for n, place in enumerate(places)
         }
         assert log.end(TOPIC) == {p: sum(r.partition == p for r in records) for p in range(case.partitions)}
+
+    def test_ends_of_many_topics(self, case: LogCase) -> None:
+        """Many topics' ends are those of each, also where a topic is not there."""
+        log, writer = case.make_log(), case.make_log()
+        writer.append("a.v1", [(b"%d" % n, b"") for n in range(5)])
+        assert sum(log.end("a.v1").values()) == 5
+        writer.append(TOPIC, [(b"k", b"")])
+        names = ["a.v1", TOPIC, "lading.none.v1"]
+        assert log.ends(names) == {topic: log.end(topic) for topic in names}
+        assert sum(log.ends(names)["a.v1"].values()) == 5
+
+    def test_waiting_ends_with_a_record(self, case: LogCase) -> None:
+        """Who waits is told of a record of another opener, in any of the topics, long before the wait's own end."""
+        log, writer = case.make_log(), case.make_log()
+        at = {"a.v1": {}, TOPIC: {writer.append(TOPIC, [(b"k", b"1")])[0][0]: 1}}
+        writer.append("a.v1", [(b"k", b"")])
+        assert log.wait(at, 30)
+        at["a.v1"] = log.end("a.v1")
+        assert not log.wait(at, 0.3)
+        timer = threading.Timer(0.3, writer.append, (TOPIC, [(b"k", b"2")]))
+        timer.start()
+        began_s = time.monotonic()
+        while not log.wait(at, 30):
+            pass
+        assert time.monotonic() - began_s < 20
+        timer.join()
+        at[TOPIC] = log.end(TOPIC)
+        assert not log.wait(at, 0.3)
+        log.append(TOPIC, [(b"k", b"3")])
+        assert log.wait(at, 30)
 
     def test_a_key_keeps_its_order_and_partition(self, case: LogCase) -> None:
         """The records of one key lie in one partition, in the order they were appended."""

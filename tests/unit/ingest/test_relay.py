@@ -32,7 +32,7 @@ class Site:
 
     def open(self) -> None:
         workers = Workers(WholeShare(COUNT), self._admission, self.state)
-        self.intake = Apart(self.log, workers, messages_max=7)
+        self.intake = Apart(self.log, self.relay, workers, messages_max=7)
 
     def _admission(self, partition: int) -> Admission:
         view = PartitionLog(self.log, partition, COUNT)
