@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from anchoring.trees import tree_proofs, tree_root
 from lading.batch import BatchLeaf, BatchRecord, location
-from lading.frame import decode_records
+from lading.decoding import decode_records
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, sha256
 

@@ -7,8 +7,9 @@ from anchoring.index import Index
 from anchoring.trees import tree_proof
 from lading.batch import AnchorRecord, BatchRecord
 from lading.batchlog import TenantOf, frames_of
+from lading.decoding import decode_frame, decode_header, decode_records
 from lading.errors import ProofError, ServiceError
-from lading.frame import Frame, Run, decode_frame, decode_header, decode_records, reading_leaf
+from lading.frame import Frame, Run, reading_leaf
 from lading.log import Log
 from lading.tree import check_inclusion, leaf_hash
 

@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 
 from anomaly.kernels import FIELDS, summarize_runs
+from lading.decoding import decode_frame
 from lading.errors import MalformedError
 from lading.fast import frame_hashes, walk_frames
-from lading.frame import HEADER_BYTES, RECORD_BYTES, Frame, Header, decode_frame
+from lading.frame import HEADER_BYTES, RECORD_BYTES, Frame, Header
 from lading.rules import FrameView, RunView, Summary, view
 from lading.totals import TOTALS_BYTES, Reading
 from lading.tree import HASH_BYTES

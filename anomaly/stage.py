@@ -18,8 +18,9 @@ from lading.assignment import BEGIN, Assignment, open_assignment, read_assignmen
 from lading.batch import AnchorRecord, BatchRecord
 from lading.clone import Clone
 from lading.cose import PublicKey
+from lading.decoding import decode_header
 from lading.errors import MalformedError, RejectedError
-from lading.frame import CLOSED, IDLE, Header, decode_header
+from lading.frame import CLOSED, IDLE, Header
 from lading.log import Log, Record, WatchedLog, require_ends
 from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, load, save
 from lading.verdict import Verdict, VerdictRecord

@@ -2,8 +2,8 @@
 
 from benchmarks.data import LIMITS, make_chain, wires
 from benchmarks.measure import Result, Work, compare
+from lading.decoding import decode_frame
 from lading.fast import check_frames
-from lading.frame import decode_frame
 from lading.totals import EMPTY, fold
 
 GATEWAYS, FRAMES = 10, 50

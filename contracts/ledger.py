@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
+from lading.decoding import decode_header
 from lading.errors import ServiceError
-from lading.frame import decode_header
 from lading.log import Log, Record, require_reached
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord

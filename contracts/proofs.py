@@ -5,8 +5,8 @@ from typing import Any
 from contracts.ledger import Ledger
 from lading.batch import AnchorRecord, BatchRecord
 from lading.batchlog import TenantOf, frames_of
+from lading.decoding import decode_envelope, decode_frame, decode_header
 from lading.errors import ServiceError
-from lading.frame import decode_envelope, decode_frame, decode_header
 from lading.log import Log
 from lading.terms import METRICS_OF_LEG, Terms
 from lading.tree import check_inclusion, leaf_hash, proof

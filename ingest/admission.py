@@ -10,6 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from lading.cose import sig_structure
+from lading.decoding import decode_frame
 from lading.errors import MalformedError, RejectedError
 from lading.fast import Head
 from lading.frame import (
@@ -23,7 +24,6 @@ from lading.frame import (
     Header,
     Run,
     RunRecord,
-    decode_frame,
 )
 from lading.gateways import GatewayEntry
 from lading.limits import ChannelLimits, Limits

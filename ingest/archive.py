@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from lading import lanes, topics
 from lading.batch import BatchRecord
 from lading.batchlog import TenantOf, frames_of
+from lading.decoding import decode_frame, decode_header
 from lading.errors import MalformedError, ServiceError
 from lading.fast import header_hashes, walk_frames
-from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES, SALT_BYTES, decode_frame, decode_header
+from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES, SALT_BYTES
 from lading.locks import held
 from lading.log import Log, Record
 from lading.walk import Bytes, Walked

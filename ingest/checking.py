@@ -5,9 +5,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ingest.admission import Peeked, check_beginnings, check_follows, check_limits
+from lading.decoding import decode_frame
 from lading.errors import LadingError, RejectedError
 from lading.fast import Head, check_frames
-from lading.frame import decode_frame
 from lading.limits import Limits
 from lading.signatures import Claim, Signatures
 

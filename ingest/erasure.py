@@ -16,8 +16,9 @@ from ingest.raw import RawMessage
 from lading import topics
 from lading.batch import BatchRecord
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_frame, decode_header
 from lading.errors import LadingError, MalformedError, ServiceError
-from lading.frame import IDLE, Frame, Header, decode_frame, decode_header, withhold
+from lading.frame import IDLE, Frame, Header, withhold
 from lading.log import Log, Record, SqliteLog
 from lading.tree import leaf_hash, sha256
 from lading.verdict import Verdict, VerdictRecord

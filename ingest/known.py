@@ -15,9 +15,10 @@ from lading import topics
 from lading.assignment import read_assignment
 from lading.cose import sig_structure
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_records
 from lading.errors import ServiceError
 from lading.fast import Head
-from lading.frame import HEADER_BYTES, IDLE, decode_records
+from lading.frame import HEADER_BYTES, IDLE
 from lading.log import Record, WatchedLog, require_ends
 from lading.tree import leaf_hash, sha256
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from lading import fields
 from lading.cbor import encode, open_document
 from lading.cose import PublicKey
+from lading.decoding import decode_envelope
 from lading.errors import MalformedError
-from lading.frame import Header, decode_envelope
+from lading.frame import Header
 
 TAG = "lading/clone/1"
 ENVELOPE_BYTES_MAX = 512

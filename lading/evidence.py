@@ -12,9 +12,10 @@ from lading.batch import ANCHOR_RECORD_BYTES_MAX, BATCH_LEAF_BYTES, AnchorRecord
 from lading.cbor import encode, open_document
 from lading.clone import CLONE_BYTES_MAX, Clone
 from lading.cose import KEY_BYTES, PublicKey
+from lading.decoding import decode_frame
 from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import U32_MAX
-from lading.frame import FRAME_BYTES_MAX, Frame, decode_frame
+from lading.frame import FRAME_BYTES_MAX, Frame
 from lading.names import tenant_id
 from lading.settlement import SETTLEMENT_BYTES_MAX, Settlement
 from lading.tree import PROOF_HASHES_MAX, sha256

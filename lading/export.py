@@ -9,9 +9,10 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.batchlog import frames_of, records_between
 from lading.clone import Clone
 from lading.cose import PublicKey
+from lading.decoding import decode_frame, decode_header
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.evidence import BatchProof, Evidence, FrameProof
-from lading.frame import CLOSED, Frame, decode_frame, decode_header
+from lading.frame import CLOSED, Frame
 from lading.gateways import Gateways
 from lading.log import Log, Record
 from lading.paid import is_over

@@ -1,4 +1,4 @@
-"""Many frames checked at once: what `lading.frame.decode_frame` and `lading.totals.fold` check, in a few kernel calls.
+"""Many frames checked at once: what `decoding.decode_frame` and `totals.fold` check, in a few kernel calls.
 
 A frame that does not pass is not refused here: the pure decoder looks at it, and says what is wrong. Signatures are
 the caller's (`PublicKey.verify_digest` over `Checked.digests`), as is whether the predecessor itself was taken.

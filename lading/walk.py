@@ -2,7 +2,7 @@
 # In compiled code int and numpy's integers are one, and the loads have no Python type.
 """Kernel: the strict walk over many joined frames, every refusal of docs/spec/frame.md that needs no hash.
 
-The pure twin is `lading.frame.decode_frame`, which also says what is wrong; this says only whether.
+The pure twin is `lading.decoding.decode_frame`, which also says what is wrong; this says only whether.
 """
 
 from typing import NamedTuple

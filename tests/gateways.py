@@ -7,7 +7,8 @@ from edge.gateway import Gateway
 from edge.outbox import Outbox
 from lading.assignment import BEGIN, END, Assignment, sign_assignment
 from lading.cose import KeySigner
-from lading.frame import IDLE, Frame, decode_frame
+from lading.decoding import decode_frame
+from lading.frame import IDLE, Frame
 from lading.limits import ChannelLimits, Limits
 from lading.names import tenant_id
 from lading.quantities import Quantity

@@ -7,9 +7,9 @@ from anomaly.scoring.said import Said
 from lading import topics
 from lading.batchlog import records_between
 from lading.checks import Expected, Status
+from lading.decoding import decode_frame, decode_header
 from lading.errors import LadingError, ProofError, ServiceError
 from lading.evidence import Evidence
-from lading.frame import decode_frame, decode_header
 from lading.log import OpenLog
 from lading.verify import verify
 

@@ -21,9 +21,10 @@ from dashboards.timeseries.lines import (
 )
 from dashboards.timeseries.names import Names, OfLeg
 from lading import quantities
+from lading.decoding import decode_frame
 from lading.errors import MalformedError
 from lading.fast import walk_frames
-from lading.frame import HEADER_BYTES, RECORD_BYTES, Header, decode_frame
+from lading.frame import HEADER_BYTES, RECORD_BYTES, Header
 from lading.log import Record
 from lading.quantities import INVALID, Quantity
 from lading.walk import Walked

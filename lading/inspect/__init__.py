@@ -10,9 +10,10 @@ from lading.assignment import decode_payload, read_assignment
 from lading.batch import AnchorRecord, BatchLeaf, BatchRecord
 from lading.clone import Clone
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_envelope, decode_frame
 from lading.errors import LadingError
 from lading.evidence import Evidence
-from lading.frame import Header, RunRecord, decode_envelope, decode_frame
+from lading.frame import Header, RunRecord
 from lading.inspect import layouts
 from lading.inspect.documents import DOCUMENTS, read_document, walk
 from lading.inspect.node import Node, Stopped

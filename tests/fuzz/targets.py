@@ -18,9 +18,10 @@ from lading.checks import Expected
 from lading.clone import Clone
 from lading.cose import decode_sign1, encode_sign1
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_envelope, decode_frame
 from lading.errors import MalformedError, ProofError, RejectedError
 from lading.evidence import DIGEST_BYTES, Evidence
-from lading.frame import RECORD_BYTES, Header, RunRecord, decode_envelope, decode_frame, readings_root
+from lading.frame import RECORD_BYTES, Header, RunRecord, readings_root
 from lading.inspect import inspect
 from lading.limits import Limits
 from lading.settlement import Settlement

@@ -16,7 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from lading.assignment import END
 from lading.cose import KeySigner
-from lading.frame import CLOSED, Frame, decode_frame
+from lading.decoding import decode_frame
+from lading.frame import CLOSED, Frame
 from lading.quantities import CLOCK, DERIVED, FAULT
 from lading.topics import gateway_topic
 from tests.gateways import OPERATOR, TENANT, order

@@ -19,8 +19,8 @@ from ingest.receiver import Receiver
 from ingest.stage import Ingest
 from lading import topics
 from lading.batch import BatchLeaf, BatchRecord, location
+from lading.decoding import decode_frame
 from lading.errors import ServiceError
-from lading.frame import decode_frame
 from lading.gateways import save_gateways
 from lading.log import SqliteLog
 from lading.mqtt import Broker as Address

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge.gateway import Gateway
 from edge.publisher import Publisher
 from lading.batch import AnchorRecord
-from lading.frame import decode_frame
+from lading.decoding import decode_frame
 from lading.mqtt import Broker
 from lading.topics import anchors_topic, gateway_topic
 from tests.gateways import KEY, T0_MS, TENANT, check_chain, end_order, open_gateway, order

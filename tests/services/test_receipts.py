@@ -17,7 +17,7 @@ from ingest.stage import Ingest
 from lading import topics
 from lading.acl import access_list
 from lading.certs import Authority, utc_now
-from lading.frame import decode_frame
+from lading.decoding import decode_frame
 from lading.gateways import GatewayEntry
 from lading.log import SqliteLog
 from lading.mqtt import Broker

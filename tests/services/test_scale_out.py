@@ -12,7 +12,8 @@ import pytest
 
 from anomaly.stage import Anomaly
 from lading import topics
-from lading.frame import CLOSED, decode_frame
+from lading.decoding import decode_frame
+from lading.frame import CLOSED
 from lading.gateways import save_gateways
 from lading.kafka.clients import Broker
 from lading.kafka.log import KafkaLog

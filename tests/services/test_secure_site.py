@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lading.cose import KeySigner
-from lading.frame import OPEN, decode_frame
+from lading.decoding import decode_frame
+from lading.frame import OPEN
 from lading.gateways import GatewayEntry, save_gateways
 from lading.log import SqliteLog
 from lading.topics import FRAMES

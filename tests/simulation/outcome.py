@@ -16,8 +16,8 @@ from lading import abi, topics
 from lading.assignment import Assignment
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_records
 from lading.deployment import Deployment
-from lading.frame import decode_records
 from lading.log import Log, Record
 from lading.settlement import KINDS, Settlement
 from lading.terms import Terms, due_from_closing

@@ -27,8 +27,8 @@ from ingest.stage import Ingest
 from lading import abi, topics
 from lading.chain import Chain
 from lading.cose import KeySigner
+from lading.decoding import decode_frame
 from lading.evm import EvmNode
-from lading.frame import decode_frame
 from lading.gateways import GatewayEntry, GatewayFile, save_gateways
 from lading.limits import ChannelLimits, Limits
 from lading.log import SqliteLog

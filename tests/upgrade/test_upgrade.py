@@ -23,9 +23,9 @@ from lading import topics
 from lading.account import Account
 from lading.chain import Chain
 from lading.cose import KeySigner
+from lading.decoding import decode_frame
 from lading.errors import ServiceError
 from lading.evm import EvmNode
-from lading.frame import decode_frame
 from lading.log import SqliteLog
 from lading.sending import Fees, Sender
 from lading.verdict import VerdictRecord

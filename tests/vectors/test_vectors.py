@@ -6,8 +6,9 @@ import pytest
 
 from lading.batch import AnchorRecord, BatchLeaf, BatchRecord
 from lading.cose import PublicKey
+from lading.decoding import decode_envelope, decode_frame
 from lading.errors import LadingError, MalformedError, ProofError
-from lading.frame import Frame, Header, RunRecord, decode_envelope, decode_frame, reading_leaf, withhold
+from lading.frame import Frame, Header, RunRecord, reading_leaf, withhold
 from lading.totals import Reading
 from lading.tree import check_inclusion, leaf_hash, root
 from tests.vectors.read import cases, vectors

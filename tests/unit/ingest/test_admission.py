@@ -17,8 +17,9 @@ from lading import topics
 from lading.clone import Clone
 from lading.cose import KeySigner
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_frame
 from lading.errors import ServiceError
-from lading.frame import CLOSED, IDLE, NO_ANCHOR, Frame, decode_frame, make_run, seal
+from lading.frame import CLOSED, IDLE, NO_ANCHOR, Frame, make_run, seal
 from lading.log import SqliteLog
 from lading.quantities import Quantity
 from lading.totals import Reading, fold

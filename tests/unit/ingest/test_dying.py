@@ -11,7 +11,8 @@ from ingest.archive import Archive
 from ingest.stage import Ingest
 from lading import topics
 from lading.batch import BatchLeaf, BatchRecord, location
-from lading.frame import Frame, decode_frame
+from lading.decoding import decode_frame
+from lading.frame import Frame
 from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, root, sha256

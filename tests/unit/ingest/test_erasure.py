@@ -22,9 +22,10 @@ from lading import topics
 from lading.batch import AnchorRecord
 from lading.checks import Expected, Status
 from lading.deadletter import DeadLetter
+from lading.decoding import decode_header
 from lading.errors import MalformedError, ServiceError
 from lading.export import export_leg
-from lading.frame import CLOSED, Frame, decode_header
+from lading.frame import CLOSED, Frame
 from lading.gateways import GatewayFile, save_gateways
 from lading.log import SqliteLog
 from lading.verify import verify

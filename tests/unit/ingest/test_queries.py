@@ -9,8 +9,9 @@ from ingest.queries import Queries
 from ingest.stage import Ingest
 from lading import topics
 from lading.batch import BatchLeaf, BatchRecord, location
+from lading.decoding import decode_frame
 from lading.errors import ServiceError
-from lading.frame import IDLE, decode_frame
+from lading.frame import IDLE
 from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.tree import ZERO_HASH, root, sha256

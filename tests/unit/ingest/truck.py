@@ -5,18 +5,7 @@ from collections.abc import Sequence
 
 from lading.assignment import BEGIN, Assignment, sign_assignment
 from lading.cose import KeySigner
-from lading.frame import (
-    CLOSED,
-    IDLE,
-    NO_ANCHOR,
-    NO_LEG,
-    OPEN,
-    Frame,
-    LegRef,
-    Reading,
-    make_run,
-    seal,
-)
+from lading.frame import CLOSED, IDLE, NO_ANCHOR, NO_LEG, OPEN, Frame, LegRef, Reading, make_run, seal
 from lading.gateways import GatewayEntry
 from lading.limits import ChannelLimits, Limits
 from lading.names import tenant_id

@@ -21,8 +21,8 @@ from lading.backup.create import create
 from lading.backup.manifest import Manifest, digest_of
 from lading.backup.restore import NUMBERS_SKIPPED, restore, verify
 from lading.batch import BatchLeaf, BatchRecord, location
+from lading.decoding import decode_frame
 from lading.errors import LadingError, ProofError, ServiceError
-from lading.frame import decode_frame
 from lading.gateways import GatewayFile, save_gateways
 from lading.log import SqliteLog
 from lading.names import tenant_id

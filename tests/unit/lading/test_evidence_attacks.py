@@ -12,18 +12,7 @@ from lading.clone import Clone
 from lading.cose import P256_ORDER, KeySigner, PublicKey
 from lading.errors import MalformedError
 from lading.evidence import DIGEST_BYTES, Evidence, FrameProof
-from lading.frame import (
-    CLOSED,
-    OPEN,
-    AnchorSeen,
-    Frame,
-    LegRef,
-    Reading,
-    Run,
-    readings_root,
-    runs_root,
-    seal,
-)
+from lading.frame import CLOSED, OPEN, AnchorSeen, Frame, LegRef, Reading, Run, readings_root, runs_root, seal
 from lading.limits import Limits
 from lading.names import tenant_id
 from lading.rules import judge

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lading import fast
 from lading.cose import SIGNATURE_BYTES
+from lading.decoding import decode_frame
 from lading.errors import LadingError
 from lading.frame import (
     CLOSED,
@@ -24,7 +25,6 @@ from lading.frame import (
     LegRef,
     Reading,
     Run,
-    decode_frame,
     make_run,
     readings_root,
     runs_root,

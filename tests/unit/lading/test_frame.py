@@ -7,20 +7,9 @@ import pytest
 from cwt import COSE, COSEKey
 
 from lading.cose import P256_ORDER, KeySigner, PublicKey
+from lading.decoding import decode_envelope, decode_frame
 from lading.errors import LadingError, MalformedError, RejectedError
-from lading.frame import (
-    CLOSED,
-    NO_ANCHOR,
-    NO_LEG,
-    OPEN,
-    Frame,
-    LegRef,
-    Reading,
-    decode_envelope,
-    decode_frame,
-    make_run,
-    seal,
-)
+from lading.frame import CLOSED, NO_ANCHOR, NO_LEG, OPEN, Frame, LegRef, Reading, make_run, seal
 from lading.limits import ChannelLimits
 from lading.quantities import FAULT
 from lading.totals import EMPTY, fold

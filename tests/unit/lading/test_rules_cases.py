@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lading.frame import CLOSED, NO_ANCHOR, Frame, LegRef, decode_frame, make_run, seal
+from lading.decoding import decode_frame
+from lading.frame import CLOSED, NO_ANCHOR, Frame, LegRef, make_run, seal
 from lading.limits import ChannelLimits, Limits
 from lading.mkt import weight
 from lading.quantities import CLOCK, FAULT, Quantity

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from lading.checks import Expected, Status
+from lading.decoding import decode_frame, decode_header, decode_records
 from lading.errors import MalformedError
 from lading.evidence import Evidence
-from lading.frame import Frame, decode_frame, decode_header, decode_records, withhold
+from lading.frame import Frame, withhold
 from lading.inspect.wire import read_frame
 from lading.limits import Limits
 from lading.verdict import Finding, LegState
