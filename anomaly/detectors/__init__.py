@@ -13,3 +13,7 @@ A detector is a module with WIDTH float64 numbers of state a channel, `step` for
 
 Only + − × ÷, √, floor, comparisons and bit casts are used, so that every machine computes the same bits.
 """
+
+from anomaly.detectors.fresh import drop_stale, kept_in, sources
+
+drop_stale(kept_in(), sources())

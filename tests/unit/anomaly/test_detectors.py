@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from anomaly.detectors import (
     tail,
 )
 from anomaly.detectors.episodes import Episodes
+from anomaly.detectors.fresh import STAMP, drop_stale, kept_in, sources
 from anomaly.detectors.scorer import DETECTORS, Scorer
 from lading.errors import MalformedError
 from tests import naive_detectors as naive
@@ -284,6 +286,18 @@ def test_a_row_of_several_columns_says_how_far_the_furthest_is(hold: int) -> Non
     assert (out[100:400] >= 0.5).mean() < 0.1
     assert out[450] == 0 or hold > 1
     assert set(parts[3].column[30:160].tolist()) == {1}
+
+
+def test_kernels_of_other_sources_are_dropped(tmp_path: Path) -> None:
+    """After an update nothing that was compiled before is used, whichever file changed; else it stays."""
+    kept = tmp_path / "kept"
+    assert drop_stale(kept, "one")
+    (kept / "ensemble.nbi").touch()
+    assert not drop_stale(kept, "one")
+    assert (kept / "ensemble.nbi").exists()
+    assert drop_stale(kept, "two")
+    assert not (kept / "ensemble.nbi").exists()
+    assert (kept_in() / STAMP).read_text() == sources()
 
 
 def test_a_scorer_says_which_detector_and_stays_in_range() -> None:
