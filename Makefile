@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --extra all --generate-hashes --universal 
 SEED ?= 1
 OUT ?= demo-out
 
-.PHONY: help demo test check format lock lock-add bench bench-peers venv venv-dev node servers clean
+.PHONY: help demo test check format lock lock-add bench bench-peers venv venv-dev venv-train node servers clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,13 @@ lock: venv-dev  ## choose the newest versions that fit, with their hashes
 	$(BIN)/$(LOCK) --upgrade --output-file requirements.lock
 	$(BIN)/$(LOCK) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(BIN)/$(LOCK) --upgrade --group dev --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock
+	$(BIN)/$(LOCK) --upgrade --extra train --constraint requirements.lock --output-file requirements-train.lock
 
 lock-add: venv-dev  ## after a change of pyproject.toml: lock what is new, leave the rest
 	$(BIN)/$(LOCK) --output-file requirements.lock
 	$(BIN)/$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(BIN)/$(LOCK) --group dev --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock
+	$(BIN)/$(LOCK) --extra train --constraint requirements.lock --output-file requirements-train.lock
 
 format: venv-dev  ## rewrite files in the project's format
 	$(BIN)/ruff format .
@@ -58,6 +60,11 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 venv-dev: $(VENV)/.installed-dev
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(PIP) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+venv-train: $(VENV)/.installed-train  ## and what trains the forecaster: torch, 6 GB
+$(VENV)/.installed-train: requirements-train.lock $(VENV)/.installed
+	$(PIP) --require-hashes --requirement requirements-train.lock
 	@touch $@
 
 node: contracts/node_modules/.installed

@@ -11,6 +11,7 @@ import typer
 
 from anomaly import verdicts
 from anomaly.alerts_cli import list_alerts
+from anomaly.forecast_cli import forecast
 from anomaly.replay_cli import replay_leg
 from anomaly.rounds import Rounds
 from anomaly.score_cli import score
@@ -18,6 +19,7 @@ from anomaly.scoring.stage import Scores
 from anomaly.scoring.stage import lag as scores_lag
 from anomaly.settings import AnomalySettings
 from anomaly.stage import GROUP, Anomaly, lag
+from anomaly.train_cli import train
 from anomaly.verdicts import LegVerdict
 from anomaly.worker import Worker
 from lading import logs, metrics, profiles, settings, topics
@@ -37,6 +39,8 @@ app.add_typer(profiles_app, name="profiles")
 app.command()(score)
 app.command("alerts")(list_alerts)
 app.command("replay")(replay_leg)
+app.command()(train)
+app.command()(forecast)
 
 COMMIT_S = 1.0
 

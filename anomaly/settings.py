@@ -15,6 +15,10 @@ class AnomalySettings(StageSettings):
         default_factory=dict,
         description="public keys (x then y, 128 hex digits) that may order, by tenant; none: the operator's key file",
     )
+    archive: Path = Field(
+        Path("archive"),
+        description="archive that ingest writes, for the forecaster, below `data` unless absolute",
+    )
     records_max: int = Field(1_000, ge=1, le=100_000, description="records of each topic in a step")
     channels_cached_max: int = Field(
         10_000, ge=1, le=10_000_000, description="channels whose rule state and detectors stay in memory"

@@ -106,7 +106,7 @@ class ChainCheck:
         """Each anchor is in its registry with its root, count, block and time."""
         for anchor in evidence.anchors:
             with _answers():
-                self._check_anchor(anchor)
+                self.check_anchor(anchor)
         registries = {anchor.registry for anchor in evidence.anchors}
         found = f"{len(evidence.anchors)} anchors in registry {', '.join('0x' + r.hex() for r in registries)}"
         if self._registry is None:
@@ -115,7 +115,8 @@ class ChainCheck:
             )
         return passed("anchor", found)
 
-    def _check_anchor(self, anchor: AnchorRecord) -> None:
+    def check_anchor(self, anchor: AnchorRecord) -> None:
+        """The chain has this anchor: registry, block, time, root and count. ProofError `anchor` where not."""
         where = f"interval {anchor.interval}"
         if self._registry not in (None, anchor.registry):
             raise ProofError(

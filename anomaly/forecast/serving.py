@@ -1,0 +1,107 @@
+"""Forecasts from a release: histories in, quantiles and breaches out. Needs neither torch nor Lightning.
+
+The cost of a channel is that of one row of features and three small matrix products, whatever its history; of the
+history the last eight days are looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from anomaly.forecast import breach, features, network
+from anomaly.forecast.breach import Breach
+from anomaly.forecast.grid import Floats, Times, to_grid
+from anomaly.forecast.release import Release, load
+
+VALUE, ABOVE, BELOW = range(3)
+
+
+class History(NamedTuple):
+    """A channel's readings in any order, at any spacing; NaN is no reading."""
+
+    time_ms: Times
+    value: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Of n channels. NaN where a channel's history does not reach: too few rows, or nothing just before now."""
+
+    release: str
+    begin_ms: Times  # (n,) what horizons count from: the end of the channel's last row
+    quantiles: Floats  # (n, horizons, q) of the value at each horizon, unit of the channel
+    above: Floats  # (n, horizons, q) of the level held above within each horizon
+    below: Floats  # (n, horizons, q) of the level held below
+    levels: tuple[float, ...]
+    horizons_ms: tuple[int, ...]
+
+    def breach(self, upper: float) -> Breach:
+        """Probability and time of a breach of an upper limit."""
+        return breach.of_upper(self.above, self.levels, self.horizons_ms, upper)
+
+    def breach_below(self, lower: float) -> Breach:
+        """Of a lower limit."""
+        return breach.of_lower(self.below, self.levels, self.horizons_ms, lower)
+
+
+class Forecaster:
+    """A release at work."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.manifest = release.manifest
+
+    @staticmethod
+    def load(folder: Path) -> "Forecaster":
+        """From a release's folder."""
+        return Forecaster(load(folder))
+
+    def forecast(self, histories: Sequence[History]) -> Forecast:
+        """The next hours of each channel, from its own last row on."""
+        step_ms = self.manifest.step_ms
+        rows_max = features.history_rows(step_ms)
+        seen: list[features.Seen] = []
+        begin_ms = np.zeros(len(histories), np.int64)
+        for i, history in enumerate(histories):
+            grid = to_grid(*_last(history, rows_max * step_ms), step_ms)
+            if not len(grid.value):
+                grid = grid._replace(value=np.array([np.nan]))
+            begin_ms[i] = grid.time_ms(len(grid.value))
+            seen.append(features.see(grid.value, np.array([len(grid.value) - 1]), step_ms))
+        return self._forecast(seen, begin_ms)
+
+    def forecast_rows(self, value: Floats, begin_ms: int) -> Forecast:
+        """Of one channel's grid: a forecast from every row, each knowing that row and earlier ones alone."""
+        step_ms = self.manifest.step_ms
+        rows = np.arange(len(value))
+        return self._forecast([features.see(value, rows, step_ms)], begin_ms + (rows + 1) * step_ms)
+
+    def _forecast(self, seen: Sequence[features.Seen], begin_ms: Times) -> Forecast:
+        shape = self.manifest
+        inputs = np.concatenate(
+            [one.inputs for one in seen] or [np.empty((0, features.FEATURES), np.float32)]
+        )
+        centre = np.concatenate([one.centre for one in seen] or [np.empty(0)])[:, None, None, None]
+        scale = np.concatenate([one.scale for one in seen] or [np.empty(0)])[:, None, None, None]
+        found = network.run(shape, self.release.weights, inputs) * scale + centre
+        return Forecast(
+            self.release.id,
+            begin_ms,
+            found[:, VALUE],
+            found[:, ABOVE],
+            found[:, BELOW],
+            tuple(shape.quantiles),
+            tuple(shape.horizons_ms),
+        )
+
+
+def _last(history: History, span_ms: int) -> History:
+    """What lies within the span before the newest reading that is valid."""
+    valid = np.isfinite(history.value)
+    if not valid.any():
+        return History(np.empty(0, np.int64), np.empty(0))
+    near = valid & (history.time_ms > history.time_ms[valid].max() - span_ms)
+    return History(history.time_ms[near], history.value[near])

@@ -1,0 +1,207 @@
+"""Promises of forecasts: what is told without torch, of any history, and what a release is refused for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomaly.forecast import breach, features, targets
+from anomaly.forecast.grid import to_grid
+from anomaly.forecast.release import Manifest, encode_weights, load, shapes_of, write
+from anomaly.forecast.serving import Forecaster, History
+from lading.errors import MalformedError, ServiceError
+from lading.tree import sha256
+
+STEP_MS = 300_000
+NAN = np.nan
+
+
+def manifest_of(weights: bytes, **changes: object) -> Manifest:
+    fields: dict[str, object] = {
+        "format": "lading/release/1",
+        "kind": "forecaster",
+        "features": 1,
+        "quantity": 1,
+        "step_ms": STEP_MS,
+        "hold_ms": 9 * STEP_MS,
+        "pause_ms": 2 * STEP_MS,
+        "horizons_ms": [3 * STEP_MS, 12 * STEP_MS],
+        "quantiles": [0.1, 0.5, 0.9],
+        "layers": [features.FEATURES, 8, 18],
+        "data": {
+            "source": "csv", "root": "00" * 32, "batches": 0, "frames": 0, "readings": 9, "channels": 1,
+            "first_ms": 0, "last_ms": 1, "held_out_from": 0.8,
+        },
+        "training": {
+            "seed": 1, "steps": 1, "batch_rows": 1, "learning_rate": 0.1, "weight_decay": 0.0, "rows": 1,
+        },
+        "code": {"commit": "unknown", "versions": {}},
+        "metrics": [],
+        "weights": {"file": "weights.safetensors", "sha256": sha256(weights).hex(), "bytes": len(weights)},
+    }  # fmt: skip
+    return Manifest.model_validate({**fields, **changes})
+
+
+def random_weights(layers: list[int]) -> bytes:
+    rng = np.random.default_rng(1)
+    return encode_weights(
+        {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes_of(layers).items()}
+    )
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    weights = random_weights([features.FEATURES, 8, 18])
+    write(tmp_path / "release", manifest_of(weights), weights)
+    return tmp_path / "release"
+
+
+def days(count: float) -> History:
+    """Readings five minutes apart."""
+    n = int(count * 288)
+    return History(np.arange(n) * STEP_MS, 4 + np.sin(np.arange(n) / 20))
+
+
+def test_a_release_serves_many_channels_each_for_itself(release: Path) -> None:
+    """Quantiles ascend, risks never fall with the horizon nor rise with the limit, channels do not touch."""
+    forecaster = Forecaster.load(release)
+    histories = [days(3), days(1), days(9)]
+    together = forecaster.forecast(histories)
+    assert together.quantiles.shape == together.above.shape == (3, 2, 3)
+    assert (np.diff(together.quantiles, axis=-1) >= 0).all()
+    low, high = together.breach(4.5), together.breach(6.0)
+    assert (np.diff(low.probability, axis=-1) >= 0).all()
+    assert (low.probability >= high.probability).all()
+    assert ((low.first_ms > 0) & (low.first_ms <= 12 * STEP_MS)).all()
+    for i, history in enumerate(histories):
+        alone = forecaster.forecast([history])
+        np.testing.assert_allclose(alone.above[0], together.above[i], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History(np.empty(0, np.int64), np.empty(0)),
+        History(np.arange(3) * STEP_MS, np.ones(3)),
+        History(np.arange(100) * STEP_MS, np.full(100, NAN)),
+    ],
+    ids=["nothing", "three readings", "faults alone"],
+)
+def test_too_short_a_history_gives_no_forecast(release: Path, history: History) -> None:
+    """Where a history does not reach, the answer is NaN, for that channel alone."""
+    found = Forecaster.load(release).forecast([history, days(2)])
+    assert np.isnan(found.above[0]).all()
+    assert np.isnan(found.breach(5.0).probability[0]).all()
+    assert np.isfinite(found.above[1]).all()
+
+
+def test_readings_at_any_spacing_and_in_any_order(release: Path) -> None:
+    """Shuffled readings at odd times, with faults between them, give a forecast; order changes nothing."""
+    rng = np.random.default_rng(3)
+    times = np.sort(rng.choice(3 * 86_400_000, 2_000, replace=False)).astype(np.int64)
+    values = np.where(rng.random(2_000) < 0.1, NAN, 4 + np.sin(times / 1e7))
+    order = rng.permutation(2_000)
+    forecaster = Forecaster.load(release)
+    found = forecaster.forecast([History(times, values), History(times[order], values[order])])
+    assert np.isfinite(found.above).all()
+    np.testing.assert_allclose(found.above[0], found.above[1], rtol=1e-5)
+
+
+def test_a_forecast_knows_nothing_of_what_comes_later() -> None:
+    """The features of a row are the same whether later rows are there or not."""
+    value = days(9).value
+    value[500:520] = NAN
+    rows = np.array([30, 530, 2_000])
+    whole = features.see(value, rows, STEP_MS)
+    for i, row in enumerate(rows):
+        cut = features.see(value[: row + 1], rows[i : i + 1], STEP_MS)
+        np.testing.assert_array_equal(cut.inputs[0], whole.inputs[i])
+
+
+def test_the_level_held() -> None:
+    """By hand, three rows held, pauses of one bridged: a stretch begins above, and within the horizon."""
+    value = np.array([1, 5, 5, 2, 5, 4, 1, 1, 1], float)
+    held = targets.held_from(value, 3, 1)
+    np.testing.assert_array_equal(held[:7], [1, 5, 5, 2, 1, 1, 1])
+    ahead = targets.held(value, (1, 2), 3, 1)
+    np.testing.assert_array_equal(ahead[0], [5, 5])
+    np.testing.assert_array_equal(ahead[1], [5, 5])
+    np.testing.assert_array_equal(ahead[2], [2, 2])
+    assert np.isnan(ahead[-1]).all()
+
+
+def test_risk_of_a_limit_by_hand() -> None:
+    """Linear between quantiles, an exponential tail past the last: at 0.5 and 0.9 the tail falls fivefold a width."""
+    quantiles = np.array([[1.0, 2.0, 3.0]])
+    levels = (0.1, 0.5, 0.9)
+    assert breach.exceedance(quantiles, levels, 2.5)[0] == pytest.approx(0.3)
+    assert breach.exceedance(quantiles, levels, 4.0)[0] == pytest.approx(0.1 / 5)
+    assert breach.exceedance(quantiles, levels, 0.0)[0] == pytest.approx(1 - 0.1 / 5)
+    times = breach.first_times(np.array([[0.2, 0.4]]), (60, 120))
+    assert times[0] == pytest.approx(60)
+
+
+def test_a_grid_is_refused_where_a_clock_leapt() -> None:
+    """Readings a century apart are a clock's fault, not a grid of a hundred years."""
+    with pytest.raises(MalformedError, match="wanted at most"):
+        to_grid(np.array([0, 4 * 10**12]), np.ones(2), STEP_MS)
+
+
+def test_a_release_is_written_once_and_whole(release: Path) -> None:
+    """Another under the same name is refused; nothing of a draft is left; its id is the manifest's digest."""
+    weights = (release / "weights.safetensors").read_bytes()
+    with pytest.raises(ServiceError, match="wanted a name that is free"):
+        write(release, manifest_of(weights), weights)
+    assert [path.name for path in release.parent.iterdir()] == ["release"]
+    assert load(release).id == sha256((release / "manifest.json").read_bytes()).hex()
+
+
+def _change(release: Path, **changes: object) -> None:
+    path = release / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_what_a_release_is_refused_for(release: Path, tmp_path: Path) -> None:
+    """Another version, another digest, weights of another shape or not finite, unknown fields, files not there."""
+    forecast = release / "weights.safetensors"
+    good, manifest = forecast.read_bytes(), (release / "manifest.json").read_bytes()
+
+    def refused(match: str) -> None:
+        with pytest.raises((MalformedError, ServiceError), match=match):
+            load(release)
+        forecast.write_bytes(good)
+        (release / "manifest.json").write_bytes(manifest)
+
+    _change(release, format="lading/release/2")
+    refused("format 'lading/release/2', wanted 'lading/release/1'")
+    _change(release, colour="red")
+    refused("colour")
+    _change(release, quantiles=[0.5, 0.1, 0.9])
+    refused("wanted them ascending")
+    forecast.write_bytes(good[:-1] + b"\x01")
+    refused("SHA-256 .* wanted .* of the manifest")
+    for data, match in (
+        (random_weights([features.FEATURES, 9, 18]), "tensors .* wanted"),
+        (b"\xff" * 64, "wanted safetensors"),
+    ):
+        forecast.write_bytes(data)
+        described = {"file": "weights.safetensors", "sha256": sha256(data).hex(), "bytes": len(data)}
+        _change(release, weights=described)
+        refused(match)
+    (release / "manifest.json").write_bytes(b"[" * 100_000)
+    refused("wanted JSON")
+    with pytest.raises(ServiceError, match="nowhere"):
+        load(tmp_path / "nowhere")
+
+
+def test_serving_imports_neither_torch_nor_lightning() -> None:
+    """The whole of what serves, and the command line up to it, runs where the extra `train` is not installed."""
+    code = (
+        "import sys; import anomaly.cli, anomaly.forecast.serving, anomaly.forecast_cli\n"
+        "from safetensors import numpy\n"
+        "sys.exit(any(name.split('.')[0] in ('torch', 'pytorch_lightning', 'lightning') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=240).returncode == 0
