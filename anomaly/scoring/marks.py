@@ -20,6 +20,7 @@ class Marks:
     def __init__(self, walked: Walked, plan: Plan, readings: Readings, found: Found, slots: set[int]) -> None:
         self._walked, self._plan, self._readings, self._found = walked, plan, readings, found
         self._starts = readings.starts.tolist()
+        self._hashes: dict[int, bytes] = {}  # by frame
         self._runs: dict[int, list[int]] = defaultdict(list)
         for run, slot in enumerate(plan.slot):
             if slot in slots and plan.count[run]:
@@ -50,9 +51,14 @@ class Marks:
             assert before is not None, f"place {place} is in this batch, or was seen before"
             return next(mark for mark in before[:3] if mark.place == place)
         frame = self._plan.frame[self.run_of(at)]
-        header = self._walked.headers[frame * HEADER_BYTES : (frame + 1) * HEADER_BYTES]
         time_ms, seq = int(self._readings.time_ms[at]), int(self._readings.seq[at])
-        return Mark(place, Moment(time_ms, seq, header_hashes(header).tobytes()))
+        return Mark(place, Moment(time_ms, seq, self._hash(frame)))
+
+    def _hash(self, frame: int) -> bytes:
+        if frame not in self._hashes:
+            header = self._walked.headers[frame * HEADER_BYTES : (frame + 1) * HEADER_BYTES]
+            self._hashes[frame] = header_hashes(header).tobytes()
+        return self._hashes[frame]
 
     def _reading(self, slot: int, place: int) -> int | None:
         """The reading of the batch at a place of the channel."""

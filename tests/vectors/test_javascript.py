@@ -18,6 +18,7 @@ SECTIONS = {
     "frame": ("readings", "records", "headers", "frames"),
     "totals": ("weights", "folds", "refused", "layouts"),
     "batch": ("leaves", "super_roots"),
+    "anomaly": ("digests",),
 }
 WEIGHT_TABLE = 1
 

@@ -1,6 +1,9 @@
 """`lading anomaly replay` and `alerts`: recorded scores are what anyone computes of the frames, or not, and where."""
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -9,18 +12,20 @@ from typer.testing import CliRunner
 
 from anomaly.cli import app
 from anomaly.scoring import release
-from anomaly.scoring.stage import Scores
+from anomaly.scoring.stage import Scores, lag
 from anomaly.state import State
 from lading import topics
 from lading.episode import Episode, read_anomaly
 from lading.episode import Scores as Sheet
 from lading.errors import ProofError, ServiceError
 from lading.frame import Frame, withhold
-from tests.legs import TENANT, Leg
+from tests.legs import OPERATOR, TENANT, Leg
 from tests.unit.anomaly.harness import Bench
 from tests.unit.anomaly.scoring_twin import wild_leg
+from tests.unit.anomaly.test_scoring import scored
 from tests.unit.anomaly.test_scoring_stage import run
 from tests.unit.lading.evidence_world import evidence_of, make_world
+from tests.waiting import LIMIT_S, until
 
 
 class Site:
@@ -197,6 +202,34 @@ def test_alerts_for_people_and_programs(tmp_path: Path) -> None:
     )
     assert json.loads(site.call("alerts", "--up", "--json")[1]) == []
     assert site.call("alerts", "leg-9") == (0, "")
+
+
+def test_the_process_scores(tmp_path: Path) -> None:
+    """`lading anomaly run`, stopped in order: what it left in the log is identical, and nothing is left to do."""
+    leg = wild_leg(9)
+    site = Site(tmp_path, [])
+    (tmp_path / "lading.toml").write_text(
+        (tmp_path / "lading.toml").read_text()
+        + f'[anomaly]\noperators = {{ {TENANT} = "{OPERATOR.public.encode().hex()}" }}\n'
+    )
+    site.bench.order(leg)
+    site.bench.frames(leg.frames)
+    command = [
+        sys.executable,
+        "-m",
+        "lading.cli",
+        "anomaly",
+        "run",
+        "--config",
+        str(tmp_path / "lading.toml"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        until(lambda: lag(site.bench.log) == 0)
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=LIMIT_S)
+    assert child.returncode == 0
+    assert [one for _, one in site.records()] == scored(leg.frames)
+    assert site.replay()["result"] == "identical"
 
 
 def test_alerts_that_go_on(tmp_path: Path) -> None:

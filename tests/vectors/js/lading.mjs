@@ -423,3 +423,12 @@ const hold = (t, limits, dt, table) => {
 };
 
 export { ZERO };
+
+/** Digest of a channel's scores (docs/spec/anomaly.md) from pairs of a score's bits as a double and its detector. */
+export function scoresDigest(scores) {
+  let d = 14695981039346656037n;
+  for (const word of scores.flat()) d = BigInt.asUintN(64, (d ^ BigInt(word)) * 1099511628211n);
+  const out = new Uint8Array(8);
+  new DataView(out.buffer).setBigUint64(0, d);
+  return out;
+}

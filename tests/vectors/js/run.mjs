@@ -164,6 +164,10 @@ for (const one of batches.super_roots) {
   });
 }
 
+for (const [i, one] of load("anomaly.json").digests.entries()) {
+  await check(`digest of scores ${i}`, async () => same(lading.scoresDigest(one.scores), one.digest, "digest"));
+}
+
 failures.forEach((failure) => console.log(failure));
 console.log(`${passed} passed, ${failures.length} failed`);
 process.exit(failures.length ? 1 : 0);
