@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from anomaly.forecast.series import READINGS_MAX, Collector, Source
 from lading import lanes, topics, tree
 from lading.batch import AnchorRecord, BatchRecord
+from lading.decoding import decode_frame
 from lading.errors import MalformedError, ProofError, ServiceError
 from lading.fast import Checked, check_frames
-from lading.frame import decode_frame
 from lading.log import Log, Record
 from lading.tree import ZERO_HASH
 
