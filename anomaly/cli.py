@@ -59,7 +59,8 @@ def run(config: Config = CONFIG) -> None:
         bounds: Any = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
         provisional_ms = int(own.provisional_s * 1000)
         rules = Anomaly(log, state, operators, provisional_ms=provisional_ms, commit_s=COMMIT_S, **bounds)
-        return Worker(rules, partial(Scores, log, rules.state, **bounds) if own.score else None)
+        scores = partial(Scores, log, rules.state, commit_s=COMMIT_S, **bounds)
+        return Worker(rules, scores if own.score else None)
 
     state = shared.lading.below(own.state)
     workers = open_workers(shared, source, topics.FRAMES, GROUP, state, open_stage)

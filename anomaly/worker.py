@@ -54,7 +54,7 @@ class Worker:
         try:
             self._scores = self._scores or self._open_scores()
             count = self._scores.step()
-            self.is_scored = count == 0
+            self.is_scored = count == 0 and self._scores.is_at_rest
             return count
         except ServiceError as exc:
             _log.warning("scoring_failed", code=exc.code, reason=exc.text)

@@ -1,5 +1,8 @@
 """The scoring on the log: frames in, anomalies out, state and offsets kept together from time to time."""
 
+import time
+from collections.abc import Callable
+
 import structlog
 
 from anomaly.scoring.block import Block
@@ -18,6 +21,7 @@ TAKE_RECORDS = 100
 STEP_BYTES_MAX = 4 * 1024 * 1024
 KEEP_READINGS = 2_000_000
 """How many readings are scored again, at most, after a kill: seconds of work."""
+KEEP_S = 60.0
 CHANNELS_MAX = 10_000
 READ_RECORDS = 1_000
 _FRAMES, _ANOMALIES = (
@@ -31,9 +35,10 @@ _log = structlog.get_logger()
 class Scores:
     """Scores every channel.
 
-    What it says is in the log after each `step`; what it knows is kept when it is idle, when it scored `keep_readings`,
-    or has more than `channels_cached_max` in memory. Killed anywhere, it scores again from what was kept, comes to the
-    same, and writes nothing twice.
+    What it says is in the log after each `step`. What it knows is kept every `keep_s` (a leg's state is longer than its
+    frames), when it scored `keep_readings`, or has more than `channels_cached_max` in memory. Killed anywhere, it
+    scores again from what was kept, comes to the same, and writes nothing twice. How far it came is told to the log at
+    most every `commit_s`, for others to see.
     """
 
     def __init__(
@@ -44,6 +49,9 @@ class Scores:
         records_max: int = RECORDS_MAX,
         channels_cached_max: int = CHANNELS_MAX,
         keep_readings: int = KEEP_READINGS,
+        keep_s: float = KEEP_S,
+        commit_s: float = 0.0,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._state = log, state
         self._records_max, self._channels_max, self._keep_readings = (
@@ -51,6 +59,9 @@ class Scores:
             channels_cached_max,
             keep_readings,
         )
+        self._keep_s, self._commit_s, self._monotonic_s = keep_s, commit_s, monotonic_s
+        self._keep_due_s, self._commit_due_s = monotonic_s() + keep_s, monotonic_s()
+        self._is_committed = True
         self._store = ScoreStore(state.db)
         self._engine = Engine(self._load)
         self._next: dict[int, int] = {}
@@ -69,12 +80,16 @@ class Scores:
                 self._take(records[at : at + TAKE_RECORDS])
                 if self._is_time():
                     self._keep()
-            if not records and self._engine.changed:
-                self._keep()
+            self._tell(is_more=bool(records))
         except BaseException:
             self._must_recover = True
             raise
         return len(records)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether all that was scored is kept and told."""
+        return self._is_committed and not self._engine.changed
 
     def close(self) -> None:
         """Keep what there is, so that the next one has nothing to do again."""
@@ -115,7 +130,17 @@ class Scores:
 
     def _is_time(self) -> bool:
         engine = self._engine
-        return engine.readings >= self._keep_readings or engine.block.used > self._channels_max
+        is_due = bool(engine.changed) and self._monotonic_s() >= self._keep_due_s
+        return is_due or engine.readings >= self._keep_readings or engine.block.used > self._channels_max
+
+    def _tell(self, *, is_more: bool) -> None:
+        """Keep what is due also when nothing comes, and tell the log how far we are."""
+        if not is_more and self._is_time():
+            self._keep()
+        self._is_committed = self._is_committed and not is_more
+        if not self._is_committed and self._monotonic_s() >= self._commit_due_s:
+            self._log.commit(GROUP, topics.FRAMES, self._next)
+            self._is_committed, self._commit_due_s = True, self._monotonic_s() + self._commit_s
 
     def _keep(self) -> None:
         """State and offsets, in one transaction; then what is too much is forgotten."""
@@ -127,7 +152,7 @@ class Scores:
             if self._may_be_said and self._is_past(self._said_until):
                 self._store.forget_said()
                 self._may_be_said = False
-        self._log.commit(GROUP, topics.FRAMES, self._next)  # for others to see
+        self._keep_due_s = self._monotonic_s() + self._keep_s
         engine.changed.clear()
         engine.readings = 0
         if engine.block.used > self._channels_max:
@@ -162,6 +187,6 @@ class Scores:
 
 
 def lag(log: Log) -> int:
-    """Frames in the log that are not scored yet, as far as was kept."""
+    """Frames in the log that are not scored yet, as far as was told."""
     taken = log.committed(GROUP, topics.FRAMES)
     return sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())

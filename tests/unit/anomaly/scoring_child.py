@@ -15,7 +15,7 @@ def main() -> None:
     """Step in tiny bites until there is nothing new."""
     bench = Bench(Path(sys.argv[1]))
     rules = bench.stage(records_max=2, channels_cached_max=4, provisional_ms=0)
-    bounds = {"records_max": 2, "channels_cached_max": 3, "keep_readings": 500}
+    bounds = {"records_max": 2, "channels_cached_max": 3, "keep_readings": 500, "keep_s": 0.01}
     worker = Worker(rules, partial(Scores, bench.log, rules.state, **bounds))
     idle = 0
     print("ready", flush=True)
