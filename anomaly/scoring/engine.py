@@ -41,11 +41,11 @@ class Engine:
         return said
 
     def forget(self, channels_max: int) -> None:
-        """Let go of legs that did not change, first those not needed for longest, while there are more channels."""
+        """Let go of legs that did not change: closed ones, and while there are more channels, or legs, than that, those
+        not needed for longest."""
         for key, leg in list(self._legs.items()):
-            if self.block.used <= channels_max:
-                return
-            if key not in self.changed:
+            is_full = self.block.used > channels_max or len(self._legs) > channels_max
+            if key not in self.changed and (leg.is_closed or is_full):
                 leg.drop_channels(self.block)
                 del self._legs[key]
 

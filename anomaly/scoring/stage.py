@@ -155,8 +155,9 @@ class Scores:
         self._keep_due_s = self._monotonic_s() + self._keep_s
         engine.changed.clear()
         engine.readings = 0
-        if engine.block.used > self._channels_max:
-            engine.forget(self._channels_max * 3 // 4)  # so that this is not for each frame
+        # Some room, so that this is not for each frame.
+        is_full = engine.block.used > self._channels_max
+        engine.forget(self._channels_max * 3 // 4 if is_full else self._channels_max)
 
     def _is_past(self, ends: dict[int, int]) -> bool:
         return all(self._next.get(partition, 0) >= end for partition, end in ends.items())

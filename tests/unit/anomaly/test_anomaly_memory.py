@@ -81,7 +81,7 @@ def peak_megabytes(folder: Path) -> float:
     Not getrusage: its figure begins with the size of the process that started this one.
     """
     command = [sys.executable, "-c", MEASURE, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=560)
     return int(done.stdout) / 1024
 
 

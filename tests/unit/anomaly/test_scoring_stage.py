@@ -215,6 +215,22 @@ def test_a_partition_moves(tmp_path: Path) -> None:
     assert sorted(found) == sorted(wanted(legs))
 
 
+def test_a_closed_leg_stays_closed(tmp_path: Path) -> None:
+    """Frames of it that come again, by another way or another process, are passed over: it does not begin anew."""
+    leg, bench = wild_leg(3), Bench(tmp_path)
+    bench.frames(leg.frames)
+    with opened(bench.log, tmp_path / "state.sqlite") as scores:
+        run(scores)
+        bench.frames(leg.frames[:3])
+        with structlog.testing.capture_logs() as logs:
+            run(scores)
+        bench.frames(leg.frames[-2:])
+    assert [(one["event"], one["closed"]) for one in logs] == [("frames_not_scored", 3)]
+    with opened(bench.log, tmp_path / "state.sqlite") as scores:
+        run(scores)
+    assert said(bench.log) == [one.encode() for one in scored(leg.frames)]
+
+
 def test_another_release_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that another release kept is not loaded: the leg goes on with nothing learned, and the log says so."""
     leg, bench = wild_leg(5), Bench(tmp_path)
