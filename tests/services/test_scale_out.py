@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anomaly.scoring.engine import Engine
 from anomaly.stage import Anomaly
 from lading import topics
 from lading.decoding import decode_frame
@@ -154,10 +155,15 @@ def judged_by_one(folder: Path, orders: list[Item], frames: list[Item]) -> dict[
     return last_verdicts(log)
 
 
+def scored_by_one(frames: list[Item]) -> list[bytes]:
+    """What one process says of all channels."""
+    return [one.encode() for one in Engine().take([data for _, data in frames])]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_processes_come_and_go(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Two of each share the load; two more join; one of each is killed: each frame once, each verdict right."""
+    """Two of each share the load; two more join; one of each is killed: each frame once, verdicts and scores right."""
     mosquitto = Mosquitto(tmp_path).start()
     trucks = [Truck(f"truck-{n}") for n in range(TRUCKS)]
     site = Site(tmp_path, kafka, mosquitto, trucks)
@@ -205,6 +211,9 @@ def test_processes_come_and_go(kafka: KafkaBroker, tmp_path: Path) -> None:
         assert seqs == {truck.id: list(range(truck.frame_seq)) for truck in trucks}, "each gateway's in order"
         verdicts = [VerdictRecord.decode(r.value) for r in everything(site.log, topics.VERDICTS)]
         assert len({one.verdict.id for one in verdicts}) == len(verdicts), "no verdict twice"
+        scores = Counter(scored_by_one(sent))
+        assert len(scores) >= TRUCKS
+        until(lambda: Counter(r.value for r in everything(site.log, topics.ANOMALIES)) == scores, 180)
     finally:
         site.stop()
         mosquitto.stop()
