@@ -3,7 +3,8 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -11,6 +12,7 @@ import typer
 
 from ingest import dead_cli, meters
 from ingest.opening import load, open_intake, open_states
+from ingest.settings import IngestSettings
 from ingest.state import Place, State
 from ingest.turn import Outcome
 from lading import logs, topics
@@ -20,6 +22,7 @@ from lading.health import log_answers, watched
 from lading.log import Log
 from lading.opening import open_gateways, open_log
 from lading.process import results, stop_on_signals
+from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 2: receive, check, log, archive; dead letters.", no_args_is_help=True)
@@ -33,10 +36,9 @@ WAIT_S = 0.2
 @app.command()
 def run(config: Config = CONFIG) -> None:
     """Take frames and orders from the broker, archive batches, until SIGTERM or an interrupt."""
-    from ingest.archive import Archive
+    from ingest.beside import Beside
     from ingest.lost_orders import LostOrders
     from ingest.receiver import Receiver
-    from ingest.receiving import Receiving
     from ingest.upkeep import Upkeep
     from lading.mqtt import broker_of
 
@@ -58,9 +60,12 @@ def run(config: Config = CONFIG) -> None:
         note=_log_outcomes,
         lost_orders=LostOrders(relay_log, gateways, time.monotonic),
     )
-    receiving = Receiving(receiver.step)
-    archive = Archive(log, shared.lading.below(own.archive), gateways.tenant_of) if own.archive_here else None
-    upkeep = Upkeep(intake, archive)
+    upkeep = Upkeep(intake)
+    archive_log = open_log(shared) if own.archive_here else log
+    archive_step = _archive_step(archive_log, gateways, shared, own)
+    beside = {"archive": Beside("archive", archive_step, STEP_S)} if own.archive_here else {}
+    if is_apart:
+        beside["receiving"] = Beside("receiving", lambda: receiver.step(WAIT_S))
 
     def step() -> None:
         if not is_apart:
@@ -72,32 +77,31 @@ def run(config: Config = CONFIG) -> None:
 
     def measure() -> None:
         meters.measure_intake(receiver, [ingest.state for ingest in intake.ingests()])
-        if archive is not None:
+        if own.archive_here:
             meters.measure_archive(log)
 
     probes = {
         "broker": lambda: "" if receiver.is_up else f"{shared.mqtt.host}:{shared.mqtt.port} is not connected",
         "log": log_answers(log),
         "upkeep": lambda: upkeep.failing,
-        "receiving": lambda: receiving.failing,
-    }
+    } | {name: partial(getattr, one, "failing") for name, one in beside.items()}
     with watched("ingest", shared, own, probes, measure, with_stages=("archive",)) as heart:
         receiver.start()
-        if is_apart:
-            receiving.start()
+        for one in beside.values():
+            one.start()
         structlog.get_logger().info("ingest_started")
         try:
             for _ in results(step, stop, RETRY_S, heart=heart, errors=ServiceError):
                 upkeep.step(time.monotonic())
-                if is_apart:
-                    receiving.check()
+                for one in beside.values():
+                    one.check()
         finally:
-            if is_apart:
-                receiving.stop()
+            for one in beside.values():
+                one.stop()
             receiver.stop()
             intake.close()
-            relay_log.close()
-            log.close()
+            for opened in (archive_log, relay_log, log):
+                opened.close()
 
 
 @app.command()
@@ -125,20 +129,35 @@ def broker(
 @app.command()
 def archive(config: Config = CONFIG) -> None:
     """Write the archive in a process of its own (then set `archive_here = false`)."""
-    from ingest.archive import Archive
-    from ingest.upkeep import archive_step
-
     logs.configure("archive")
     shared, own = load(config)
     stop = stop_on_signals()
     log, gateways = open_log(shared), open_gateways(shared)
-    writer = Archive(log, shared.lading.below(own.archive), gateways.tenant_of)
+    step = _archive_step(log, gateways, shared, own)
     probes = {"log": log_answers(log)}
     with watched("archive", shared, own, probes, lambda: meters.measure_archive(log)) as heart:
-        for written in results(lambda: archive_step(writer), stop, STEP_S, heart=heart, errors=ServiceError):
+        for written in results(step, stop, STEP_S, heart=heart, errors=ServiceError):
             if not written:
                 stop.wait(STEP_S)
     log.close()
+
+
+def _archive_step(log: Log, gateways: GatewayFile, shared: Shared, own: IngestSettings) -> Callable[[], int]:
+    """Writes new batches; how many."""
+    from ingest.archive import Archive
+
+    writer = Archive(log, shared.lading.below(own.archive), gateways.tenant_of)
+
+    def step() -> int:
+        written = writer.step()
+        for batch in written:
+            meters.count_archived(batch)
+            structlog.get_logger().info(
+                "batch_archived", location=batch.location, frames=batch.frames, readings=batch.readings
+            )
+        return len(written)
+
+    return step
 
 
 @app.command()

@@ -1,9 +1,7 @@
-"""What the stage does every second beside taking messages."""
+"""What the stage does every second between messages."""
 
 import structlog
 
-from ingest import meters
-from ingest.archive import Archive
 from ingest.intake import Intake
 from lading import metrics
 from lading.errors import ServiceError
@@ -13,11 +11,10 @@ STEP_S = 1.0
 
 
 class Upkeep:
-    """Releases what waited too long, writes new batches. While that fails, frames are taken all the same."""
+    """Releases what waited too long. While that fails, frames are taken all the same."""
 
-    def __init__(self, intake: Intake, archive: Archive | None) -> None:
+    def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._archive = archive
         self._tries = Tries(STEP_S)
         self._due_s = 0.0
         self.failing = ""
@@ -40,16 +37,3 @@ class Upkeep:
         released = self._intake.tend()
         if released:
             structlog.get_logger().info("waiting_released", frames=released)
-        if self._archive is not None:
-            archive_step(self._archive)
-
-
-def archive_step(writer: Archive) -> int:
-    """Write new batches; how many."""
-    written = writer.step()
-    for batch in written:
-        meters.count_archived(batch)
-        structlog.get_logger().info(
-            "batch_archived", location=batch.location, frames=batch.frames, readings=batch.readings
-        )
-    return len(written)

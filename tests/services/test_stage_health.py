@@ -140,12 +140,12 @@ def test_a_loop_that_hangs_is_not_healthy(installation: Installation) -> None:
 
 
 def test_an_archive_that_fails_does_not_hold_up_ingest(installation: Installation) -> None:
-    """Where the archive should be there is a file: `upkeep` names it; frames are taken all the same."""
+    """Where the archive should be there is a file: `archive` names it; frames are taken all the same."""
     (installation.folder / "lading-data" / "archive").write_bytes(b"")
     installation.start("ingest", "broker")
     installation.start("ingest", "run")
     installation.start("edge", "run", LADING_EDGE_FLUSH_S="1")
-    within_limit(lambda: "upkeep" in (installation.not_ready("ingest") or {}))
+    within_limit(lambda: "archive" in (installation.not_ready("ingest") or {}))
     frames = installation.figure("ingest", "lading_ingest_frames_total")
     within_limit(lambda: installation.figure("ingest", "lading_ingest_frames_total") > frames + 3)
     assert installation.look("ingest", "healthz")[0] == 200

@@ -1,20 +1,20 @@
-"""The receiving thread: a step that fails is tried again and told; one that fails for ever ends the process."""
+"""A thread beside the stage: a step that fails is tried again and told; one that fails for ever ends the process."""
 
 import threading
 from collections.abc import Callable
 
 import pytest
 
-from ingest.receiving import Receiving
+from ingest.beside import Beside
 from lading.errors import ServiceError
 from tests.waiting import until
 
 
-def failing(times: int, done: threading.Event) -> Callable[[float], int]:
+def failing(times: int, done: threading.Event) -> Callable[[], int]:
     """A step that fails so often, then takes one message in each step."""
     left = [times]
 
-    def step(_wait_s: float) -> int:
+    def step() -> int:
         left[0] -= 1
         if left[0] >= 0:
             raise ServiceError("log_failed", "no answer")
@@ -27,7 +27,7 @@ def failing(times: int, done: threading.Event) -> Callable[[float], int]:
 def test_a_failed_step_is_tried_again() -> None:
     """After two failures it receives as before, and nothing is said to fail."""
     done = threading.Event()
-    receiving = Receiving(failing(2, done))
+    receiving = Beside("receiving", failing(2, done))
     receiving.start()
     assert done.wait(30)
     until(lambda: not receiving.failing)
@@ -39,7 +39,7 @@ def test_a_failed_step_is_tried_again() -> None:
 def test_one_that_never_succeeds_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks is told of it at once, and after too many tries gets the error."""
     monkeypatch.setattr("lading.process.RETRY_S_MAX", 0.001)
-    receiving = Receiving(failing(10**9, threading.Event()))
+    receiving = Beside("receiving", failing(10**9, threading.Event()))
     receiving.start()
     until(lambda: "no answer" in receiving.failing)
 

@@ -1,4 +1,4 @@
-"""Receiving in a thread of its own, where admission is apart: neither waits for the other's turn at the log."""
+"""Work in a thread of its own, beside the stage's: receiving where admission is apart, and the archive."""
 
 import threading
 from collections.abc import Callable
@@ -8,20 +8,19 @@ from lading.errors import ServiceError
 from lading.process import Tries
 
 RETRY_S = 0.1
-WAIT_S = 0.2
-"""So long a signal to stop may go unheard."""
 STOP_S = 60.0
 
 
-class Receiving:
-    """Steps until told to stop. `step` takes what has come, waiting so many seconds for it (`Receiver.step`)."""
+class Beside:
+    """Steps until told to stop, resting `rest_s` between them. A step that fails is tried again as `Tries` says."""
 
-    def __init__(self, step: Callable[[float], int]) -> None:
+    def __init__(self, name: str, step: Callable[[], object], rest_s: float = 0.0) -> None:
         self._step = step
+        self._rest_s = rest_s
         self._stop = threading.Event()
         self._tries = Tries(RETRY_S)
         self._error: ServiceError | None = None
-        self._thread = threading.Thread(target=self._run, name="receiving", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.failing = ""
 
     def start(self) -> None:
@@ -32,7 +31,7 @@ class Receiving:
         """Raise what has ended the thread: the ServiceError of a step that failed too often."""
         if self._error is not None:
             raise self._error
-        assert self._thread.is_alive(), "the receiving thread has ended, wanted one that steps"
+        assert self._thread.is_alive(), f"the thread {self._thread.name} has ended, wanted one that steps"
 
     def stop(self) -> None:
         """End, after the step at hand."""
@@ -42,12 +41,13 @@ class Receiving:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._step(WAIT_S)
+                self._step()
             except ServiceError as exc:
                 self._failed(exc)
             else:
                 self.failing = ""
                 self._tries.succeeded()
+                self._stop.wait(self._rest_s)
 
     def _failed(self, exc: ServiceError) -> None:
         self.failing = str(exc)
