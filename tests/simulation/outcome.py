@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anomaly.scoring.engine import Engine
 from contracts.agreements import Domain, agreement_id
 from contracts.parties import credit_of
 from ingest.queries import Queries, Series
@@ -79,6 +80,7 @@ def read_outcome(site: Installation, begun: Mapping[str, Assignment], terms: Map
         intervals = _check_intervals(site, log)
         verdicts = _final_verdicts(log, begun)
         payments = _payments(site, log, terms, verdicts)
+        _check_scores(log)
     readings = _readings(site)
     shown = site.services.shown_readings()
     count = sum(len(series.time_ms) for series in readings.values())
@@ -189,6 +191,17 @@ def _check_parted(batches: Sequence[BatchRecord], ends: Mapping[int, int]) -> No
             )
             at[partition] = last + 1
     _require(at == ends, f"batches end at {at}, the log's frames at {ends}")
+
+
+def _check_scores(log: Log) -> None:
+    """What the detectors said is what an undisturbed process says of the frames, and each record is there once."""
+    said = Counter(record.value for record in records(log, topics.ANOMALIES))
+    wanted = {one.encode() for one in Engine().take([record.value for record in records(log, topics.FRAMES)])}
+    _require(
+        set(said) <= wanted,
+        f"{len(set(said) - wanted)} of {len(said)} anomalies do not follow from the frames",
+    )
+    _require(max(said.values(), default=1) == 1, "an anomaly was said twice")
 
 
 def _final_verdicts(log: Log, begun: Mapping[str, Assignment]) -> dict[str, Verdict]:
