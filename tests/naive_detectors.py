@@ -3,12 +3,14 @@
 Bits are compared, so sums are added in the formula's order. Constants are the detectors' own: settings, not results.
 """
 
+import itertools
 import math
 from collections import deque
 from typing import Protocol
 
 from anomaly.detectors import (
     change,
+    codebook,
     conformal,
     cross,
     cusum,
@@ -16,8 +18,10 @@ from anomaly.detectors import (
     daily,
     ensemble,
     features,
+    gauss,
     level,
     profile,
+    recall,
     robust,
     rows,
     shift,
@@ -140,7 +144,7 @@ class Conformal:
             self.base = self.number(value) - conformal.BUCKETS // 2
         if value > 0:
             here = min(max(self.number(value) - self.base, 0), conformal.BUCKETS - 1)
-            part = (self.weight + self.above(here)) / (self.weight + self.total)
+            part = (self.weight + self.above(here, 1 - self.within(value))) / (self.weight + self.total)
             self.buckets[here] += added
             self.octaves[here // conformal.PARTS] += added
             self.total += added
@@ -169,12 +173,20 @@ class Conformal:
             return math.floor(math.ldexp(x, 1025))
         return 8 * (power - 1 + 1023) + int(16 * mantissa) - 8
 
-    def above(self, here: int) -> float:
-        """Octave by octave, then bucket by bucket."""
+    @staticmethod
+    def within(x: float) -> float:
+        """How far in its bucket: what the mantissa holds behind the three bits that tell eight parts."""
+        mantissa, power = math.frexp(x)
+        if power < -1021:
+            return math.ldexp(x, 1025) % 1
+        return 16 * mantissa % 1
+
+    def above(self, here: int, share: float) -> float:
+        """Octave by octave, then bucket by bucket, and a share of its own."""
         octave = here // conformal.PARTS + 1
         return (
             in_order(self.octaves[octave:] + self.buckets[here + 1 : octave * conformal.PARTS])
-            + self.buckets[here] / 2
+            + share * self.buckets[here]
         )
 
     def fit(self, here: int) -> None:
@@ -314,8 +326,11 @@ class Sustained:
     """The last readings on one side."""
 
     def __init__(self) -> None:
-        self.count, self.middle, self.step_mean, self.previous = 0, 0.0, 0.0, 0.0
+        self.count, self.middle, self.step_mean, self.spread, self.previous = 0, 0.0, 0.0, 0.0, 0.0
         self.last: deque[float] = deque(maxlen=sustained.READINGS)
+
+    def unit(self) -> float:
+        return max(self.step_mean, abs(self.middle) * sustained.STEP_SHARE_MIN, sustained.STEP_MIN)
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         self.count += 1
@@ -324,40 +339,187 @@ class Sustained:
         gain = pace * max(sustained.GAIN, 1 / self.count)
         self.step_mean += gain * (abs(value - self.previous) - self.step_mean)
         self.previous = value
-        unit = max(self.step_mean, abs(self.middle) * sustained.STEP_SHARE_MIN, sustained.STEP_MIN)
+        off = abs(value - self.middle)
+        if self.count > sustained.CLIP_FROM:
+            off = min(off, sustained.CLIP * self.spread + sustained.STEP_MIN)
+        self.spread += gain * (off - self.spread)
         sign = (value > self.middle) - (value < self.middle)
-        self.middle += pace * max(sustained.RATE, 4 / (self.count + 3)) * unit * sign
+        self.middle += sustained.STRIDE * gain * self.spread * sign
         self.last.append(value)
         if self.count <= sustained.WARM_READINGS:
             return NONE
         above = all(one > self.middle for one in self.last)
         below = all(one < self.middle for one in self.last)
-        least = min(abs(one - self.middle) for one in self.last) if above or below else 0.0
-        return min(least / unit, sustained.SURPRISE_MAX)
+        return min(abs(one - self.middle) for one in self.last) if above or below else 0.0
 
 
 class Profile:
     """Means of half hours."""
 
     def __init__(self) -> None:
-        self.first_ms: int | None = None
         self.means: dict[int, float] = {}
         self.counts: dict[int, int] = {}
         self.smooth = 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
-        if self.first_ms is None:
-            self.first_ms = time_ms
         here = time_ms % profile.DAY_MS * profile.SLOTS // profile.DAY_MS
         near = [(here + k) % profile.SLOTS for k in (-1, 0, 1)]
         residuals = [abs(value - self.means[at]) for at in near if at in self.means]
         self.counts[here] = self.counts.get(here, 0) + 1
         mean = self.means.get(here, 0.0)
         self.means[here] = mean + pace * max(profile.GAIN, 1 / self.counts[here]) * (value - mean)
-        if not residuals or time_ms - self.first_ms < profile.DAY_MS:
-            return NONE
-        self.smooth += profile.SMOOTH * (min(residuals) - self.smooth)
+        if residuals:
+            self.smooth += profile.SMOOTH * (min(residuals) - self.smooth)
         return self.smooth
+
+
+class Gauss:
+    """Moments of the surprises."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.variance = 0, 0.0, 0.0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        """A surprise, held below what squares to an infinity."""
+        return self.rarity(min(value, 1e100), pace)
+
+    def rarity(self, x: float, pace: float) -> float:
+        if x < 0:
+            return 0.0
+        self.count += 1
+        d, out = x - self.mean, 0.0
+        if self.count > gauss.WARM:
+            scale = max(math.sqrt(self.variance), gauss.SCALE_SHARE_MIN * self.mean, gauss.SCALE_MIN)
+            out = self.decades(d / scale)
+        gain = pace * max(1 / self.count, 1 / gauss.MEMORY)
+        self.mean += gain * d
+        self.variance = (1 - gain) * (self.variance + gain * (d * d))
+        return out
+
+    @staticmethod
+    def decades(z: float) -> float:
+        if z >= 0:
+            return min(gauss.LOG2 + z * (gauss.A + z * gauss.B), gauss.DECADES_MAX)
+        half = max(1 + z / 2, 0.0)
+        return gauss.LOG2 * half * half
+
+
+class Codebook:
+    """Shapes of the last blocks' extremes, and prototypes of them."""
+
+    def __init__(self, block: int = codebook.BLOCK, limit: float = codebook.LIMIT) -> None:
+        self.block, self.limit = block, limit
+        self.values: list[float] = []
+        self.shape: deque[float] = deque(maxlen=codebook.BLOCKS)
+        self.blocks, self.judged, self.usual, self.weight = 0, 0, 0.0, 1.0
+        self.mean: float | None = None
+        self.book: list[list[float]] = []
+        self.uses: list[float] = []
+        self.said = NONE
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        value = clip(value, codebook.VALUE_MAX)
+        self.mean = value if self.mean is None else self.mean
+        self.values.append(value)
+        if len(self.values) == self.block:
+            self.mean = (self.mean + in_order(self.values) / self.block) / 2
+            most, least = max(self.values), min(self.values)
+            self.shape.append(most if abs(most - self.mean) >= abs(least - self.mean) else least)
+            self.values = []
+            self.blocks += 1
+            if self.blocks > codebook.BLOCKS:
+                self.said = self.judge(list(self.shape), pace)
+        return self.said
+
+    def judge(self, shape: list[float], pace: float) -> float:
+        if not self.book:
+            self.book, self.uses = [list(shape)], [1.0]
+        squares = [in_order([(x - y) * (x - y) for x, y in zip(shape, p, strict=True)]) for p in self.book]
+        place = squares.index(min(squares))
+        d = math.sqrt(squares[place])
+        self.judged += 1
+        self.weight *= codebook.GROWTH
+        if d > self.limit * self.usual and self.judged > codebook.TRUST_FROM:
+            self.add(shape)
+        else:
+            share = pace * codebook.LEARN
+            self.book[place] = [p + share * (x - p) for x, p in zip(shape, self.book[place], strict=True)]
+            self.uses[place] += self.weight
+        held = min(d, codebook.CLIP * self.usual) if self.judged > codebook.CLIP_FROM else d
+        self.usual += pace * max(codebook.MEMORY, 1 / self.judged) * (held - self.usual)
+        if self.weight > codebook.WEIGHT_MAX:
+            self.weight *= codebook.SCALE_DOWN
+            self.uses = [uses * codebook.SCALE_DOWN for uses in self.uses]
+        return d
+
+    def add(self, shape: list[float]) -> None:
+        """In a new place, or in that of the least used."""
+        if len(self.book) < codebook.PROTOTYPES:
+            self.book.append(list(shape))
+            self.uses.append(self.weight)
+        else:
+            place = self.uses.index(min(self.uses))
+            self.book[place], self.uses[place] = list(shape), self.weight
+
+
+class Recall:
+    """Rows of the last days."""
+
+    def __init__(self) -> None:
+        self.rows: list[float | None] = []
+        self.times: list[int] = []
+        self.values: list[float] = []
+        self.together, self.row_ms, self.period = 0, 0.0, 0
+        self.smooth = 0.0
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        self.wait(time_ms)
+        residuals = self.residuals(value)
+        if residuals:
+            self.smooth += recall.SMOOTH * (in_order(residuals) / len(residuals) - self.smooth)
+        self.values.append(value)
+        if len(self.values) >= self.together:
+            self.close()
+        return self.smooth
+
+    def close(self) -> None:
+        self.rows.append(in_order(self.values) / len(self.values))
+        self.values = []
+
+    def wait(self, time_ms: int) -> None:
+        """Intervals until the median is known; then gaps."""
+        interval = time_ms - self.times[-1] if self.times else 0
+        self.times.append(time_ms)
+        if len(self.times) == recall.INTERVALS + 1:
+            self.settle()
+        elif self.period and interval > recall.GAP * self.row_ms:
+            if self.values:
+                self.close()
+            lacks = min(math.floor(interval / self.row_ms + 0.5) - 1, recall.RING)
+            self.rows += [None] * lacks
+
+    def settle(self) -> None:
+        intervals = sorted(b - a for a, b in itertools.pairwise(self.times))
+        interval = max(float(intervals[recall.INTERVALS // 2]), 1.0)
+        self.together = max(math.ceil(recall.DAY_MS / (interval * recall.ROWS)), 1)
+        self.row_ms = interval * self.together
+        period = math.floor(recall.DAY_MS / self.row_ms + 0.5)
+        self.period = period if period >= recall.ROWS_MIN else 0
+        if self.together > 1:
+            self.rows = []
+
+    def residuals(self, value: float) -> list[float]:
+        """The least difference on each day that is known."""
+        found = []
+        for day in range(1, recall.DAYS + 1):
+            back = len(self.rows) - day * self.period
+            if not self.period or back < recall.NEAR:
+                break
+            near = self.rows[back - recall.NEAR : back + recall.NEAR + 1]
+            known = [abs(value - row) for row in near if row is not None and math.isfinite(row)]
+            if known:
+                found.append(min(known))
+        return found
 
 
 class Level:
@@ -513,29 +675,44 @@ class Cross:
 
 
 class Ensemble:
-    """Views, each ranked among its own; the shares multiplied in pairs."""
+    """Decades of three views, less what is small."""
 
     def __init__(self) -> None:
-        self.views: list[Twin] = [Robust(), Shift(), Profile(), Sustained()]
-        self.ranks = [Conformal() for _ in self.views]
-        self.up = False
+        self.coarse = Codebook(ensemble.COARSE_BLOCK, ensemble.COARSE_LIMIT)
+        self.fine = Codebook(ensemble.FINE_BLOCK, ensemble.FINE_LIMIT)
+        self.recall, self.ranks = Recall(), Conformal()
+        self.sustained, self.profile = Sustained(), Profile()
+        self.tails = [Gauss() for _ in range(3)]
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         """Score · 8 + detector, so that both are compared."""
-        pace = ensemble.PACE_UP if self.up else 1.0
-        shares = [
-            ranks.share(view.step(time_ms, value, pace), pace)
-            for view, ranks in zip(self.views, self.ranks, strict=True)
+        coarse, fine = (
+            tail.rarity(book.step(time_ms, value, pace), pace)
+            for book, tail in zip((self.coarse, self.fine), self.tails[:2], strict=True)
+        )
+        share = self.ranks.share(self.recall.step(time_ms, value, pace), pace)
+        deviation = self.sustained.step(time_ms, value, pace)
+        unit = self.sustained.unit()
+        stays = min(self.tails[2].rarity(deviation, pace), deviation / (ensemble.STEPS * unit))
+        views = [
+            0.5 * (coarse + fine),
+            -log10(share) if share < 1 else 0.0,
+            ensemble.SUSTAINED * max(stays, 0.0),
         ]
-        a, b, c, d = (max(share, ensemble.SHARE_MIN) for share in shares)
-        product = a * b * (c * d)
-        score = min(-log10(product) / ensemble.FULL, 1.0) if product < 1 else 0.0
-        if score >= ensemble.RAISE:
-            self.up = True
-        elif score < ensemble.LOWER:
-            self.up = False
-        detector = 0 if score == 0 else shares.index(min(shares)) + 1
-        return score * 8 + detector
+        effect = self.effect(self.profile.step(time_ms, value, pace) / unit)
+        total = max(in_order(views) + effect, 0.0)
+        score = total / (total + ensemble.HALF)
+        return score * 8 + (views.index(max(views)) + 1 if score > 0 else 0)
+
+    @staticmethod
+    def effect(steps: float) -> float:
+        """Octaves below full size, at most so many."""
+        if steps >= ensemble.STEPS_FULL:
+            return 0.0
+        if steps < 0.5:
+            return ensemble.EFFECT_MIN
+        per_e = ensemble.PER_OCTAVE / 0.6931471805599453
+        return max(per_e * ln(steps / ensemble.STEPS_FULL), ensemble.EFFECT_MIN)
 
 
 class Features:

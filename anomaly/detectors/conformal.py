@@ -2,7 +2,8 @@
 """Conformal calibration: which share of the channel's own surprises were as great, without a model of their tail.
 
     n[k]: weights of the surprises in bucket k; buckets are eighths of an octave, by the bits of x; zeros stand apart
-    p = (w + Σ over k > b of n[k] + n[b] / 2) / (w + total);  out = −log10 p;  for x = 0, p = 1
+    p = (w + Σ over k > b of n[k] + (1 − f) · n[b]) / (w + total);  out = −log10 p;  for x = 0, p = 1
+    f: how far in its bucket x lies, as if those in it were spread evenly
     then n[b] and total grow by pace · w, and w by the share GROWTH, so that the last 1 / GROWTH readings count
 
 The buckets cover OCTAVES, around the first surprise. They move MOVE octaves up where more than OVER of the weight is in
@@ -33,6 +34,7 @@ _BASE, _WEIGHT, _TOTAL, _ZEROS, _SUMS = (
 _BUCKETS = _SUMS + OCTAVES
 WIDTH = _BUCKETS + BUCKETS
 _PART_BITS = 49  # 52 bits of mantissa but the three that tell eight parts
+_PART_MASK, _PART_SCALE = np.int64((1 << 49) - 1), 2.0**-49
 
 
 @njit(cache=True, error_model="numpy")
@@ -86,15 +88,15 @@ def _shrink(row: Floats) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _above(row: Floats, here: int) -> float:
-    """The weight above a bucket, half of its own included."""
+def _above(row: Floats, here: int, share: float) -> float:
+    """The weight above a bucket, and a share of its own."""
     octave = here // PARTS
     above = 0.0
     for k in range(octave + 1, OCTAVES):
         above += row[_SUMS + k]
     for k in range(here + 1, octave * PARTS + PARTS):
         above += row[_BUCKETS + k]
-    return above + 0.5 * row[_BUCKETS + here]
+    return above + share * row[_BUCKETS + here]
 
 
 @njit(cache=True, error_model="numpy")
@@ -113,11 +115,13 @@ def share(row: Floats, surprise: float, pace: float) -> float:
         row[_ZEROS] += pace * weight
         row[_TOTAL] += pace * weight
     else:
-        number = np.float64(surprise).view(np.int64) >> _PART_BITS
+        bits = np.float64(surprise).view(np.int64)
+        number = bits >> _PART_BITS
         if row[_TOTAL] == row[_ZEROS]:
             row[_BASE] = float(number - BUCKETS // 2)
         here = min(max(number - int(row[_BASE]), 0), BUCKETS - 1)
-        part = (weight + _above(row, here)) / (weight + row[_TOTAL])
+        over = 1.0 - (bits & _PART_MASK) * _PART_SCALE
+        part = (weight + _above(row, here, over)) / (weight + row[_TOTAL])
         row[_TOTAL] += pace * weight
         _learn(row, here, pace * weight)
     row[_WEIGHT] = weight * (1.0 + GROWTH)

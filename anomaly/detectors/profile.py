@@ -2,8 +2,8 @@
 """Residual to the day's profile: the least difference from the usual mean of this half hour, the one before or after.
 
     m[h] ← m[h] + pace · max(GAIN, 1 / n[h]) · (v − m[h]) for h, the slot of the day of this reading, once it is judged
-    residual = least |v − m[j]|, j = h − 1, h, h + 1 where they hold something of an earlier day
-    out ← out + SMOOTH · (residual − out);  NONE before the second day
+    residual = least |v − m[j]|, j = h − 1, h, h + 1 where they hold something
+    out ← out + SMOOTH · (residual − out)
 
 Source: seasonal means by time of day, Hyndman and Athanasopoulos, Forecasting (2021), sections 3.4 and 5.2.
 """
@@ -15,9 +15,9 @@ from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
 DAY_MS = 86_400_000
 SLOTS = 48
 SLOT_MS = DAY_MS // SLOTS
-GAIN = 0.02
+GAIN = 0.05
 SMOOTH = 1.0 / 12.0
-_MEAN, _SLOT_MEANS = 1, 2  # 0: time of the first reading; then smoothed residual, means, counts
+_MEAN, _SLOT_MEANS = 0, 1  # smoothed residual, means, counts
 _COUNTS = _SLOT_MEANS + SLOTS
 WIDTH = _COUNTS + SLOTS
 
@@ -40,18 +40,13 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
         return FAULT
-    since_midnight = time_ms % DAY_MS
-    here = since_midnight // SLOT_MS
-    if row[0] == 0.0:
-        row[0] = float(time_ms)  # a first reading at 0, in 1970, is the next one's
-    old = float(time_ms) - row[0] >= DAY_MS
-    residual = _residual(row, here, value) if old else NONE
+    here = time_ms % DAY_MS // SLOT_MS
+    residual = _residual(row, here, value)
     count = row[_COUNTS + here] + 1.0
     row[_COUNTS + here] = count
     row[_SLOT_MEANS + here] += pace * max(GAIN, 1.0 / count) * (value - row[_SLOT_MEANS + here])
-    if residual == NONE:
-        return NONE
-    row[_MEAN] += SMOOTH * (residual - row[_MEAN])
+    if residual != NONE:
+        row[_MEAN] += SMOOTH * (residual - row[_MEAN])
     return row[_MEAN]
 
 

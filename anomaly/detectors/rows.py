@@ -20,7 +20,7 @@ from anomaly.detectors.arith import Bytes, Floats, Ints, is_fault
 from anomaly.detectors.scorer import DETECTORS, Scorer
 
 RAISE = 0.5
-REARM = 0.7
+REARM = 0.82
 QUIET_ROWS = 40
 HOLD_ROWS = 1
 H_HALF = 1.8

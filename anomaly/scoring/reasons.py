@@ -3,9 +3,8 @@
 from lading import quantities
 
 REASONS = {
-    "spike": "far from its level",
-    "shift": "off its long-run level",
-    "daily": "unlike the same time of earlier days",
+    "shape": "runs unlike any before",
+    "daily": "unlike the same time of the last days",
     "sustained": "on one side of its middle for long",
 }
 OTHERWISE = "unlike what it was before"

@@ -15,9 +15,8 @@ from lading.errors import ServiceError
 SCORE, DETECTOR, REASON = "anomaly_score", "detector", "reason"
 SCORE_FORMAT = "%.6f"
 _REASONS = {
-    "spike": "{name} at {value:g} is far from its level",
-    "shift": "{name}: the last readings, {value:g} now, are off its long-run level",
-    "daily": "{name} at {value:g} is unlike the same time of earlier days",
+    "shape": "the last readings of {name}, {value:g} now, run unlike any before",
+    "daily": "{name} at {value:g} is unlike the same time of the last days",
     "sustained": "{name} at {value:g} stays on one side of its middle",
     "level": "{name}, at {value:g}, is off its long-run level",
     "change": "{name}, at {value:g}, changes: another episode begins",

@@ -22,13 +22,13 @@ UNSCORED = (Quantity.LATITUDE, Quantity.LONGITUDE)
 
 
 def wild_readings(seed: int, count: int, level: int = 5_000) -> list[Reading]:
-    """Noise, now and then far off for minutes, faults, a clock set back and a day without data."""
+    """Noise, now and then off for half an hour, each time by more, faults, and a day without data."""
     rng = random.Random(seed)
     readings, gap_ms = [], 0
     for i in range(count):
         value = level + rng.randint(-80, 80)
-        if i % 331 >= 320:
-            value += 1_000_000 * (i % 331 - 319)
+        if i % 331 >= 300:
+            value += 100_000 * (i % 331 - 299) * (1 + i // 331) ** 2
         flags = 1 if i % 97 == 50 else 2 if i % 211 == 60 else 0
         gap_ms += 86_400_000 if i == count // 3 else 0
         readings.append(Reading(i, T0 + gap_ms + STEP_MS * i, value, flags))

@@ -1,0 +1,164 @@
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+"""Novelty of shape: how far the last readings are from every shape that the channel's codebook holds.
+
+    x: of each block of readings the extreme that is farther from m;  m ← (m + mean of the block) / 2
+    shape: the last BLOCKS of x;  d: least Euclidean distance to a prototype;  out = d, until the next block is full
+    d ≤ limit · u: the nearest prototype p learns, p ← p + pace · LEARN · (shape − p)
+    else the shape takes the place of the prototype that was used least; a use weighs GROWTH more with every block
+    u ← u + pace · max(MEMORY, 1 / n) · (d − u), the usual distance
+
+High: a shape unlike all before; from then on it is known. Values are taken within ± VALUE_MAX.
+Source: leader clustering with a vigilance, as in adaptive resonance theory (Carpenter and Grossberg, Computer Vision,
+Graphics and Image Processing 37, 1987); extremes of blocks as in Hampton's ARTime (2021), which knows the whole
+series' range and length beforehand; this does not.
+"""
+
+from math import sqrt
+
+from numba import njit
+
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+
+BLOCKS = 6
+PROTOTYPES = 64
+LEARN = 0.1
+GROWTH = 1.001
+MEMORY = 1.0 / 500.0
+CLIP, CLIP_FROM = 5.0, 30.0  # mean distances that one distance counts for, at most; from which distance on
+TRUST_FROM = 3.0  # distances before a shape can be new
+VALUE_MAX = 1e100
+FAR = 1e120  # where a prototype lies that there is not yet
+BLOCK, LIMIT = 2, 3.0  # readings a block and mean distances, of the kernel; an ensemble has more than one
+WEIGHT_MAX, SCALE_DOWN = 2.0**40, 2.0**-40
+_FILLED, _SUM, _MOST, _LEAST, _MEAN, _SEEN, _MADE, _USUAL, _JUDGED, _SAID, _WEIGHT, _SHAPE = range(12)
+_USES = _SHAPE + BLOCKS
+_DISTANCES = _USES + PROTOTYPES
+_BOOK = _DISTANCES + PROTOTYPES  # first all prototypes' first x, then all their second …
+WIDTH = _BOOK + BLOCKS * PROTOTYPES
+
+
+@njit(cache=True, error_model="numpy")
+def _begin(row: Floats, value: float) -> None:
+    row[_MEAN] = value
+    row[_SAID] = NONE
+    row[_WEIGHT] = 1.0
+    for k in range(_BOOK, WIDTH):
+        row[k] = FAR
+
+
+@njit(cache=True, error_model="numpy")
+def _nearest(row: Floats) -> int:
+    """The number of the nearest prototype; squared distances to all of them are written."""
+    x = row[_SHAPE]
+    for j in range(PROTOTYPES):
+        u = x - row[_BOOK + j]
+        row[_DISTANCES + j] = u * u
+    for k in range(1, BLOCKS):
+        x = row[_SHAPE + k]
+        for j in range(PROTOTYPES):
+            u = x - row[_BOOK + k * PROTOTYPES + j]
+            row[_DISTANCES + j] += u * u
+    nearest = 0
+    for j in range(1, PROTOTYPES):
+        if row[_DISTANCES + j] < row[_DISTANCES + nearest]:
+            nearest = j
+    return nearest
+
+
+@njit(cache=True, error_model="numpy")
+def _place(row: Floats) -> int:
+    """Where a new prototype goes: a free place, or that of the one used least."""
+    made = int(row[_MADE])
+    if made < PROTOTYPES:
+        row[_MADE] = float(made + 1)
+        return made
+    least = 0
+    for j in range(1, PROTOTYPES):
+        if row[_USES + j] < row[_USES + least]:
+            least = j
+    return least
+
+
+@njit(cache=True, error_model="numpy")
+def _put(row: Floats, place: int, share: float) -> None:
+    """Move a prototype by a share of its way to the shape."""
+    for k in range(BLOCKS):
+        at = _BOOK + k * PROTOTYPES + place
+        row[at] += share * (row[_SHAPE + k] - row[at])
+
+
+@njit(cache=True, error_model="numpy")
+def _set(row: Floats, place: int) -> None:
+    for k in range(BLOCKS):
+        row[_BOOK + k * PROTOTYPES + place] = row[_SHAPE + k]
+
+
+@njit(cache=True, error_model="numpy")
+def _judge(row: Floats, limit: float, pace: float) -> float:
+    """The shape's distance; then the book learns it."""
+    if row[_MADE] == 0.0:
+        _set(row, _place(row))
+        row[_USES] = 1.0
+    place = _nearest(row)
+    d = sqrt(row[_DISTANCES + place])
+    judged = row[_JUDGED] + 1.0
+    row[_JUDGED] = judged
+    row[_WEIGHT] *= GROWTH
+    if d > limit * row[_USUAL] and judged > TRUST_FROM:
+        place = _place(row)
+        _set(row, place)
+        row[_USES + place] = row[_WEIGHT]
+    else:
+        _put(row, place, pace * LEARN)
+        row[_USES + place] += row[_WEIGHT]
+    held = min(d, CLIP * row[_USUAL]) if judged > CLIP_FROM else d
+    row[_USUAL] += pace * max(MEMORY, 1.0 / judged) * (held - row[_USUAL])
+    if row[_WEIGHT] > WEIGHT_MAX:
+        row[_WEIGHT] *= SCALE_DOWN
+        for j in range(PROTOTYPES):
+            row[_USES + j] *= SCALE_DOWN
+    return d
+
+
+@njit(cache=True, error_model="numpy")
+def _close(row: Floats, block: int) -> None:
+    """The block is full: its extreme joins the shape."""
+    mean = row[_SUM] / block
+    row[_MEAN] = 0.5 * (row[_MEAN] + mean)
+    over, under = abs(row[_MOST] - row[_MEAN]), abs(row[_LEAST] - row[_MEAN])
+    for k in range(BLOCKS - 1):
+        row[_SHAPE + k] = row[_SHAPE + k + 1]
+    row[_SHAPE + BLOCKS - 1] = row[_MOST] if over >= under else row[_LEAST]
+    row[_FILLED] = row[_SUM] = 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def novelty(row: Floats, value: float, pace: float, block: int, limit: float) -> float:
+    """One reading, not a fault; `block` readings make an x."""
+    value = min(max(value, -VALUE_MAX), VALUE_MAX)
+    if row[_WEIGHT] == 0.0:
+        _begin(row, value)
+    first = row[_FILLED] == 0.0
+    row[_MOST] = value if first else max(row[_MOST], value)
+    row[_LEAST] = value if first else min(row[_LEAST], value)
+    row[_SUM] += value
+    row[_FILLED] += 1.0
+    if row[_FILLED] == block:
+        _close(row, block)
+        row[_SEEN] += 1.0
+        if row[_SEEN] > BLOCKS:
+            row[_SAID] = _judge(row, limit, pace)
+    return row[_SAID]
+
+
+@njit(cache=True, error_model="numpy")
+def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
+    """One reading."""
+    return FAULT if is_fault(value) else novelty(row, value, pace, BLOCK, LIMIT)
+
+
+@njit(cache=True, error_model="numpy")
+def codebook(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """The kernel: `out` in the channel's own unit."""
+    for i in range(len(value)):
+        out[i] = step(state[slot[i]], time_ms[i], value[i], 1.0)

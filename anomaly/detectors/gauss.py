@@ -1,0 +1,65 @@
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+"""Gaussian tail: how far a surprise is above what the channel's surprises usually are, as decades of rarity.
+
+    z = (x − m) / √v;  out = −log10 Q(z), at most DECADES_MAX, and 0 for the first WARM surprises;  then, with
+    r = pace · max(1 / n, 1 / MEMORY), d = x − m:  m ← m + r · d;  v ← (1 − r) · (v + r · d²)
+
+Q is the normal distribution's upper tail. Its logarithm is taken by −log10 Q(z) ≈ log10 2 + A z + B z² for z ≥ 0
+(within 0.05 up to z = 5), and log10 2 · (1 + z / 2)² from there down to z = −2. Unlike a rank it still grows where
+nothing alike was seen: for surprises without heavy tails, such as distances.
+Source: the anomaly likelihood of Ahmad, Lavin, Purdy and Agha (Neurocomputing 262, 2017), with running moments.
+"""
+
+from math import sqrt
+
+from numba import njit
+
+from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault
+
+MEMORY = 8_000.0
+WARM = 100.0
+DECADES_MAX = 6.0
+LOG2, A, B = 0.30103, 0.293, 0.189
+SCALE_SHARE_MIN, SCALE_MIN = 1e-6, 1e-100  # of the mean: a variance of rounding errors alone is none
+WIDTH = 3
+_COUNT, _MEAN, _VARIANCE = range(WIDTH)
+
+
+@njit(cache=True, error_model="numpy")
+def decades(z: float) -> float:
+    """−log10 of the normal distribution's tail above z."""
+    if z >= 0.0:
+        return min(LOG2 + z * (A + z * B), DECADES_MAX)
+    half = max(1.0 + 0.5 * z, 0.0)
+    return LOG2 * half * half
+
+
+@njit(cache=True, error_model="numpy")
+def rarity(row: Floats, surprise: float, pace: float) -> float:
+    """Decades, then learns it; 0 for a detector that has nothing to say. Not for faults."""
+    if surprise < 0.0:
+        return 0.0
+    count = row[_COUNT] + 1.0
+    d = surprise - row[_MEAN]
+    out = 0.0
+    if count > WARM:
+        scale = max(max(sqrt(row[_VARIANCE]), SCALE_SHARE_MIN * row[_MEAN]), SCALE_MIN)
+        out = decades(d / scale)
+    gain = pace * max(1.0 / count, 1.0 / MEMORY)
+    row[_COUNT] = count
+    row[_MEAN] += gain * d
+    row[_VARIANCE] = (1.0 - gain) * (row[_VARIANCE] + gain * (d * d))
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def step(row: Floats, surprise: float, pace: float) -> float:
+    """One surprise."""
+    return FAULT if is_fault(surprise) else rarity(row, min(surprise, 1e100), pace)
+
+
+@njit(cache=True, error_model="numpy")
+def gauss(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """The kernel: `value` is a surprise, zero or more; `out` decades, at most DECADES_MAX."""
+    for i in range(len(value)):
+        out[i] = step(state[slot[i]], value[i], 1.0)

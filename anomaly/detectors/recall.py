@@ -1,0 +1,135 @@
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+"""Recall of the same time on the last days: how unlike yesterday's, and the days' before, a reading is.
+
+    interval: the median of the first INTERVALS intervals;  rows a day: day / interval, of at most ROWS: shorter
+    intervals are taken together, so many readings a row that there are no more; a gap counts as the rows that it lacks
+    r[d]: least |v − row| over the rows from NEAR before to NEAR after this time, d days ago;  DAYS days
+    out ← out + SMOOTH · (mean of r[d] over the days that are known − out);  0 until a day is known
+
+0, too, for a channel that is read less than ROWS_MIN times a day. High: a pattern of the day that was broken.
+Source: seasonal naive residual (Hyndman and Athanasopoulos, Forecasting, 2021, section 5.2) with a tolerance in time.
+"""
+
+import numpy as np
+from numba import njit
+
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+
+DAY_MS = 86_400_000
+DAYS = 3
+NEAR = 9
+ROWS, ROWS_MIN = 288, 2 * NEAR
+SMOOTH = 1.0 / 8.0
+INTERVALS = 15
+GAP = 10.0  # rows; a lesser one is within NEAR
+RING = DAYS * ROWS + 2 * NEAR
+_SEEN, _LAST_MS, _ROW_MS, _PERIOD, _TOGETHER, _SUM, _COUNT, _NEXT, _KEPT, _SMOOTH, _INTERVALS = range(11)
+_RING = _INTERVALS + INTERVALS
+WIDTH = _RING + RING
+UNKNOWN = np.nan
+
+
+@njit(cache=True, error_model="numpy")
+def _settle(row: Floats) -> None:
+    """The median interval gives readings a row, and rows a day; 0 rows where there are too few."""
+    for i in range(1, INTERVALS):
+        x = row[_INTERVALS + i]
+        k = i
+        while k > 0 and row[_INTERVALS + k - 1] > x:
+            row[_INTERVALS + k] = row[_INTERVALS + k - 1]
+            k -= 1
+        row[_INTERVALS + k] = x
+    interval = max(row[_INTERVALS + INTERVALS // 2], 1.0)
+    together = max(np.ceil(DAY_MS / (interval * ROWS)), 1.0)
+    period = np.floor(DAY_MS / (interval * together) + 0.5)
+    row[_TOGETHER], row[_ROW_MS] = together, interval * together
+    row[_PERIOD] = period if period >= ROWS_MIN else 0.0
+    if together > 1.0:
+        row[_KEPT] = 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _keep(row: Floats, value: float) -> None:
+    """One more row in the ring."""
+    place = int(row[_NEXT])
+    row[_RING + place] = value
+    row[_NEXT] = float(place + 1 if place + 1 < RING else 0)
+    row[_KEPT] = min(row[_KEPT] + 1.0, float(RING))
+
+
+@njit(cache=True, error_model="numpy")
+def _close(row: Floats) -> None:
+    """Keep the mean of the readings since the last row."""
+    _keep(row, row[_SUM] / row[_COUNT])
+    row[_SUM] = row[_COUNT] = 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _pass(row: Floats, time_ms: int) -> None:
+    """Time goes by: an interval of the first, or a gap."""
+    interval = float(time_ms) - row[_LAST_MS]
+    row[_LAST_MS] = float(time_ms)
+    seen = int(row[_SEEN])
+    row[_SEEN] = float(min(seen + 1, INTERVALS + 1))
+    if 0 < seen <= INTERVALS:
+        row[_INTERVALS + seen - 1] = interval
+        if seen == INTERVALS:
+            _settle(row)
+    elif row[_PERIOD] > 0.0 and interval > GAP * row[_ROW_MS]:
+        if row[_COUNT] > 0.0:
+            _close(row)
+        for _ in range(int(min(np.floor(interval / row[_ROW_MS] + 0.5) - 1.0, float(RING)))):
+            _keep(row, UNKNOWN)
+
+
+@njit(cache=True, error_model="numpy")
+def _least(row: Floats, value: float, back: int) -> float:
+    """The least |v − row| near `back` rows ago; infinite where none is known."""
+    place = int(row[_NEXT]) - back - NEAR
+    place = place + RING if place < 0 else place
+    least = np.inf
+    for _ in range(2 * NEAR + 1):
+        d = abs(value - row[_RING + place])
+        least = d if d < least else least
+        place = place + 1 if place + 1 < RING else 0
+    return least
+
+
+@njit(cache=True, error_model="numpy")
+def _residual(row: Floats, value: float) -> float:
+    """Mean over the days; NONE where no day is known."""
+    period, kept = int(row[_PERIOD]), int(row[_KEPT])
+    if period == 0:
+        return NONE
+    total, days = 0.0, 0.0
+    for day in range(1, DAYS + 1):
+        if day * period + NEAR > kept:
+            break
+        least = _least(row, value, day * period)
+        if least < np.inf:
+            total += least
+            days += 1.0
+    return total / days if days > 0.0 else NONE
+
+
+@njit(cache=True, error_model="numpy")
+def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
+    """One reading. All are kept, at whatever pace: what an alarm was about is compared with in its turn."""
+    if is_fault(value):
+        return FAULT
+    _pass(row, time_ms)
+    residual = _residual(row, value)
+    if residual != NONE:
+        row[_SMOOTH] += SMOOTH * (residual - row[_SMOOTH])
+    row[_SUM] += value
+    row[_COUNT] += 1.0
+    if row[_COUNT] >= row[_TOGETHER]:
+        _close(row)
+    return row[_SMOOTH]
+
+
+@njit(cache=True, error_model="numpy")
+def recall(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """The kernel: `out` in the channel's own unit."""
+    for i in range(len(value)):
+        out[i] = step(state[slot[i]], time_ms[i], value[i], 1.0)
