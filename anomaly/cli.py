@@ -15,7 +15,7 @@ from anomaly.forecast_cli import forecast
 from anomaly.replay_cli import replay_leg
 from anomaly.rounds import Rounds
 from anomaly.score_cli import score
-from anomaly.scoring.stage import Scores
+from anomaly.scoring.stage import Scores, channels_in
 from anomaly.scoring.stage import lag as scores_lag
 from anomaly.settings import AnomalySettings
 from anomaly.stage import GROUP, Anomaly, lag
@@ -59,7 +59,14 @@ def run(config: Config = CONFIG) -> None:
         bounds: Any = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
         provisional_ms = int(own.provisional_s * 1000)
         rules = Anomaly(log, state, operators, provisional_ms=provisional_ms, commit_s=COMMIT_S, **bounds)
-        scores = partial(Scores, log, rules.state, commit_s=COMMIT_S, **bounds)
+        scores = partial(
+            Scores,
+            log,
+            rules.state,
+            records_max=own.records_max,
+            channels_cached_max=channels_in(own.score_bytes_max),
+            commit_s=COMMIT_S,
+        )
         return Worker(rules, scores if own.score else None)
 
     state = shared.lading.below(own.state)

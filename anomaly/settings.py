@@ -21,9 +21,15 @@ class AnomalySettings(StageSettings):
     )
     records_max: int = Field(1_000, ge=1, le=100_000, description="records of each topic in a step")
     channels_cached_max: int = Field(
-        10_000, ge=1, le=10_000_000, description="channels whose rule state and detectors stay in memory"
+        10_000, ge=1, le=10_000_000, description="channels whose rule state stays in memory"
     )
     score: bool = Field(True, description="whether the detectors score every channel, beside the rules")
+    score_bytes_max: int = Field(
+        128 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=1 << 40,
+        description="memory for channels' detectors; other channels' wait in the state file",
+    )
     provisional_s: float = Field(
         600.0,
         ge=0,

@@ -22,7 +22,8 @@ STEP_BYTES_MAX = 4 * 1024 * 1024
 KEEP_READINGS = 2_000_000
 """How many readings are scored again, at most, after a kill: seconds of work."""
 KEEP_S = 60.0
-CHANNELS_MAX = 10_000
+BYTES_MAX = 128 * 1024 * 1024
+"""Of the channels' rows in memory: a bound in bytes, since another release's row may be longer."""
 READ_RECORDS = 1_000
 _FRAMES, _ANOMALIES = (
     f"{topics.FRAMES} scored",
@@ -47,7 +48,7 @@ class Scores:
         state: State,
         *,
         records_max: int = RECORDS_MAX,
-        channels_cached_max: int = CHANNELS_MAX,
+        channels_cached_max: int | None = None,
         keep_readings: int = KEEP_READINGS,
         keep_s: float = KEEP_S,
         commit_s: float = 0.0,
@@ -56,7 +57,7 @@ class Scores:
         self._log, self._state = log, state
         self._records_max, self._channels_max, self._keep_readings = (
             records_max,
-            channels_cached_max,
+            channels_cached_max or channels_in(BYTES_MAX),
             keep_readings,
         )
         self._keep_s, self._commit_s, self._monotonic_s = keep_s, commit_s, monotonic_s
@@ -185,6 +186,11 @@ class Scores:
             _log.warning("scoring_begun_anew", release=self._engine.release)
             self._has_told_release = True
         return leg
+
+
+def channels_in(bytes_max: int) -> int:
+    """How many channels' rows fit into so much memory."""
+    return max(bytes_max // Block().row_bytes, 1)
 
 
 def lag(log: Log) -> int:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anomaly.scoring.block import Block
-from anomaly.scoring.stage import CHANNELS_MAX
+from anomaly.scoring.stage import BYTES_MAX
 from lading import topics
 from lading.frame import NO_ANCHOR, OPEN, LegRef, Run, seal
 from lading.limits import ChannelLimits, Limits
@@ -19,8 +18,8 @@ from tests.unit.anomaly.harness import Bench
 T0 = 1_700_000_000_000
 LEGS, CHANNELS, FRAMES = 6_250, 16, 2
 MEGABYTES_MAX = 300  # of the rules
-SCORED_MEGABYTES_MAX = 1.5 * CHANNELS_MAX * Block().row_bytes / 1e6
-"""Of the channels that are scored in memory: a row each, and half as much again."""
+SCORED_MEGABYTES_MAX = 1.5 * BYTES_MAX / 1e6
+"""Of the channels that are scored in memory: their rows, and half as much again."""
 MEASURE = """
 import sys
 from pathlib import Path
