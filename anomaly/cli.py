@@ -11,6 +11,7 @@ import typer
 
 from anomaly import verdicts
 from anomaly.alerts_cli import list_alerts
+from anomaly.backtest_cli import backtest
 from anomaly.forecast_cli import forecast
 from anomaly.replay_cli import replay_leg
 from anomaly.rounds import Rounds
@@ -41,6 +42,7 @@ app.command("alerts")(list_alerts)
 app.command("replay")(replay_leg)
 app.command()(train)
 app.command()(forecast)
+app.command()(backtest)
 
 COMMIT_S = 1.0
 

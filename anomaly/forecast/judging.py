@@ -49,3 +49,12 @@ def mean(values: Floats, blocks: Times, seed: int) -> Figure:
     low, high = np.quantile(means, [_LOW, _HIGH])
     value = total.sum() / count.sum()
     return Figure(float(value), float(min(low, value)), float(max(high, value)), int(there.sum()))
+
+
+def median(values: Floats, seed: int) -> Figure:
+    """Median of values (n,) with a percentile bootstrap over them."""
+    if not len(values):
+        return Figure(float("nan"), float("nan"), float("nan"), 0)
+    drawn = np.random.default_rng(seed).integers(0, len(values), (DRAWS, len(values)))
+    low, high = np.quantile(np.median(values[drawn], axis=1), [_LOW, _HIGH])
+    return Figure(float(np.median(values)), float(low), float(high), len(values))

@@ -32,12 +32,12 @@ def held(value: Floats, horizons: tuple[int, ...], hold: int, pause: int) -> Flo
 def held_from(value: Floats, hold: int, pause: int) -> Floats:
     """(rows,) the least value of the `hold` rows that begin here, pauses of up to `pause` rows bridged."""
     out = np.full(len(value), np.nan)
-    _held_from(_bridge(value, pause), hold, out)
+    _held_from(bridge(value, pause), hold, out)
     return np.minimum(out, value)
 
 
 @njit(cache=True)
-def _bridge(value: Floats, pause: int) -> Floats:
+def bridge(value: Floats, pause: int) -> Floats:
     """A dip of up to `pause` rows is lifted to the lower of its shores."""
     n = len(value)
     out = value.copy()

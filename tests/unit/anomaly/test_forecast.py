@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomaly.forecast import breach, features, targets
+from anomaly.forecast import breach, calls, features, targets
 from anomaly.forecast.grid import to_grid
 from anomaly.forecast.release import Manifest, encode_weights, load, shapes_of, write
 from anomaly.forecast.serving import Forecaster, History
@@ -205,3 +205,49 @@ def test_serving_imports_neither_torch_nor_lightning() -> None:
         "sys.exit(any(name.split('.')[0] in ('torch', 'pytorch_lightning', 'lightning') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=240).returncode == 0
+
+
+def test_calls_by_hand() -> None:
+    """A call lasts until an hour has passed under half the threshold; unknown rows neither end nor begin one."""
+    probability = np.array([0.0, 0.3, 0.2, NAN, 0.2] + [0.1] * 12 + [0.0, 0.3])
+    assert calls.calls(probability, 0.25, STEP_MS) == [(1, 16), (18, 19)]
+
+
+def test_what_calls_are_worth_by_hand() -> None:
+    """Three excursions: called 20 minutes before, called 10 minutes after, not called; one call is false."""
+    made = [calls.Stretch(96, 120), calls.Stretch(202, 230), calls.Stretch(400, 420)]
+    events = [calls.Stretch(100, 112), calls.Stretch(200, 215), calls.Stretch(300, 312)]
+    judged = calls.judge(made, events, 45 * 60_000, STEP_MS, 2_016)
+    assert judged.leads_ms == [20 * 60_000, -10 * 60_000, -45 * 60_000]
+    assert judged.false == [made[2]]
+    assert judged.weeks == 1.0
+
+
+def test_excursions_by_hand() -> None:
+    """At least three rows above 8, a pause of one bridged, those closer than two and a half hours are one."""
+    value = np.full(100, 5.0)
+    value[[10, 11, 13, 14]] = 9  # one, with a pause
+    value[[30, 31]] = 9  # too short
+    value[35:40] = 9  # 21 rows after: the same
+    value[80:84] = 9
+    assert calls.excursions(value, 8.0, 3, 1, STEP_MS) == [(10, 40), (80, 84)]
+
+
+def test_a_backtest_of_csv_files(release: Path, tmp_path: Path) -> None:
+    """The model beside three baselines at each horizon, coverage of each quantile, calls, and a page with plots."""
+    times = np.arange(288 * 4) * STEP_MS // 1000
+    rows = "".join(f"{t},{5 + 5 * (t % 86_400 // 7_200 == 6)}\n" for t in times)
+    (tmp_path / "hall.csv").write_text("time,value\n" + rows)
+    page = tmp_path / "page.html"
+    command = [sys.executable, "-m", "lading.cli", "anomaly", "backtest", str(release)]
+    command += ["--csv", str(tmp_path / "hall.csv"), "--upper", "8", "--out", str(page), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    methods = {one["method"] for one in found["pinball"]}
+    assert methods == {"model", "last_value", "seasonal", "smoothed"}
+    seasonal = [one for one in found["pinball"] if (one["block"], one["method"]) == ("value", "seasonal")]
+    assert len(seasonal) == 2
+    assert {one["quantile"] for one in found["coverage"]} == {0.1, 0.5, 0.9}
+    assert found["calls"]["excursions"] == 4  # noon to two, each of four days
+    assert page.read_text("utf-8").count("<svg") == 4
