@@ -34,7 +34,7 @@ def backtest(
 
     forecaster = Forecaster.load(release)
     with proven(), progress() as tell:
-        series, _ = read(config, archive, csv, forecaster.manifest.quantity, tell)
+        series, _ = read(config, archive, csv, forecaster.shape.quantity, tell)
     found = judged(forecaster, series, upper, CALL_ABOVE if threshold is None else threshold)
     if out is not None:
         _write(out, report.page(found, f"Backtest of {release.name}"))

@@ -35,7 +35,7 @@ def forecast(
 
     forecaster = Forecaster.load(release)
     with proven(), progress() as tell:
-        series, _ = read(config, archive, csv, forecaster.manifest.quantity, tell)
+        series, _ = read(config, archive, csv, forecaster.shape.quantity, tell)
     wanted = [one for one in series if one.key[0].startswith(gateway) and channel in (None, one.key[1])]
     if not wanted:
         asked = f"gateway {gateway or 'any'}, channel {'any' if channel is None else channel}"

@@ -115,6 +115,9 @@ def read(
     shared = settings.load_shared(config)
     own = settings.load(config, "anomaly", AnomalySettings)
     folder = archive or shared.lading.below(own.archive)
+    path = shared.lading.below(shared.log.path)
+    if shared.log.kind == "sqlite" and not path.exists():
+        raise ServiceError("log", f"{path}: found nothing, wanted the log of an installation")
     log = open_log(shared)
     try:
         collector = Collector(quantity, only)

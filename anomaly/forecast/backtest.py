@@ -13,7 +13,7 @@ from anomaly.forecast import baselines, calls, judging, samples
 from anomaly.forecast.calls import Judged, Stretch
 from anomaly.forecast.grid import Floats, Grid, Times
 from anomaly.forecast.judging import Figure
-from anomaly.forecast.release import Manifest
+from anomaly.forecast.release import Shape
 from anomaly.forecast.series import Series
 from anomaly.forecast.serving import Forecaster
 
@@ -79,43 +79,40 @@ def backtest(
     forecaster: Forecaster, series: Sequence[Series], upper: float | None, threshold: float, seed: int = 1
 ) -> Backtest:
     """Judge a release on channels; with an upper limit, its calls, too."""
-    manifest = forecaster.manifest
-    grids = [(one.name, one.grid(manifest.step_ms)) for one in series if len(one.value)]
-    forecasts = [forecaster.forecast_rows(grid.value, grid.begin_ms) for _, grid in grids]
+    shape = forecaster.shape
+    grids = [(one.name, one.grid(shape.step_ms)) for one in series if len(one.value)]
+    forecasts = [forecaster.forecast_rows(grid) for _, grid in grids]
     stacks = [np.stack([one.quantiles, one.above, one.below], 1) for one in forecasts]
-    ahead, covered = _judge([grid for _, grid in grids], stacks, manifest, seed)
+    ahead, covered = _judge([grid for _, grid in grids], stacks, shape, seed)
     if upper is None:
-        return Backtest(forecaster.release.id, ahead, covered, None, [], [])
-    at = call_horizon(manifest)
+        return Backtest(forecaster.release, ahead, covered, None, [], [])
+    at = call_horizon(shape)
     channels = [
-        _channel(name, grid, one.breach(upper).probability[:, at], upper, threshold, manifest)
+        _channel(name, grid, one.breach(upper).probability[:, at], upper, threshold, shape)
         for (name, grid), one in zip(grids, forecasts, strict=True)
     ]
-    sweep = [early(channels, level, manifest, seed) for level in SWEEP]
-    chosen = early(channels, threshold, manifest, seed)
-    return Backtest(forecaster.release.id, ahead, covered, chosen, sweep, channels)
+    sweep = [early(channels, level, shape, seed) for level in SWEEP]
+    chosen = early(channels, threshold, shape, seed)
+    return Backtest(forecaster.release, ahead, covered, chosen, sweep, channels)
 
 
-def call_horizon(manifest: Manifest) -> int:
+def call_horizon(shape: Shape) -> int:
     """Which horizon calls look at: the last that is not longer than the hold."""
-    return max(0, sum(span_ms <= manifest.hold_ms for span_ms in manifest.horizons_ms) - 1)
+    return max(0, sum(span_ms <= shape.hold_ms for span_ms in shape.horizons_ms) - 1)
 
 
-def _channel(
-    name: str, grid: Grid, risk: Floats, upper: float, threshold: float, manifest: Manifest
-) -> Channel:
-    hold, pause = manifest.rows(manifest.hold_ms), manifest.rows(manifest.pause_ms)
-    events = calls.excursions(grid.value, upper, hold, pause, grid.step_ms)
+def _channel(name: str, grid: Grid, risk: Floats, upper: float, threshold: float, shape: Shape) -> Channel:
+    events = calls.excursions(grid.value, upper, *shape.stretch, grid.step_ms)
     return Channel(name, grid, risk, events, calls.calls(risk, threshold, grid.step_ms))
 
 
-def early(channels: Sequence[Channel], threshold: float, manifest: Manifest, seed: int) -> Early:
+def early(channels: Sequence[Channel], threshold: float, shape: Shape, seed: int) -> Early:
     """What calls at a threshold are worth."""
     judged = [
         calls.judge(
             calls.calls(one.risk, threshold, one.grid.step_ms),
             one.excursions,
-            manifest.hold_ms,
+            shape.hold_ms,
             one.grid.step_ms,
             int(np.isfinite(one.risk).sum()),
         )
@@ -139,14 +136,14 @@ def _rate(judged: Judged) -> float:
 
 
 def _judge(
-    grids: list[Grid], stacks: list[Floats], manifest: Manifest, seed: int
+    grids: list[Grid], stacks: list[Floats], shape: Shape, seed: int
 ) -> tuple[list[Ahead], list[Covered]]:
-    levels = tuple(manifest.quantiles)
+    levels = tuple(shape.quantiles)
     if not grids:
         return [], []
-    target = np.concatenate([samples.of_value(grid.value, manifest) for grid in grids])
+    target = np.concatenate([samples.of_value(grid.value, shape) for grid in grids])
     model = np.concatenate(stacks)
-    points = [baselines.points(grid.value, manifest.horizons, manifest.step_ms) for grid in grids]
+    points = [baselines.points(grid.value, shape.horizons, shape.step_ms) for grid in grids]
     blocks = _blocks(grids)
     unknown = np.isnan(model[:, 0, 0, 0])
     target[unknown] = np.nan
@@ -161,7 +158,7 @@ def _judge(
             loss = judging.pinball(quantiles, target[:, k], levels)
             ahead += [
                 Ahead(block, method, horizon_ms, judging.mean(loss[:, h], blocks, seed))
-                for h, horizon_ms in enumerate(manifest.horizons_ms)
+                for h, horizon_ms in enumerate(shape.horizons_ms)
             ]
         hits = judging.covered(model[:, k], target[:, k])
         flat = np.repeat(blocks, hits.shape[1])

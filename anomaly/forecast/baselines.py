@@ -4,6 +4,7 @@ Each gives a point for every horizon; its quantiles are that point plus the quan
 and in scales of the channel, over the rows that it is judged on: calibrated by what judges it, which favours it.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -69,6 +70,7 @@ def points(value: Floats, horizons: tuple[int, ...], step_ms: int) -> dict[str, 
 
 def spread(point: Floats, target: Floats, levels: tuple[float, ...]) -> Floats:
     """(rows, horizons, q): the point and the quantiles of its errors, relative to centre and scale."""
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no row has a target: no error, NaN
         errors = np.nanquantile(target - point, levels, axis=0)  # (q, horizons)
     return point[..., None] + errors.T[None]

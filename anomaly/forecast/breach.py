@@ -28,8 +28,9 @@ def exceedance(quantiles: Floats, levels: tuple[float, ...], limit: float) -> Fl
     below, above = p[inner[..., 0] - 1], p[inner[..., 0]]
     width = np.maximum(high - low, _WIDTH_MIN)
     between = 1 - below - (above - below) * (limit - low) / width
-    top = (1 - above) * np.exp(-np.log((1 - below) / (1 - above)) * (limit - high) / width)
-    bottom = 1 - below * np.exp(-np.log(above / below) * (low - limit) / width)
+    past, before = np.maximum(limit - high, 0) / width, np.maximum(low - limit, 0) / width
+    top = (1 - above) * np.exp(-np.log((1 - below) / (1 - above)) * past)
+    bottom = 1 - below * np.exp(-np.log(above / below) * before)
     found = np.where(rank == len(p), top, np.where(rank == 0, bottom, between))
     return np.where(np.isnan(q[..., 0]), np.nan, found)
 

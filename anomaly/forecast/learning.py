@@ -141,7 +141,7 @@ class _HeldOut:
 
 def _held_out(grid: Grid, shape: Shape, weights: Weights, number: int) -> _HeldOut:
     rows = np.arange(split(grid), len(grid.value))
-    seen = features.see(grid.value, rows, shape.step_ms)
+    seen = features.see(grid, rows, *shape.stretch)
     usable = np.isfinite(seen.centre)
     centre, scale = seen.centre[usable], seen.scale[usable]
     target = (samples.of_value(grid.value, shape)[rows][usable] - centre[:, None, None]) / scale[

@@ -119,6 +119,11 @@ class Shape(_Part):
         return span_ms // self.step_ms
 
     @property
+    def stretch(self) -> tuple[int, int]:
+        """Hold and pause in rows."""
+        return self.rows(self.hold_ms), self.rows(self.pause_ms)
+
+    @property
     def horizons(self) -> tuple[int, ...]:
         """Horizons in rows."""
         return tuple(self.rows(span_ms) for span_ms in self.horizons_ms)

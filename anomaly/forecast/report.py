@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 from anomaly.forecast.backtest import MODEL, Backtest, Early
+from anomaly.forecast.judging import Figure
 from anomaly.forecast.plots import Plot, svg
 from lading.terminal import shown_time
 
@@ -21,11 +22,11 @@ def document(found: Backtest) -> dict[str, Any]:
     return {
         "release": found.release,
         "pinball": [
-            {"block": one.block, "method": one.method, "horizon_ms": one.horizon_ms, **one.figure._asdict()}
+            {"block": one.block, "method": one.method, "horizon_ms": one.horizon_ms, **_figure(one.figure)}
             for one in found.ahead
         ],
         "coverage": [
-            {"block": one.block, "quantile": one.level, **one.figure._asdict()} for one in found.covered
+            {"block": one.block, "quantile": one.level, **_figure(one.figure)} for one in found.covered
         ],
         "calls": None if found.early is None else early(found.early),
         "sweep": [early(one) for one in found.sweep],
@@ -38,6 +39,11 @@ def document(found: Backtest) -> dict[str, Any]:
             for one in found.channels
         ],
     }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    """None where there was nothing to judge."""
+    return {name: None if value != value else value for name, value in figure._asdict().items()}
 
 
 def early(one: Early) -> dict[str, Any]:

@@ -27,9 +27,9 @@ class Samples(NamedTuple):
 
 def of_grid(grid: Grid, shape: Shape, last: int | None = None) -> Samples:
     """Every row that can be forecast from; rows and what they look ahead to end before row `last`."""
-    value = grid.value[:last]
-    seen = features.see(value, np.arange(len(value)), shape.step_ms)
-    wanted = (of_value(value, shape) - seen.centre[:, None, None]) / seen.scale[:, None, None]
+    grid = grid._replace(value=grid.value[:last])
+    seen = features.see(grid, np.arange(len(grid.value)), *shape.stretch)
+    wanted = (of_value(grid.value, shape) - seen.centre[:, None, None]) / seen.scale[:, None, None]
     usable = np.isfinite(seen.centre) & np.isfinite(wanted).any((1, 2))
     return Samples(seen.inputs[usable], np.clip(wanted[usable], -TARGET_MAX, TARGET_MAX))
 
@@ -37,11 +37,10 @@ def of_grid(grid: Grid, shape: Shape, last: int | None = None) -> Samples:
 def of_value(value: Floats, shape: Shape) -> Floats:
     """(rows, 3, horizons) what comes: value, level held above, level held below."""
     filled = features.fill(value)
-    hold, pause = shape.rows(shape.hold_ms), shape.rows(shape.pause_ms)
     parts = [
         targets.values(filled, shape.horizons),
-        targets.held(filled, shape.horizons, hold, pause),
-        -targets.held(-filled, shape.horizons, hold, pause),
+        targets.held(filled, shape.horizons, *shape.stretch),
+        -targets.held(-filled, shape.horizons, *shape.stretch),
     ]
     return np.stack(parts, 1)
 

@@ -11,7 +11,7 @@ from anomaly.forecast.grid import Floats, Grid, Times, to_grid
 from anomaly.tables.files import find_csvs
 from anomaly.tables.reading import open_table
 from lading import tree
-from lading.errors import ServiceError
+from lading.errors import MalformedError, ServiceError
 from lading.fast import Checked
 from lading.frame import RECORD_BYTES
 from lading.quantities import INVALID
@@ -19,6 +19,7 @@ from lading.quantities import INVALID
 READINGS_MAX = 200_000_000
 """Held in memory at 16 bytes each."""
 FILE_BYTES_MAX = 2**31
+GATEWAY_DIGITS = 64
 
 Key = tuple[str, int]
 """Gateway id in hex and channel, or a file's name and the place of its column."""
@@ -44,11 +45,15 @@ class Series(NamedTuple):
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.key[0][:16]}/{self.key[1]}"
+        place, number = self.key
+        return f"{place[:16] if len(place) == GATEWAY_DIGITS else place}/{number}"
 
     def grid(self, step_ms: int) -> Grid:
-        """Means by step."""
-        return to_grid(self.time_ms, self.value, step_ms)
+        """Means by step; MalformedError `grid` where a clock leapt."""
+        try:
+            return to_grid(self.time_ms, self.value, step_ms)
+        except MalformedError as exc:
+            raise MalformedError(exc.code, f"{self.name}: {exc.text}") from exc
 
 
 @dataclass

@@ -13,8 +13,8 @@ import numpy as np
 
 from anomaly.forecast import breach, features, network
 from anomaly.forecast.breach import Breach
-from anomaly.forecast.grid import Floats, Times, to_grid
-from anomaly.forecast.release import Release, load
+from anomaly.forecast.grid import Floats, Grid, Times, to_grid
+from anomaly.forecast.release import Shape, Weights, load
 
 VALUE, ABOVE, BELOW = range(3)
 
@@ -50,18 +50,21 @@ class Forecast:
 class Forecaster:
     """A release at work."""
 
-    def __init__(self, release: Release) -> None:
+    def __init__(self, release: str, shape: Shape, weights: Weights) -> None:
         self.release = release
-        self.manifest = release.manifest
+        self.shape = shape
+        self._weights = weights
 
     @staticmethod
     def load(folder: Path) -> "Forecaster":
         """From a release's folder."""
-        return Forecaster(load(folder))
+        release = load(folder)
+        return Forecaster(release.id, release.manifest, release.weights)
 
     def forecast(self, histories: Sequence[History]) -> Forecast:
         """The next hours of each channel, from its own last row on."""
-        step_ms = self.manifest.step_ms
+        step_ms = self.shape.step_ms
+        stretch = self.shape.stretch
         rows_max = features.history_rows(step_ms)
         seen: list[features.Seen] = []
         begin_ms = np.zeros(len(histories), np.int64)
@@ -70,25 +73,25 @@ class Forecaster:
             if not len(grid.value):
                 grid = grid._replace(value=np.array([np.nan]))
             begin_ms[i] = grid.time_ms(len(grid.value))
-            seen.append(features.see(grid.value, np.array([len(grid.value) - 1]), step_ms))
+            seen.append(features.see(grid, np.array([len(grid.value) - 1]), *stretch))
         return self._forecast(seen, begin_ms)
 
-    def forecast_rows(self, value: Floats, begin_ms: int) -> Forecast:
-        """Of one channel's grid: a forecast from every row, each knowing that row and earlier ones alone."""
-        step_ms = self.manifest.step_ms
-        rows = np.arange(len(value))
-        return self._forecast([features.see(value, rows, step_ms)], begin_ms + (rows + 1) * step_ms)
+    def forecast_rows(self, grid: Grid) -> Forecast:
+        """Of one channel: a forecast from every row, each knowing that row and earlier ones alone."""
+        rows = np.arange(len(grid.value))
+        seen = features.see(grid, rows, *self.shape.stretch)
+        return self._forecast([seen], grid.begin_ms + (rows + 1) * grid.step_ms)
 
     def _forecast(self, seen: Sequence[features.Seen], begin_ms: Times) -> Forecast:
-        shape = self.manifest
+        shape = self.shape
         inputs = np.concatenate(
             [one.inputs for one in seen] or [np.empty((0, features.FEATURES), np.float32)]
         )
         centre = np.concatenate([one.centre for one in seen] or [np.empty(0)])[:, None, None, None]
         scale = np.concatenate([one.scale for one in seen] or [np.empty(0)])[:, None, None, None]
-        found = network.run(shape, self.release.weights, inputs) * scale + centre
+        found = network.run(shape, self._weights, inputs) * scale + centre
         return Forecast(
-            self.release.id,
+            self.release,
             begin_ms,
             found[:, VALUE],
             found[:, ABOVE],

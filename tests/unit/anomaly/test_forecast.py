@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anomaly.forecast import breach, calls, features, targets
-from anomaly.forecast.grid import to_grid
+from anomaly.forecast.grid import Grid, to_grid
 from anomaly.forecast.release import Manifest, encode_weights, load, shapes_of, write
 from anomaly.forecast.serving import Forecaster, History
 from lading.errors import MalformedError, ServiceError
@@ -115,9 +115,9 @@ def test_a_forecast_knows_nothing_of_what_comes_later() -> None:
     value = days(9).value
     value[500:520] = NAN
     rows = np.array([30, 530, 2_000])
-    whole = features.see(value, rows, STEP_MS)
+    whole = features.see(Grid(0, STEP_MS, value), rows, 9, 2)
     for i, row in enumerate(rows):
-        cut = features.see(value[: row + 1], rows[i : i + 1], STEP_MS)
+        cut = features.see(Grid(0, STEP_MS, value[: row + 1]), rows[i : i + 1], 9, 2)
         np.testing.assert_array_equal(cut.inputs[0], whole.inputs[i])
 
 
@@ -208,9 +208,9 @@ def test_serving_imports_neither_torch_nor_lightning() -> None:
 
 
 def test_calls_by_hand() -> None:
-    """A call lasts until an hour has passed under half the threshold; unknown rows neither end nor begin one."""
-    probability = np.array([0.0, 0.3, 0.2, NAN, 0.2] + [0.1] * 12 + [0.0, 0.3])
-    assert calls.calls(probability, 0.25, STEP_MS) == [(1, 16), (18, 19)]
+    """A call lasts until two hours have passed under half the threshold; unknown rows neither end nor begin one."""
+    probability = np.array([0.0, 0.3, 0.2, NAN, 0.2] + [0.1] * 24 + [0.0, 0.3])
+    assert calls.calls(probability, 0.25, STEP_MS) == [(1, 28), (30, 31)]
 
 
 def test_what_calls_are_worth_by_hand() -> None:

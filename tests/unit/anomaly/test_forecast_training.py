@@ -20,7 +20,7 @@ from anomaly.forecast.release import load
 from anomaly.forecast.series import Collector
 from lading import topics
 from lading.batch import AnchorRecord
-from lading.errors import ProofError, ServiceError
+from lading.errors import LadingError, ProofError, ServiceError
 from lading.log import SqliteLog
 from tests.unit.anomaly.forecast_site import Site
 
@@ -136,30 +136,35 @@ def test_a_tampered_archive_is_refused_by_name(site: Site, tmp_path: Path, harm:
     assert str(path) in str(refused.value)
 
 
+def _only_first(anchor: AnchorRecord) -> None:
+    """A chain that has one interval."""
+    if anchor.interval != 1:
+        raise ProofError("anchor", f"the chain has no interval {anchor.interval}")
+
+
 def test_a_log_that_lies_of_batches_is_refused(site: Site, tmp_path: Path) -> None:
-    """A batch left out of the log, an anchor of another root: its file is named. No anchors: no training."""
+    """A batch left out of the log, another root, a chain that does not know it: named. No anchors: no training."""
     log, records = SqliteLog(site.config.parent / "data" / "log.sqlite"), {}
     for topic in (topics.BATCHES, topics.ANCHORS):
         records[topic] = [(one.key, one.value) for one in log.read(topic, {}, 100)]
     log.close()
-
-    def load_with(batches: list[tuple[bytes, bytes]], anchors: list[tuple[bytes, bytes]], name: str) -> None:
-        other = SqliteLog(tmp_path / name)
-        other.append(topics.BATCHES, batches)
-        other.append(topics.ANCHORS, anchors)
-        try:
-            archive.load(other, site.archive, Collector(1), lambda *_: None)
-        finally:
-            other.close()
-
     batches, anchors = records[topics.BATCHES], records[topics.ANCHORS]
-    with pytest.raises(ProofError, match=r"00000003\.parquet: batch 3 after .*, wanted batch 2 after"):
-        load_with([batches[0], batches[2]], anchors, "missing")
     forged = replace(AnchorRecord.decode(anchors[1][1]), super_root=bytes(32))
-    with pytest.raises(ProofError, match=r"00000002\.parquet: not in interval 2: root .*, wanted 00"):
-        load_with(batches, [anchors[0], (anchors[1][0], forged.encode()), anchors[2]], "forged")
-    with pytest.raises(ServiceError, match="no batch of the log is anchored yet"):
-        load_with(batches, [], "unanchored")
+    wrong = [anchors[0], (anchors[1][0], forged.encode()), anchors[2]]
+
+    def refused(error: type[LadingError], match: str, *told: list[tuple[bytes, bytes]]) -> None:
+        other = SqliteLog(tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite")
+        for topic, items in zip((topics.BATCHES, topics.ANCHORS), told, strict=True):
+            other.append(topic, items)
+        with pytest.raises(error, match=match):
+            archive.load(other, site.archive, Collector(1), lambda *_: None, _only_first)
+        other.close()
+
+    after = r"00000003\.parquet: batch 3 after .*, wanted batch 2 after"
+    refused(ProofError, after, [batches[0], batches[2]], anchors)
+    refused(ProofError, r"00000002\.parquet: not in interval 2: root .*, wanted 00", batches, wrong)
+    refused(ProofError, "the chain has no interval 2", batches, anchors)
+    refused(ServiceError, "no batch of the log is anchored yet", batches, [])
 
 
 def test_a_tampered_archive_ends_training_with_exit_1(site: Site, tmp_path: Path) -> None:
