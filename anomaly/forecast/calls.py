@@ -11,7 +11,7 @@ CALL_ABOVE = 0.2
 """Probability of a breach within the call's horizon at which a call begins."""
 END_BELOW = 0.5
 """Of that probability: what it must stay under, for QUIET_MS, for the call to end."""
-QUIET_MS = 7_200_000
+QUIET_MS = 3 * 3_600_000
 LEAD_MAX_MS = 3 * 3_600_000
 """How long before an excursion a call may begin that is over when it comes; and the longest lead that counts."""
 APART_MS = 9_000_000

@@ -208,9 +208,9 @@ def test_serving_imports_neither_torch_nor_lightning() -> None:
 
 
 def test_calls_by_hand() -> None:
-    """A call lasts until two hours have passed under half the threshold; unknown rows neither end nor begin one."""
-    probability = np.array([0.0, 0.3, 0.2, NAN, 0.2] + [0.1] * 24 + [0.0, 0.3])
-    assert calls.calls(probability, 0.25, STEP_MS) == [(1, 28), (30, 31)]
+    """A call lasts until three hours have passed under half the threshold; unknown rows neither end nor begin one."""
+    probability = np.array([0.0, 0.3, 0.2, NAN, 0.2] + [0.1] * 36 + [0.0, 0.3])
+    assert calls.calls(probability, 0.25, STEP_MS) == [(1, 40), (42, 43)]
 
 
 def test_what_calls_are_worth_by_hand() -> None:
