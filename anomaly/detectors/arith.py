@@ -1,4 +1,4 @@
-# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
+# mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator,call-overload"
 """Logarithms of our own: those of the C library differ between machines."""
 
 import numpy as np
@@ -11,6 +11,9 @@ Bytes = npt.NDArray[np.uint8]
 
 NONE = -1.0  # the surprise of a detector that has nothing to say yet
 FAULT = np.nan  # what it says of a fault: this constant, as x − x has another sign on other machines
+compiled = njit(cache=True, error_model="numpy", _nrt=False)
+"""For every kernel: division by zero gives an infinity; nothing is allocated, so no view of an array is counted."""
+
 _MANTISSA = np.int64((1 << 52) - 1)
 _ONE = np.int64(1023 << 52)
 _SQRT2 = 1.4142135623730951
@@ -18,7 +21,7 @@ _LN2 = 0.6931471805599453
 _LOG10_E = 0.4342944819032518
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def ln(x: float) -> float:
     """Natural logarithm of a positive normal number, to about 1e-13.
 
@@ -39,13 +42,13 @@ def ln(x: float) -> float:
     return power * _LN2 + 2.0 * t * series
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def log10(x: float) -> float:
     """Decimal logarithm of a positive normal number, to about 1e-13."""
     return ln(x) * _LOG10_E
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def is_fault(value: float) -> bool:
     """NaN or an infinity."""
     return value - value != 0.0

@@ -8,10 +8,8 @@ The reference follows what changed, so that the way back is a change, too. The r
 Source: two-window change detection, Kifer, Ben-David and Gehrke, VLDB (2004), with the difference of means.
 """
 
-from numba import njit
-
 from anomaly.detectors import level
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 from anomaly.detectors.level import CLIP, GAIN, MU, SCALE_MIN, SCALE_SHARE_MIN, SURPRISE_MAX, D, W
 
 NEW, OLD = 8, 30
@@ -24,7 +22,7 @@ WIDTH = _RING + _READINGS
 _level = level.step
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _difference(row: Floats, value: float) -> float:
     """Takes the reading into the ring: the difference of the two means."""
     place = int(row[_NEXT])
@@ -42,7 +40,7 @@ def _difference(row: Floats, value: float) -> float:
     return abs(new / NEW - old / OLD)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -60,7 +58,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return surprise if row[_CHANGES] > WARM_CHANGES else NONE
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def change(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in scales."""
     for i in range(len(value)):

@@ -8,10 +8,8 @@
 Source: normalised least mean squares, Widrow and Hoff (1960), Nagumo and Noda (1967).
 """
 
-from numba import njit
-
 from anomaly.detectors import robust
-from anomaly.detectors.arith import FAULT, NONE, Floats, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, compiled, is_fault
 
 COLUMNS_MAX = 64  # the cost of a row grows with its square
 RATE = 0.02
@@ -27,7 +25,7 @@ def width(columns: int) -> int:
     return _WEIGHTS + columns
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def cross(state: Floats, value: Floats, pace: float, out: Floats) -> None:
     """The kernel over rows: `state` (k, width(k)) f64, changed in place; `value` and `out` (rows, k) f64.
 

@@ -8,10 +8,8 @@
 Source: Page, Continuous inspection schemes, Biometrika 41 (1954); z held as in Lucas and Crosier's robust CUSUM (1982).
 """
 
-from numba import njit
-
 from anomaly.detectors import robust
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 DRIFT = 1.0
 STEP_MAX = 4.0
@@ -23,7 +21,7 @@ _WARM = float(robust.WARM_READINGS)
 _deviation = robust.deviation
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -37,7 +35,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return max(row[_UP], row[_DOWN])
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def cusum(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in mean deviations, summed."""
     for i in range(len(value)):

@@ -8,9 +8,7 @@
 Source: Ross et al., Average magnitude difference function pitch extractor, IEEE Trans. ASSP 22 (1974).
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 LAGS = 48
 LAG_MIN = 4  # nearer ones are the reading's own neighbours
@@ -22,7 +20,7 @@ _MEANS = _RING + LAGS
 WIDTH = _MEANS + LAGS
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _period(row: Floats) -> int:
     """The lag with the least mean difference."""
     best = LAG_MIN
@@ -32,7 +30,7 @@ def _period(row: Floats) -> int:
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _learn(row: Floats, value: float, pace: float) -> None:
     """Let the reading into the means and the ring."""
     place = int(row[_NEXT])
@@ -45,7 +43,7 @@ def _learn(row: Floats, value: float, pace: float) -> None:
     row[_NEXT] = float(place + 1 if place + 1 < LAGS else 0)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -66,7 +64,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return NONE if count < WARM_READINGS else residual
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def cycle(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in the channel's own unit."""
     for i in range(len(value)):

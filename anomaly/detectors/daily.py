@@ -10,9 +10,7 @@ today joins only once the clock is NEAR bins past it, so that no reading is comp
 Source: seasonal naive forecast with a tolerance in time (Hyndman and Athanasopoulos, Forecasting, section 5.2).
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 DAY_MS = 86_400_000
 BINS = 288
@@ -31,7 +29,7 @@ _SET = _BINS + BINS
 WIDTH = _SET + BINS
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _settle(row: Floats, now: float) -> None:
     """Let the means of bins more than NEAR before `now` join the means over days."""
     for k in range(_PENDING):
@@ -49,7 +47,7 @@ def _settle(row: Floats, now: float) -> None:
             row[_NUMBERS + k] = _EMPTY
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _turn(row: Floats, now: float) -> None:
     """The clock came to another bin: keep the last one's mean."""
     for k in range(_PENDING):
@@ -61,7 +59,7 @@ def _turn(row: Floats, now: float) -> None:
     row[_BIN], row[_SUM], row[_COUNT] = now, 0.0, 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -92,7 +90,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return row[_MEAN]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def daily(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in the channel's own unit."""
     for i in range(len(value)):

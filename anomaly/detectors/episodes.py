@@ -11,9 +11,8 @@ Faults (NaN) count as neither. Source: alarm hysteresis and off-delay as in ISA-
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
-from anomaly.detectors.arith import Bytes, Floats, Ints
+from anomaly.detectors.arith import Bytes, Floats, Ints, compiled
 
 RAISE, LOWER = 0.5, 0.25
 HOLD_READINGS = 30
@@ -22,7 +21,7 @@ NOTHING, BEGUN, ENDED = 0, 1, 2
 _UP, _BEGIN, _PEAK, _PEAK_AT, _LAST, _QUIET = range(WIDTH)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, score: float) -> int:
     """One score: NOTHING, BEGUN or ENDED. After ENDED the row still holds begin, peak and end of what ended."""
     if not score >= 0.0:
@@ -46,14 +45,15 @@ def step(row: Floats, time_ms: int, score: float) -> int:
     return ENDED
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def episodes(state: Floats, slot: Ints, time_ms: Ints, score: Floats, event: Bytes, rows: Floats) -> None:
     """The kernel: `event` (n,) u8, and where it is not NOTHING, `rows` (n, WIDTH) f64 gets the channel's row."""
     for i in range(len(score)):
         row = state[slot[i]]
         event[i] = step(row, time_ms[i], score[i])
         if event[i] != NOTHING:
-            rows[i] = row
+            for k in range(WIDTH):
+                rows[i, k] = row[k]
 
 
 @dataclass(frozen=True, slots=True)

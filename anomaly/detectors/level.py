@@ -9,9 +9,7 @@
 Source: Huber's clipped averages (1981); differences of block means as in Allan, Proc. IEEE 54 (1966).
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 SOFT = 8.0
 SPREAD, DRIFT = 0.2, 2.0
@@ -27,7 +25,7 @@ _M, _S, _BLOCK_COUNT, _BLOCK_SUM, _BLOCK_LAST, _STEPS = 1, 3, 6, 7, 8, 9  # 0: r
 WIDTH = 10
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _wander(row: Floats, value: float) -> None:
     """The mean difference of neighbouring blocks. _STEPS: blocks done."""
     row[_BLOCK_COUNT] += 1.0
@@ -45,7 +43,7 @@ def _wander(row: Floats, value: float) -> None:
     row[_BLOCK_COUNT] = row[_BLOCK_SUM] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -73,7 +71,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return surprise if count > WARM_READINGS else NONE
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def level(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in scales."""
     for i in range(len(value)):

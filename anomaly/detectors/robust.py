@@ -8,9 +8,7 @@
 Source: Huber's clipping of each step (Robust Statistics, 1981, chapter 7) on exponential averages.
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 WIDTH = 3  # readings seen, level, scale
 GAIN = 0.005
@@ -21,13 +19,13 @@ SCALE_MIN = 1e-9
 SURPRISE_MAX = 1e6
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def scale_of(level: float, scale: float) -> float:
     """The scale, or the least that counts at this level."""
     return max(max(scale, abs(level) * SCALE_SHARE_MIN), SCALE_MIN)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def deviation(row: Floats, value: float, pace: float) -> float:
     """How far a reading is from the level, in scales and with its sign, within ± SURPRISE_MAX; then learns it."""
     count = row[0]
@@ -47,7 +45,7 @@ def deviation(row: Floats, value: float, pace: float) -> float:
     return surprise
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -57,7 +55,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return NONE if new else abs(z)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def robust(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in mean deviations."""
     for i in range(len(value)):

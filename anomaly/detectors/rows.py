@@ -13,10 +13,9 @@ MISSED_ROWS, but a row without any says 0:
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from anomaly.detectors import change
-from anomaly.detectors.arith import Bytes, Floats, Ints, is_fault
+from anomaly.detectors.arith import Bytes, Floats, Ints, compiled, is_fault
 from anomaly.detectors.scorer import DETECTORS, Scorer
 
 RAISE = 0.5
@@ -38,7 +37,7 @@ MISSED = change.WIDTH  # of a column's row: for how many rows it had no value
 COLUMN_WIDTH = MISSED + 1
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def begins(row: Floats, score: float, gate: float) -> bool:
     """Whether an alarm begins with this score; `row` (WIDTH,) f64 is what is kept from row to row."""
     row[_QUIET] -= 1.0
@@ -50,7 +49,7 @@ def begins(row: Floats, score: float, gate: float) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def alarm_rows(row: Floats, score: Floats, hold: int, out: Floats) -> None:
     """The kernel for one column: `score` (n,) in [0, 1], `out` (n,) in two bands."""
     for i in range(len(score)):
@@ -60,7 +59,7 @@ def alarm_rows(row: Floats, score: Floats, hold: int, out: Floats) -> None:
         row[_LEFT] -= 1.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def level_rows(
     state: Floats,
     row: Floats,

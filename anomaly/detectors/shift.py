@@ -6,10 +6,8 @@
 Source: a moving-average control chart (Roberts 1959) with a learned level.
 """
 
-from numba import njit
-
 from anomaly.detectors import robust
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 READINGS = 16
 _RING = robust.WIDTH + 1  # after level and scale: the next place, then the last readings
@@ -19,7 +17,7 @@ _scale_of = robust.scale_of
 _WARM = float(READINGS)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -39,7 +37,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return min(abs(total / READINGS - level) / scale, robust.SURPRISE_MAX)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def shift(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in mean deviations."""
     for i in range(len(value)):

@@ -8,10 +8,8 @@
 Source: Pearson's χ² distance of two histograms (1900), with exponential forgetting.
 """
 
-from numba import njit
-
 from anomaly.detectors import robust
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 EDGES = (-3.0, -1.5, -0.75, 0.0, 0.75, 1.5, 3.0)
 BINS = len(EDGES) + 1
@@ -24,7 +22,7 @@ WIDTH = _Q + BINS
 _deviation = robust.deviation
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -49,7 +47,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return NONE if count < WARM_READINGS else out
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def spread(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` has no unit."""
     for i in range(len(value)):

@@ -11,9 +11,7 @@ Source: Hill, A simple general approach to inference about the tail of a distrib
 the quantile by stochastic approximation, as in Robbins and Monro (1951), in steps that are a share of q.
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault, ln
+from anomaly.detectors.arith import FAULT, Floats, Ints, compiled, is_fault, ln
 
 WIDTH = 3  # readings seen, q, a
 TAIL = 0.03
@@ -28,7 +26,7 @@ FLOOR = 1e-9
 _LOG10_E = 0.4342944819032518
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, surprise: float, pace: float) -> float:
     """−log10 of how probable such a surprise is; 0 while the channel is new; NaN for a fault."""
     if is_fault(surprise):
@@ -53,7 +51,7 @@ def step(row: Floats, surprise: float, pace: float) -> float:
     return min(score, CAP)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def tail(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `value` is a surprise, zero or more; `out` −log10 of its probability, 0 to CAP."""
     for i in range(len(value)):
