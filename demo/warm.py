@@ -1,10 +1,14 @@
-"""`python -m demo.warm`: compile the kernels that the demo uses, once an installation, by a few hours of one truck."""
+"""`python -m demo.warm`: compile kernels once an installation, the demo's by a few hours of one truck, and the detectors."""
 
 import io
 import logging
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
+from anomaly.detectors.rows import RowScorer
+from anomaly.scoring.release import release
 from dashboards.live import LiveView
 from demo.closing import Closing
 from demo.outcome import read_outcome
@@ -18,6 +22,9 @@ HOURS = 9  # the first legs begin within them
 def main() -> None:
     """Play the story's first hours in a folder that is thrown away."""
     logs.configure("warm", level=logging.ERROR)
+    release()
+    for columns in (1, 2):
+        RowScorer(columns).score(np.arange(3), np.zeros((3, columns)))
     with (
         tempfile.TemporaryDirectory() as folder,
         LiveView(1, out=io.StringIO(), force_plain=True) as view,
