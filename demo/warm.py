@@ -1,4 +1,4 @@
-"""`python -m demo.warm`: compile kernels once an installation, the demo's by a few hours of one truck, and the detectors."""
+"""`python -m demo.warm`: compile kernels once an installation, those of the demo by a few hours of one truck."""
 
 import io
 import logging
