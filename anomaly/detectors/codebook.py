@@ -15,9 +15,7 @@ series' range and length beforehand; this does not.
 
 from math import sqrt
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault, least_at
 
 BLOCKS = 6
 PROTOTYPES = 64
@@ -37,7 +35,7 @@ _BOOK = _DISTANCES + PROTOTYPES  # first all prototypes' first x, then all their
 WIDTH = _BOOK + BLOCKS * PROTOTYPES
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _begin(row: Floats, value: float) -> None:
     row[_MEAN] = value
     row[_SAID] = NONE
@@ -46,40 +44,29 @@ def _begin(row: Floats, value: float) -> None:
         row[k] = FAR
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _nearest(row: Floats) -> int:
     """The number of the nearest prototype; squared distances to all of them are written."""
-    x = row[_SHAPE]
     for j in range(PROTOTYPES):
-        u = x - row[_BOOK + j]
-        row[_DISTANCES + j] = u * u
-    for k in range(1, BLOCKS):
-        x = row[_SHAPE + k]
-        for j in range(PROTOTYPES):
-            u = x - row[_BOOK + k * PROTOTYPES + j]
-            row[_DISTANCES + j] += u * u
-    nearest = 0
-    for j in range(1, PROTOTYPES):
-        if row[_DISTANCES + j] < row[_DISTANCES + nearest]:
-            nearest = j
-    return nearest
+        total = 0.0
+        for k in range(BLOCKS):
+            u = row[_SHAPE + k] - row[_BOOK + k * PROTOTYPES + j]
+            total += u * u
+        row[_DISTANCES + j] = total
+    return least_at(row, _DISTANCES, PROTOTYPES)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _place(row: Floats) -> int:
     """Where a new prototype goes: a free place, or that of the one used least."""
     made = int(row[_MADE])
     if made < PROTOTYPES:
         row[_MADE] = float(made + 1)
         return made
-    least = 0
-    for j in range(1, PROTOTYPES):
-        if row[_USES + j] < row[_USES + least]:
-            least = j
-    return least
+    return least_at(row, _USES, PROTOTYPES)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _put(row: Floats, place: int, share: float) -> None:
     """Move a prototype by a share of its way to the shape."""
     for k in range(BLOCKS):
@@ -87,13 +74,13 @@ def _put(row: Floats, place: int, share: float) -> None:
         row[at] += share * (row[_SHAPE + k] - row[at])
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _set(row: Floats, place: int) -> None:
     for k in range(BLOCKS):
         row[_BOOK + k * PROTOTYPES + place] = row[_SHAPE + k]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _judge(row: Floats, limit: float, pace: float) -> float:
     """The shape's distance; then the book learns it."""
     if row[_MADE] == 0.0:
@@ -120,7 +107,7 @@ def _judge(row: Floats, limit: float, pace: float) -> float:
     return d
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _close(row: Floats, block: int) -> None:
     """The block is full: its extreme joins the shape."""
     mean = row[_SUM] / block
@@ -132,7 +119,7 @@ def _close(row: Floats, block: int) -> None:
     row[_FILLED] = row[_SUM] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def novelty(row: Floats, value: float, pace: float, block: int, limit: float) -> float:
     """One reading, not a fault; `block` readings make an x."""
     value = min(max(value, -VALUE_MAX), VALUE_MAX)
@@ -151,13 +138,13 @@ def novelty(row: Floats, value: float, pace: float, block: int, limit: float) ->
     return row[_SAID]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     return FAULT if is_fault(value) else novelty(row, value, pace, BLOCK, LIMIT)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def codebook(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in the channel's own unit."""
     for i in range(len(value)):

@@ -14,9 +14,8 @@ Source: Vovk, Gammerman and Shafer, Algorithmic learning in a random world (2005
 """
 
 import numpy as np
-from numba import njit
 
-from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault, log10
+from anomaly.detectors.arith import FAULT, Floats, Ints, compiled, is_fault, log10
 
 OCTAVES, PARTS = 16, 8
 BUCKETS = OCTAVES * PARTS
@@ -37,7 +36,7 @@ _PART_BITS = 49  # 52 bits of mantissa but the three that tell eight parts
 _PART_MASK, _PART_SCALE = np.int64((1 << 49) - 1), 2.0**-49
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _move(row: Floats, octaves: int) -> None:
     """Let the range begin so many octaves higher; lower where it is negative."""
     buckets = row[_BUCKETS:WIDTH]
@@ -59,7 +58,7 @@ def _move(row: Floats, octaves: int) -> None:
             row[_SUMS + octave] += buckets[k]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _top(row: Floats) -> float:
     """The weight that would lose its place if the range moved down."""
     weight = 0.0
@@ -68,7 +67,7 @@ def _top(row: Floats) -> float:
     return weight
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _learn(row: Floats, here: int, weight: float) -> None:
     """Count a surprise in its bucket, and see that the range fits."""
     row[_BUCKETS + here] += weight
@@ -80,14 +79,14 @@ def _learn(row: Floats, here: int, weight: float) -> None:
         _move(row, -MOVE)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _shrink(row: Floats) -> None:
     """Weights grow for ever: bring all of them down together, by a power of two, which changes no share."""
     for k in range(_WEIGHT, WIDTH):
         row[k] *= SCALE_DOWN
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _above(row: Floats, here: int, share: float) -> float:
     """The weight above a bucket, and a share of its own."""
     octave = here // PARTS
@@ -99,7 +98,7 @@ def _above(row: Floats, here: int, share: float) -> float:
     return above + share * row[_BUCKETS + here]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def share(row: Floats, surprise: float, pace: float) -> float:
     """The share p of surprises as great, then learns it; 1 for none. Not for faults.
 
@@ -130,7 +129,7 @@ def share(row: Floats, surprise: float, pace: float) -> float:
     return min(part, 1.0)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, surprise: float, pace: float) -> float:
     """−log10 of the share; 0 where there is no surprise yet; NaN for a fault."""
     if is_fault(surprise):
@@ -139,7 +138,7 @@ def step(row: Floats, surprise: float, pace: float) -> float:
     return -log10(part) if part < 1.0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def conformal(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `value` is a surprise, zero or more; `out` −log10 of its share, at most log10 of what was seen."""
     for i in range(len(value)):

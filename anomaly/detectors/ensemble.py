@@ -15,10 +15,8 @@ alarm is up was measured, and is worse. A channel's row: each view's state. The 
 Source: Fisher's combination of tests (Statistical methods for research workers, 1925); docs/detection.md.
 """
 
-from numba import njit
-
 from anomaly.detectors import codebook, conformal, gauss, profile, recall, sustained
-from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, is_fault, ln, log10
+from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, compiled, is_fault, ln, log10
 
 DETECTORS = ("none", "shape", "daily", "sustained")
 COARSE_BLOCK, COARSE_LIMIT = 4, 4.0
@@ -45,7 +43,7 @@ _novelty, _recall, _sustained, _profile = codebook.novelty, recall.step, sustain
 _unit, _rarity, _share = sustained.unit, gauss.rarity, conformal.share
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _shape(row: Floats, value: float) -> float:
     coarse = _novelty(row[_COARSE:_COARSE_TAIL], value, _PACE, COARSE_BLOCK, COARSE_LIMIT)
     fine = _novelty(row[_FINE:_FINE_TAIL], value, _PACE, FINE_BLOCK, FINE_LIMIT)
@@ -54,7 +52,7 @@ def _shape(row: Floats, value: float) -> float:
     )
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _daily(row: Floats, time_ms: int, value: float) -> float:
     share = _share(
         row[_RECALL_RANKS:_SUSTAINED], _recall(row[_RECALL:_RECALL_RANKS], time_ms, value, _PACE), _PACE
@@ -62,14 +60,14 @@ def _daily(row: Floats, time_ms: int, value: float) -> float:
     return -log10(share) if share < 1.0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _stays(row: Floats, time_ms: int, value: float) -> float:
     deviation = _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], time_ms, value, _PACE)
     rarity = _rarity(row[_SUSTAINED_TAIL:_PROFILE], deviation, _PACE)
     return SUSTAINED * max(min(rarity, deviation / (STEPS * _unit(row[_SUSTAINED:_SUSTAINED_TAIL]))), 0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _effect(row: Floats, time_ms: int, value: float) -> float:
     steps = _profile(row[_PROFILE:WIDTH], time_ms, value, _PACE) / _unit(row[_SUSTAINED:_SUSTAINED_TAIL])
     if steps >= STEPS_FULL:
@@ -77,7 +75,7 @@ def _effect(row: Floats, time_ms: int, value: float) -> float:
     return EFFECT_MIN if steps < _STEPS_MIN else max(_PER_E * ln(steps / STEPS_FULL), EFFECT_MIN)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float) -> tuple[float, int]:
     """One reading: the score in [0, 1] and the detector's number; NaN and 0 for a fault."""
     if is_fault(value):
@@ -93,7 +91,7 @@ def step(row: Floats, time_ms: int, value: float) -> tuple[float, int]:
     return score, 1 if shape == most else 2 if daily == most else 3
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def ensemble(state: Floats, slot: Ints, time_ms: Ints, value: Floats, score: Floats, detector: Bytes) -> None:
     """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector` (n,) u8."""
     for i in range(len(value)):

@@ -12,9 +12,7 @@ Source: the anomaly likelihood of Ahmad, Lavin, Purdy and Agha (Neurocomputing 2
 
 from math import sqrt
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, Floats, Ints, compiled, is_fault
 
 MEMORY = 8_000.0
 WARM = 100.0
@@ -25,7 +23,7 @@ WIDTH = 3
 _COUNT, _MEAN, _VARIANCE = range(WIDTH)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def decades(z: float) -> float:
     """−log10 of the normal distribution's tail above z."""
     if z >= 0.0:
@@ -34,7 +32,7 @@ def decades(z: float) -> float:
     return LOG2 * half * half
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def rarity(row: Floats, surprise: float, pace: float) -> float:
     """Decades, then learns it; 0 for a detector that has nothing to say. Not for faults."""
     if surprise < 0.0:
@@ -52,13 +50,13 @@ def rarity(row: Floats, surprise: float, pace: float) -> float:
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, surprise: float, pace: float) -> float:
     """One surprise."""
     return FAULT if is_fault(surprise) else rarity(row, min(surprise, 1e100), pace)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def gauss(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `value` is a surprise, zero or more; `out` decades, at most DECADES_MAX."""
     for i in range(len(value)):

@@ -8,9 +8,7 @@
 Source: seasonal means by time of day, Hyndman and Athanasopoulos, Forecasting (2021), sections 3.4 and 5.2.
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 DAY_MS = 86_400_000
 SLOTS = 48
@@ -22,7 +20,7 @@ _COUNTS = _SLOT_MEANS + SLOTS
 WIDTH = _COUNTS + SLOTS
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _residual(row: Floats, here: int, value: float) -> float:
     """The least of three; NONE where there is none."""
     residual = NONE
@@ -35,7 +33,7 @@ def _residual(row: Floats, here: int, value: float) -> float:
     return residual
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -50,7 +48,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return row[_MEAN]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def profile(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in the channel's own unit."""
     for i in range(len(value)):

@@ -11,9 +11,8 @@ Source: seasonal naive residual (Hyndman and Athanasopoulos, Forecasting, 2021, 
 """
 
 import numpy as np
-from numba import njit
 
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 DAY_MS = 86_400_000
 DAYS = 3
@@ -27,9 +26,10 @@ _SEEN, _LAST_MS, _ROW_MS, _PERIOD, _TOGETHER, _SUM, _COUNT, _NEXT, _KEPT, _SMOOT
 _RING = _INTERVALS + INTERVALS
 WIDTH = _RING + RING
 UNKNOWN = np.nan
+_INFINITE = np.int64(0x7FF0000000000000)  # the bits of an infinity
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _settle(row: Floats) -> None:
     """The median interval gives readings a row, and rows a day; 0 rows where there are too few."""
     for i in range(1, INTERVALS):
@@ -48,7 +48,7 @@ def _settle(row: Floats) -> None:
         row[_KEPT] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _keep(row: Floats, value: float) -> None:
     """One more row in the ring."""
     place = int(row[_NEXT])
@@ -57,14 +57,14 @@ def _keep(row: Floats, value: float) -> None:
     row[_KEPT] = min(row[_KEPT] + 1.0, float(RING))
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _close(row: Floats) -> None:
     """Keep the mean of the readings since the last row."""
     _keep(row, row[_SUM] / row[_COUNT])
     row[_SUM] = row[_COUNT] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _pass(row: Floats, time_ms: int) -> None:
     """Time goes by: an interval of the first, or a gap."""
     interval = float(time_ms) - row[_LAST_MS]
@@ -82,20 +82,31 @@ def _pass(row: Floats, time_ms: int) -> None:
             _keep(row, UNKNOWN)
 
 
-@njit(cache=True, error_model="numpy")
-def _least(row: Floats, value: float, back: int) -> float:
-    """The least |v − row| near `back` rows ago; infinite where none is known."""
-    place = int(row[_NEXT]) - back - NEAR
-    place = place + RING if place < 0 else place
-    least = np.inf
-    for _ in range(2 * NEAR + 1):
-        d = abs(value - row[_RING + place])
-        least = d if d < least else least
-        place = place + 1 if place + 1 < RING else 0
+@compiled
+def _least_of(row: Floats, value: float, first: int, last: int, least: int) -> int:
+    """The bits of the least |v − row| of the places first … last − 1, or `least`.
+
+    Bits of floats that are not negative sort as they do, NaN above all: as integers, many are compared at once.
+    """
+    for place in range(first, last):
+        bits = np.float64(abs(value - row[place])).view(np.int64)
+        least = bits if bits < least else least
     return least
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
+def _least(row: Floats, value: float, back: int) -> float:
+    """The least |v − row| near `back` rows ago; infinite where none is known."""
+    place = int(row[_NEXT]) - back - NEAR
+    place = _RING + (place + RING if place < 0 else place)
+    last = place + 2 * NEAR + 1
+    least = _least_of(row, value, place, min(last, WIDTH), _INFINITE)
+    if last > WIDTH:
+        least = _least_of(row, value, _RING, last - RING, least)
+    return np.int64(least).view(np.float64)
+
+
+@compiled
 def _residual(row: Floats, value: float) -> float:
     """Mean over the days; NONE where no day is known."""
     period, kept = int(row[_PERIOD]), int(row[_KEPT])
@@ -112,7 +123,7 @@ def _residual(row: Floats, value: float) -> float:
     return total / days if days > 0.0 else NONE
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading. All are kept, at whatever pace: what an alarm was about is compared with in its turn."""
     if is_fault(value):
@@ -128,7 +139,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return row[_SMOOTH]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def recall(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in the channel's own unit."""
     for i in range(len(value)):

@@ -29,9 +29,8 @@ MISSED_ROWS = 10
 NAMES = (*DETECTORS, "level", "change")
 LEVEL, CHANGE = len(DETECTORS), len(DETECTORS) + 1
 WIDTH = 4
-_QUIET, _LEFT, _SAID, _UP = range(
-    WIDTH
-)  # rows to be quiet yet; rows to hold yet, at which score; not yet below again
+# Rows to be quiet yet; rows to hold yet, at which score; whether it was not yet below again.
+_QUIET, _LEFT, _SAID, _UP = range(WIDTH)
 _change = change.step
 MISSED = change.WIDTH  # of a column's row: for how many rows it had no value
 COLUMN_WIDTH = MISSED + 1

@@ -10,9 +10,7 @@ What is brief, however high, does not count: a defrost or a door. High: an excur
 charts (Western Electric, 1956); the step is the mean of successive differences (von Neumann, 1941).
 """
 
-from numba import njit
-
-from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, is_fault
+from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 
 READINGS = 12
 GAIN = 1.0 / 4096.0
@@ -24,13 +22,13 @@ _MIDDLE, _STEP, _SPREAD, _LAST, _NEXT, _RING = 1, 2, 3, 4, 5, 6  # 0: readings s
 WIDTH = _RING + READINGS
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def unit(row: Floats) -> float:
     """The mean step from reading to reading that is usable to divide by."""
     return max(max(row[_STEP], abs(row[_MIDDLE]) * STEP_SHARE_MIN), STEP_MIN)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _learn(row: Floats, value: float, pace: float) -> None:
     """Middle, step, spread and ring."""
     count = row[0] + 1.0
@@ -50,7 +48,7 @@ def _learn(row: Floats, value: float, pace: float) -> None:
     row[_NEXT] = float(place + 1 if place + 1 < READINGS else 0)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
@@ -66,7 +64,7 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     return max(max(low - middle, middle - high), 0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def sustained(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     """The kernel: `out` in the channel's own unit."""
     for i in range(len(value)):
