@@ -599,14 +599,15 @@ class Alarms:
     """When one begins."""
 
     def __init__(self, gate: float) -> None:
-        self.gate, self.since, self.armed = gate, rows.QUIET_ROWS, True
+        self.gate, self.since, self.armed, self.last = gate, rows.QUIET_ROWS, True, 0.0
 
-    def begins(self, score: float) -> bool:
+    def begins(self, score: float, *, renewed: bool = False) -> bool:
         self.since += 1
         self.armed = self.armed or score < rows.REARM * self.gate
-        if score < self.gate or self.since < rows.QUIET_ROWS or not self.armed:
+        far = renewed and score >= (1 + self.last) / 2
+        if score < self.gate or self.since < rows.QUIET_ROWS or not (self.armed or far):
             return False
-        self.since, self.armed = 0, False
+        self.since, self.armed, self.last = 0, False, score
         return True
 
 
@@ -614,7 +615,7 @@ def one_column(scores: list[float], hold: int) -> list[float]:
     """Two bands."""
     alarms, said, out = Alarms(rows.RAISE), [], []
     for i, score in enumerate(scores):
-        if alarms.begins(score):
+        if alarms.begins(score, renewed=True):
             said.append((i, 0.5 + score * 0.5))
         up = said and i - said[-1][0] < hold
         out.append(said[-1][1] if up else score * 0.49)

@@ -3,7 +3,8 @@
 
 One column, by the ensemble's score s, in two bands:
     an alarm begins at a row with s ≥ RAISE, QUIET_ROWS or more after the last alarm's begin, and only once s was below
-    REARM · RAISE in between; `hold` rows from there say 0.5 + s / 2 of the alarm's first row; all others say LOWER · s
+    REARM · RAISE in between, or where s is half the rest of the way from the last alarm's s to 1
+    `hold` rows from there say 0.5 + s / 2 of the alarm's first row; all others say LOWER · s
 Several columns, by the greatest H of `level` and C of `change` over them; a column without a value keeps its H for
 MISSED_ROWS, but a row without any says 0:
     a row says H / (H + H_HALF); but 0 where a change begins by the same rule with C_RAISE: there one episode ends and
@@ -28,23 +29,26 @@ UPPER, LOWER = 0.5, 0.49
 MISSED_ROWS = 10
 NAMES = (*DETECTORS, "level", "change")
 LEVEL, CHANGE = len(DETECTORS), len(DETECTORS) + 1
-WIDTH = 4
-# Rows to be quiet yet; rows to hold yet, at which score; whether it was not yet below again.
-_QUIET, _LEFT, _SAID, _UP = range(WIDTH)
+WIDTH = 5
+# rows to be quiet yet; rows to hold yet, at which score; not yet below again; the last alarm's score
+_QUIET, _LEFT, _SAID, _UP, _LAST = range(WIDTH)
 _change = change.step
 MISSED = change.WIDTH  # of a column's row: for how many rows it had no value
 COLUMN_WIDTH = MISSED + 1
 
 
 @compiled
-def begins(row: Floats, score: float, gate: float) -> bool:
-    """Whether an alarm begins with this score; `row` (WIDTH,) f64 is what is kept from row to row."""
+def begins(row: Floats, score: float, gate: float, again: float) -> bool:
+    """Whether an alarm begins with this score; `row` (WIDTH,) f64 is what is kept from row to row.
+
+    `again`: the score at which one begins though the last is still up.
+    """
     row[_QUIET] -= 1.0
     if score < REARM * gate:
         row[_UP] = 0.0
-    if score < gate or row[_QUIET] > 0.0 or row[_UP] != 0.0:
+    if score < gate or row[_QUIET] > 0.0 or (row[_UP] != 0.0 and score < again):
         return False
-    row[_QUIET], row[_UP] = float(QUIET_ROWS), 1.0
+    row[_QUIET], row[_UP], row[_LAST] = float(QUIET_ROWS), 1.0, score
     return True
 
 
@@ -52,7 +56,7 @@ def begins(row: Floats, score: float, gate: float) -> bool:
 def alarm_rows(row: Floats, score: Floats, hold: int, out: Floats) -> None:
     """The kernel for one column: `score` (n,) in [0, 1], `out` (n,) in two bands."""
     for i in range(len(score)):
-        if begins(row, score[i], RAISE):
+        if begins(row, score[i], RAISE, 0.5 + 0.5 * row[_LAST]):
             row[_LEFT], row[_SAID] = float(hold), UPPER + score[i] * (1.0 - UPPER)
         out[i] = row[_SAID] if row[_LEFT] > 0.0 else score[i] * LOWER
         row[_LEFT] -= 1.0
@@ -95,7 +99,7 @@ def level_rows(
         held = row[_SAID] if row[_LEFT] > 0.0 else score
         row[_LEFT] -= 1.0
         out[i] = max(score, held)
-        if begins(row, most, C_RAISE):
+        if begins(row, most, C_RAISE, np.inf):
             out[i], said[i], column[i] = 0.0, CHANGE, changed
 
 
