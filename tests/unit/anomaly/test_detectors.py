@@ -253,6 +253,29 @@ def test_a_conformal_score_is_a_rank(unit: float) -> None:
     assert out[3_001] > 3
 
 
+def test_recall_takes_minutes_together_and_counts_a_gap() -> None:
+    """Rows of five minutes from readings of one, and the same time of day still after hours without any."""
+    time_ms = 1_700_000_000_000 + np.arange(4 * 1440, dtype=np.int64) * 60_000
+    time_ms[2_000:] += 5 * 3_600_000 + 7
+    value = np.floor(np.sin(time_ms / 86_400_000 * 6.283) * 1024)
+    out, twin = np.empty(len(value)), naive.Recall()
+    recall.recall(np.zeros((1, recall.WIDTH)), np.zeros(len(value), np.int64), time_ms, value, out)
+    assert out.tolist() == [
+        twin.step(at, one) for at, one in zip(time_ms.tolist(), value.tolist(), strict=True)
+    ]
+    assert twin.together == 5
+    assert 0 < out[3_600:4_400].max() < 16, "a row is 22 at most: hours lost would be hundreds"
+
+
+def test_a_full_codebook_gives_up_what_it_used_least() -> None:
+    """More shapes than prototypes: still the twin's distances."""
+    value = np.random.default_rng(3).standard_cauchy(6_000) ** 3
+    out, twin, nothing = np.empty(len(value)), naive.Codebook(), np.zeros(len(value), np.int64)
+    codebook.codebook(np.zeros((1, codebook.WIDTH)), nothing, nothing, value, out)
+    assert out.tolist() == [twin.step(0, one) for one in value.tolist()]
+    assert len(twin.book) == codebook.PROTOTYPES
+
+
 def test_a_fleet_step_by_step_is_a_fleet_at_once() -> None:
     """Steps together or one by one, and lanes beside one another: the same bits."""
     rng = np.random.default_rng(4)
