@@ -124,6 +124,7 @@ def _mean(total: Floats, known: Floats, first: int, last: int, otherwise: float)
 
 @njit(cache=True)
 def _see(value: Floats, total: Floats, known: Floats, held: Floats, rows: Rows, day: int, out: Seen) -> None:
+    levels = np.empty(RELATIVE)
     for i in range(len(rows)):
         at = rows[i]
         recent = known[at + 1] - known[max(0, at + 1 - FINE)]
@@ -138,16 +139,15 @@ def _see(value: Floats, total: Floats, known: Floats, held: Floats, rows: Rows, 
                 count += 1
         out.centre[i] = centre
         out.scale[i] = max(deviation / count, SCALE_MIN)
-        relative = out.inputs[i, :RELATIVE]
-        _see_row(value, total, known, at, day, week, relative)
-        _see_held(held, at, centre, relative[RELATIVE - len(_HELD_ROWS) :])
+        _see_row(value, total, known, at, day, week, levels)
+        _see_held(held, at, centre, levels[RELATIVE - len(_HELD_ROWS) :])
         for k in range(RELATIVE):
-            relative[k] = min(CLIP, max(-CLIP, (relative[k] - centre) / out.scale[i]))
+            out.inputs[i, k] = min(CLIP, max(-CLIP, (levels[k] - centre) / out.scale[i]))
 
 
 @njit(cache=True)
 def _see_row(
-    value: Floats, total: Floats, known: Floats, at: int, day: int, week: float, out: Inputs
+    value: Floats, total: Floats, known: Floats, at: int, day: int, week: float, out: Floats
 ) -> None:
     k = 0
     for lag in range(FINE):
@@ -179,7 +179,7 @@ def _see_row(
 
 
 @njit(cache=True)
-def _summarize(value: Floats, at: int, day: int, week: float, out: Inputs) -> None:
+def _summarize(value: Floats, at: int, day: int, week: float, out: Floats) -> None:
     """The week's mean; greatest, least and roughness (as a level above now) of two hours and of a day."""
     out[0] = week
     k = 1
@@ -197,7 +197,7 @@ def _summarize(value: Floats, at: int, day: int, week: float, out: Inputs) -> No
 
 
 @njit(cache=True)
-def _see_held(held: Floats, at: int, now: float, out: Inputs) -> None:
+def _see_held(held: Floats, at: int, now: float, out: Floats) -> None:
     """The greatest level held in each span; the value now where none is known."""
     for k in range(len(_HELD_ROWS)):
         greatest = -np.inf

@@ -81,6 +81,18 @@ def test_a_release_serves_many_channels_each_for_itself(release: Path) -> None:
         np.testing.assert_allclose(alone.above[0], together.above[i], rtol=1e-5)
 
 
+def test_a_backtests_row_is_what_is_served_then(release: Path) -> None:
+    """Of values far from 0, too: the same quantiles from a whole series as from the readings up to its last row."""
+    forecaster, history = Forecaster.load(release), days(10)
+    far = History(history.time_ms, history.value + 1e6)
+    rows = forecaster.forecast_rows(Grid(0, STEP_MS, far.value))
+    now = forecaster.forecast([far])
+    assert now.begin_ms[0] == rows.begin_ms[-1] == 10 * 86_400_000
+    np.testing.assert_allclose(now.above[0], rows.above[-1], rtol=0, atol=1e-4)
+    near = forecaster.forecast([history])
+    np.testing.assert_allclose(now.above - 1e6, near.above, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "history",
     [
