@@ -98,6 +98,8 @@ class Archive:
         for record in self._log.read(topics.BATCHES, at, BATCHES_A_STEP):
             written.append(self.write(BatchRecord.decode(record.value)))
             self._log.commit(self._group, topics.BATCHES, {record.partition: record.offset + 1})
+        if written:
+            pa.default_memory_pool().release_unused()  # else it keeps, batch after batch, the most that one needed
         return written
 
     def write(self, batch: BatchRecord, records: Iterable[Record] | None = None) -> Archived:
