@@ -4,12 +4,14 @@ Deterministic: the same transactions at the same times give the same blocks. py-
 precompile, so contracts run their fallback here. It is a demo chain: nothing that matters may be tested only on it.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eth import EVM_RECURSION_LIMIT
 from eth.abc import SignedTransactionAPI
 from eth.chains.base import MiningChain
 from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_NONCE
@@ -34,6 +36,9 @@ from lading.evm_words import (
     reverted,
     to_hex,
 )
+
+# py_ecc has just raised it to 100,000: JSON as deep as that would overrun the stack and end the process.
+sys.setrecursionlimit(EVM_RECURSION_LIMIT)
 
 CHAIN_ID = 31_337
 GAS_LIMIT = 30_000_000
