@@ -44,10 +44,10 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
 def test_from_the_demo_fleet_to_a_settlement(composed: Composed, tmp_path: Path) -> None:
     """Every stage is ready; a leg is begun, agreed on, ended, judged and settled; its evidence passes outside."""
     wait("ready", lambda: not composed.not_ready(), composed)
-    leg = composed.lading("leg", "begin", "PO 77", "truck-1").decode().strip()
+    leg = composed.lading("leg", "begin", "PO 77", "truck-1", "--wait-s", "240").decode().strip()
     wait("order in the log", lambda: composed.json("leg", "list"), composed)
     composed.lading("settle", "agree", "PO 77", "-", "--test-tokens", given=TERMS.encode())
-    composed.lading("leg", "end", "PO 77")
+    composed.lading("leg", "end", "PO 77", "--wait-s", "240")
 
     def settled() -> list[dict[str, Any]]:
         return [one for one in composed.json("settle", "status")["agreements"] if "kind" in one]
@@ -60,7 +60,7 @@ def test_from_the_demo_fleet_to_a_settlement(composed: Composed, tmp_path: Path)
     passed = ("signature", "chain", "totals", "completeness", "inclusion", "anchor", "settlement")
     assert {checks[name] for name in passed} == {"PASS"}
     assert "FAIL" not in checks.values()
-    assert composed.not_ready() == {}
+    wait("ready still", lambda: not composed.not_ready(), composed)
 
 
 def _verify(path: Path, composed: Composed) -> dict[str, str]:
@@ -88,7 +88,11 @@ def test_the_boards_have_what_they_show(composed: Composed) -> None:
 
     wait("readings", gateways, composed)
     assert composed.lading("dashboards", "check")
-    statuses = composed.json("status")
-    assert not [answer for answer in statuses.values() if isinstance(answer, dict) and "error" in answer]
-    assert {one["state"] for one in statuses["processes"].values()} == {"ready"}
-    assert composed.not_ready() == {}
+
+    def all_well() -> bool:
+        statuses = composed.json("status")
+        errors = [answer for answer in statuses.values() if isinstance(answer, dict) and "error" in answer]
+        return not errors and {one["state"] for one in statuses["processes"].values()} == {"ready"}
+
+    wait("every stage ready by its status", all_well, composed)
+    wait("ready still", lambda: not composed.not_ready(), composed)

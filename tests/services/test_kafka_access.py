@@ -256,7 +256,7 @@ def test_stages_run_with_their_own_users(secure: SecureKafka, tmp_path: Path) ->
         site.run("operator", "anchoring", "deploy", "--window-s", "2")
         for stage in ("ingest", "anomaly", "anchoring", "settle", "edge"):
             site.start(stage, stage, "run")
-        site.run("operator", "leg", "begin", "PO 77", "truck-1")
+        site.run("operator", "leg", "begin", "PO 77", "truck-1", "--wait-s", "90")
         with closing(KafkaLog(secure.client("operator"), prefix="whole.", partitions=2)) as log:
             for topic in (topics.VERDICTS, topics.BATCHES, topics.ANCHORS):
                 until(lambda topic=topic: sum(log.end(topic).values()) > 0, 120)

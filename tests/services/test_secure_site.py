@@ -120,7 +120,7 @@ def test_the_path_over_tls(site: Site) -> None:
     site.start("ingest")
     site.start("edge")
     until(lambda: site.frames(), 60)
-    site.run("leg", "begin", "PO 77", "truck-1")
+    site.run("leg", "begin", "PO 77", "truck-1", "--wait-s", "90")
     until(lambda: OPEN in site.frames(), 60)
 
     def waiting() -> int:

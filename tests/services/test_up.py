@@ -107,7 +107,7 @@ def test_from_a_legs_begin_to_a_checked_settlement(machine: Machine) -> None:
     log = machine.folder / "up.log"
     _until("everything runs", lambda: b"everything runs" in log.read_bytes())
     _until("every stage is ready", lambda: set(map(machine.readiness, range(5))) == {200})
-    leg = machine.lading("leg", "begin", "PO 77", "truck-1").strip()
+    leg = machine.lading("leg", "begin", "PO 77", "truck-1", "--wait-s", "240").strip()
     _until("order in the log", lambda: machine.json("leg", "list"))
     (machine.folder / "terms.toml").write_text(TERMS)
     machine.lading("settle", "agree", "PO 77", "terms.toml", "--test-tokens")
@@ -117,7 +117,7 @@ def test_from_a_legs_begin_to_a_checked_settlement(machine: Machine) -> None:
 
     before = frames()
     _until("more frames", lambda: frames() > before + 3)
-    machine.lading("leg", "end", "PO 77")
+    machine.lading("leg", "end", "PO 77", "--wait-s", "240")
     agreements = _until(
         "settlement", lambda: [a for a in machine.json("settle", "status")["agreements"] if "kind" in a]
     )
