@@ -20,7 +20,7 @@ from lading.topics import ASSIGNMENTS, gateway_topic
 
 PUBLISH_LIMIT_S = 20.0
 LOCK_LIMIT_S = 30.0
-WAIT_S = 30.0
+WAIT_S = 60.0  # a first start of ingest compiles its kernels before it takes anything
 REMIND_S = 3.0
 LOOK_S = 0.1
 _READ_RECORDS = 1_000

@@ -1,5 +1,6 @@
 """A stage as a process: told to stop by a signal, and tried again while what it works with fails."""
 
+import atexit
 import gc
 import signal
 import threading
@@ -39,6 +40,7 @@ def keep_garbage_young() -> None:
     if not gc.get_freeze_count():
         gc.collect()
         gc.freeze()
+        atexit.register(gc.unfreeze)  # libraries count what is still there at the end
 
 
 class Tries:
