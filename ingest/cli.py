@@ -62,8 +62,9 @@ def run(config: Config = CONFIG) -> None:
     )
     upkeep = Upkeep(intake)
     archive_log = open_log(shared) if own.archive_here else log
-    archive_step = _archive_step(archive_log, gateways, shared, own)
-    beside = {"archive": Beside("archive", archive_step, STEP_S)} if own.archive_here else {}
+    beside: dict[str, Beside] = {}
+    if own.archive_here:  # else this process loads nothing of it
+        beside["archive"] = Beside("archive", _archive_step(archive_log, gateways, shared, own), STEP_S)
     if is_apart:
         beside["receiving"] = Beside("receiving", lambda: receiver.step(WAIT_S))
 
