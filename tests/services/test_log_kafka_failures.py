@@ -19,7 +19,6 @@ from tests.waiting import until
 TOPIC = "lading.frames.v1"
 PARTITIONS = 3
 APPEND_S, ANSWER_S, STALL_S, REQUEST_S = 4.0, 2.0, 2.0, 1.0
-SLACK_S = 20.0  # a slow machine is no failure; what has no bound takes longer
 PAUSE_S = 0.01  # between a writer's appends: the broker, which shares the cores, has work to do
 
 
@@ -177,18 +176,18 @@ def test_away_longer_than_an_append_waits(broker: KafkaBroker, make_log: MakeLog
         for _ in range(2):
             begin_s = time.monotonic()
             writer.step()
-            assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + SLACK_S
+            assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + 3
             begin_s = time.monotonic()
             with pytest.raises(ServiceError, match="log_failed"):
                 log.read(TOPIC, {}, 10_000)
-            assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + SLACK_S
+            assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + 3
         assert writer.failures == 2
     finally:
         broker.start()
     begin_s, done = time.monotonic(), len(writer.acked)
     while len(writer.acked) == done:
         writer.step()
-    assert time.monotonic() - begin_s < SLACK_S
+    assert time.monotonic() - begin_s < 5
     check_kept(all_records(make_log()), [writer])
 
 
@@ -270,7 +269,7 @@ def test_a_full_disk(broker: KafkaBroker, make_log: MakeLog) -> None:
     assert broker.wait_ended() != 0
     begin_s = time.monotonic()
     writer.step()
-    assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + SLACK_S
+    assert time.monotonic() - begin_s < APPEND_S + ANSWER_S + 3
     assert writer.failures == 2
     broker.start()
     done = len(writer.acked)
@@ -300,5 +299,5 @@ def test_a_reader_goes_on_over_a_restart(broker: KafkaBroker, make_log: MakeLog)
         try:
             read_on()
         except ServiceError:
-            assert time.monotonic() - begin_s < SLACK_S
+            assert time.monotonic() - begin_s < 5
     assert seen == [b"%d" % n for n in range(10)]
