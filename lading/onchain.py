@@ -33,11 +33,15 @@ def open_sender(shared: Shared, own: SendingSettings, chain: Chain) -> Sender:
     return Sender(chain, Account.load(shared.lading.below(own.key)), shared.lading.below(own.outbox), fees)
 
 
-def open_deployment(shared: Shared, chain: Chain, contract: Literal["anchors", "escrow"]) -> Deployment:
+def open_deployment(
+    shared: Shared, chain: Chain, contract: Literal["anchors", "escrow", "cover"]
+) -> Deployment:
     """ServiceError when the file is of another chain, or of one that has begun anew: `contract` is not there."""
     path = shared.lading.below(shared.chain.deployment)
     deployment = Deployment.load(path)
-    address: bytes = getattr(deployment, contract)
+    address: bytes | None = getattr(deployment, contract)
+    if address is None:
+        raise ServiceError("deployment", f"{path} has no {contract}: `lading anchoring deploy` adds it")
     if deployment.chain_id != chain.chain_id or not chain.code(address):
         raise ServiceError(
             "deployment", f"{path} is not of the chain at {shared.chain.rpc}: remove it and deploy again"
