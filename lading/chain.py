@@ -113,6 +113,10 @@ class Chain:
         fields = {"from": _hex(sender), "data": _hex(data)} | ({} if to is None else {"to": _hex(to)})
         return _quantity(self.rpc.request("eth_estimateGas", [fields]))
 
+    def tip_wei(self) -> int:
+        """The tip per gas that the node proposes."""
+        return _quantity(self.rpc.request("eth_maxPriorityFeePerGas", []))
+
     def nonce(self, address: bytes, tag: str | int = LATEST) -> int:
         """Transactions sent from an address, up to a block."""
         return _quantity(self.rpc.request("eth_getTransactionCount", [_hex(address), _tag(tag)]))

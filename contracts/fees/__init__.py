@@ -1,0 +1,1 @@
+"""`lading fees`: what anchoring and settling cost, by the chains' documented formulas."""
