@@ -26,6 +26,28 @@ contract FalseToken is MockToken {
     }
 }
 
+/// @dev Good at first, then says false instead of paying.
+contract TurningToken is MockToken {
+    bool public isFalse;
+
+    function setFalse(bool value) external {
+        isFalse = value;
+    }
+
+    function transfer(address to, uint256 amount) public override returns (bool) {
+        return !isFalse && super.transfer(to, amount);
+    }
+}
+
+/// @dev Sets balances at will, as rebasing tokens do.
+contract RebasingToken is MockToken {
+    function rebase(address owner, uint256 amount) external {
+        uint256 found = balanceOf(owner);
+        if (amount > found) _mint(owner, amount - found);
+        else _burn(owner, found - amount);
+    }
+}
+
 /// @dev Returns nothing, as some old tokens do.
 contract SilentToken {
     mapping(address owner => uint256) public balanceOf;

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,8 @@ ROOT = Path(__file__).parents[2]
 TEST_S_MAX = 280
 
 
-@pytest.mark.slow
-def test_contracts() -> None:
-    """`make -C contracts test` passes; without npm or make it is skipped, and fails where CI=true."""
+def make(*arguments: str) -> None:
+    """`make -C contracts …` passes; without npm or make it is skipped, and fails where CI=true."""
     missing = [tool for tool in ("make", "npm") if shutil.which(tool) is None]
     if missing:
         reason = f"{', '.join(missing)} not installed: the contracts cannot be tested"
@@ -21,7 +21,7 @@ def test_contracts() -> None:
             pytest.fail(reason)
         pytest.skip(reason)
     done = subprocess.run(
-        ["make", "-C", "contracts", "test"],
+        ["make", "-C", "contracts", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -29,3 +29,15 @@ def test_contracts() -> None:
         check=False,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+
+
+@pytest.mark.slow
+def test_contracts() -> None:
+    """`make -C contracts test` passes."""
+    make("test")
+
+
+@pytest.mark.slow
+def test_defences_taken_out() -> None:
+    """A test fails for each defence of the short set that is taken out; `make -C contracts mutants` tries them all."""
+    make("mutants", f"PYTHON={sys.executable}", "ARGS=--quick")
