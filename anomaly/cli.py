@@ -14,7 +14,7 @@ from anomaly.alerts_cli import list_alerts
 from anomaly.backtest_cli import backtest
 from anomaly.forecast_cli import forecast
 from anomaly.replay_cli import replay_leg
-from anomaly.rounds import Rounds
+from anomaly.rounds import SCORE_S, Rounds, score_round
 from anomaly.score_cli import score
 from anomaly.scoring.stage import Scores, channels_in
 from anomaly.scoring.stage import lag as scores_lag
@@ -24,11 +24,13 @@ from anomaly.train_cli import train
 from anomaly.verdicts import LegVerdict
 from anomaly.worker import Worker
 from lading import logs, metrics, profiles, settings, topics
+from lading.beside import Beside
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
 from lading.heart import Heart
 from lading.log import Log, WatchedLog
 from lading.opening import open_log, open_workers, operator_keys
+from lading.partitions import PartitionLog, partition_count
 from lading.process import results, stop_on_signals
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
@@ -54,16 +56,17 @@ def run(config: Config = CONFIG) -> None:
     shared = settings.load_shared(config)
     own = settings.load(config, "anomaly", AnomalySettings)
     stop = stop_on_signals()
-    source = open_log(shared)
+    source, beside_log = open_log(shared), open_log(shared)  # scores must not hold up the rules' appends
     operators = operator_keys(shared, "anomaly", own.operators)
+    count = partition_count(source)
 
-    def open_stage(log: WatchedLog, _partition: int, state: Path) -> Worker:
+    def open_stage(log: WatchedLog, partition: int, state: Path) -> Worker:
         bounds: Any = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
         provisional_ms = int(own.provisional_s * 1000)
         rules = Anomaly(log, state, operators, provisional_ms=provisional_ms, commit_s=COMMIT_S, **bounds)
         scores = partial(
             Scores,
-            log,
+            PartitionLog(beside_log, partition, count),
             rules.state,
             records_max=own.records_max,
             channels_cached_max=channels_in(own.score_bytes_max),
@@ -73,20 +76,25 @@ def run(config: Config = CONFIG) -> None:
 
     state = shared.lading.below(own.state)
     workers = open_workers(shared, source, topics.FRAMES, GROUP, state, open_stage)
-    with watched(
-        "anomaly", shared, own, {"log": log_answers(source)}, lambda: _measure(source, is_scored=own.score)
-    ) as heart:
+    scoring = Beside("scores", partial(score_round, workers), SCORE_S)
+    probes = {"log": log_answers(source), "scores": lambda: scoring.failing}
+    with watched("anomaly", shared, own, probes, lambda: _measure(source, is_scored=own.score)) as heart:
+        scoring.start()
         try:
-            _loop(Rounds(workers, source, own.poll_s), stop, own.poll_s, heart)
+            _loop(Rounds(workers, source, own.poll_s), scoring, stop, own.poll_s, heart)
         finally:
+            scoring.stop()
             workers.close()
+            beside_log.close()
+            source.close()
 
 
-def _loop(rounds: Rounds, stop: threading.Event, poll_s: float, heart: Heart) -> None:
+def _loop(rounds: Rounds, scoring: Beside, stop: threading.Event, poll_s: float, heart: Heart) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
     for handled in results(rounds.step, stop, poll_s, heart=heart, errors=ServiceError):
+        scoring.check()
         if handled:
             log.info("step", records=handled)
         else:

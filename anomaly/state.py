@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import NamedTuple
 
 from lading import sqlite
@@ -104,10 +105,11 @@ def _number(data: bytes | None) -> int | None:
 
 
 class State:
-    """The stage's SQLite file. One process at a time; every change is inside `transaction`."""
+    """The stage's SQLite file. One process at a time, its threads in turns; every change is inside `transaction`."""
 
     def __init__(self, path: Path | str) -> None:
         self._held = ExitStack()
+        self._lock = RLock()
         with sqlite.service_errors(*_ERRORS):
             # A second process would work on stale state.
             self._held.enter_context(sqlite.held(path, BUSY_TIMEOUT_S))
@@ -120,8 +122,14 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing."""
-        with sqlite.service_errors(*_ERRORS), sqlite.transaction(self._db):
+        """All or nothing, and nothing of another thread's between."""
+        with self._lock, sqlite.service_errors(*_ERRORS), sqlite.transaction(self._db):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Between the transactions of other threads."""
+        with self._lock:
             yield
 
     @property

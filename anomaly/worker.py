@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from threading import Lock
 
 import structlog
 
@@ -18,6 +19,7 @@ class Worker:
     """The rules of one partition and, unless they are off, its scores, over one state file.
 
     Scores that fail, for want of their topic or of rights to it, are tried again every RETRY_S, and keep nobody.
+    One thread judges and closes, another may score meanwhile.
     """
 
     def __init__(
@@ -31,13 +33,16 @@ class Worker:
         self._scores: Scores | None = None
         self._now_s = now_s
         self._retry_s = now_s()
+        self._scoring = Lock()
+        self._is_closed = False
         self.is_scored = False
         """Whether the scores had nothing left to do after the last step of the rules that had."""
 
     def judge(self, ends: Mapping[str, Mapping[int, int]] | None = None) -> int:
         """A step of the rules: how many records. `ends` as in `Anomaly.step`."""
         handled = self._rules.step(ends)
-        self.is_scored = self.is_scored and not handled
+        if handled:
+            self.is_scored = False
         return handled
 
     def positions(self) -> dict[str, dict[int, int]]:
@@ -45,24 +50,34 @@ class Worker:
         return self._rules.positions()
 
     def score(self) -> int:
-        """A step of the scores: how many frames."""
-        if self._open_scores is None:
-            self.is_scored = True
-            return 0
-        if self._now_s() < self._retry_s:
-            return 0
+        """A step of the scores, if there may be something to do: how many frames."""
+        with self._scoring:
+            if self.is_scored or self._is_closed or self._now_s() < self._retry_s:
+                return 0
+            self.is_scored = True  # unless there is more, or the rules find more meanwhile
+            return self._step() if self._open_scores else 0
+
+    def _step(self) -> int:
+        assert self._open_scores is not None, "scores are off"
         try:
             self._scores = self._scores or self._open_scores()
             count = self._scores.step()
-            self.is_scored = count == 0 and self._scores.is_at_rest
+            if count or not self._scores.is_at_rest:
+                self.is_scored = False
             return count
         except ServiceError as exc:
             _log.warning("scoring_failed", code=exc.code, reason=exc.text)
             self._retry_s = self._now_s() + RETRY_S
+            self.is_scored = False
             return 0
 
     def close(self) -> None:
         """Keep the scores' state, if the log lets us, and close the file. What is not kept is scored again."""
+        with self._scoring:
+            self._is_closed = True
+            self._close()
+
+    def _close(self) -> None:
         try:
             if self._scores:
                 self._scores.close()

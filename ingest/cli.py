@@ -36,10 +36,10 @@ WAIT_S = 0.2
 @app.command()
 def run(config: Config = CONFIG) -> None:
     """Take frames and orders from the broker, archive batches, until SIGTERM or an interrupt."""
-    from ingest.beside import Beside
     from ingest.lost_orders import LostOrders
     from ingest.receiver import Receiver
     from ingest.upkeep import Upkeep
+    from lading.beside import Beside
     from lading.mqtt import broker_of
 
     logs.configure("ingest")

@@ -51,9 +51,17 @@ def dead_digest(letter: DeadLetter) -> bytes:
 class Known:
     """Lookups and appends of one turn, inside the state's transaction."""
 
-    def __init__(self, log: WatchedLog, state: State, heads_cached_bytes: int = HEADS_CACHED_BYTES) -> None:
+    def __init__(
+        self,
+        log: WatchedLog,
+        state: State,
+        heads_cached_bytes: int = HEADS_CACHED_BYTES,
+        follow_ms: int = 0,
+    ) -> None:
         self._log = log
         self._state = state
+        self._follow_ms = follow_ms
+        self._followed_ms: int | None = None  # when the log was asked last; None: it must be
         self._newest: dict[bytes, bytes] = {}  # header ‖ run records: the one that came last at the end
         self._at_hand: dict[bytes, Newest] = {}  # of this turn, unpacked
         self._newest_bytes = 0
@@ -65,8 +73,8 @@ class Known:
         self._turn_gateways: set[bytes] = set()
         self._partitions: frozenset[int] = frozenset()  # those that are followed
 
-    def begin(self) -> set[bytes]:
-        """A turn begins: forget what another process may have changed, follow the log.
+    def begin(self, now_ms: int) -> set[bytes]:
+        """A turn begins: forget what another process may have changed, follow the log if it is time.
 
         Gateways of which the log had more than the state.
         """
@@ -77,7 +85,11 @@ class Known:
         if version != self._version:
             self.forget()
         self._version = version
-        return self.follow()
+        if self._followed_ms is not None and abs(now_ms - self._followed_ms) < self._follow_ms:
+            return set()
+        gateways = self.follow()
+        self._followed_ms = now_ms
+        return gateways
 
     def forget(self) -> None:
         """What was cached may be ahead of what was committed."""
@@ -87,6 +99,7 @@ class Known:
         self._newest_bytes = 0
         self._turn.clear()
         self._turn_gateways.clear()
+        self._followed_ms = None
 
     # Frames.
 
@@ -211,8 +224,12 @@ class Known:
         places = self._log.append(topic, items)
         followed = self._state.positions(topic)
         for partition, offset in sorted(places):
-            if partition in self._partitions and followed.get(partition, 0) == offset:
+            if partition not in self._partitions:
+                continue
+            if followed.get(partition, 0) == offset:
                 followed[partition] = offset + 1
+            else:
+                self._followed_ms = None
         self._state.set_positions(topic, followed)
         return places
 

@@ -14,6 +14,9 @@ from lading.opening import open_workers, operator_keys
 from lading.partitions import partition_count, state_path
 from lading.settings import Shared
 
+FOLLOW_MS = 500
+"""Less than a group's session: a process that hung until its partitions were another's asks before it goes on."""
+
 
 def load(config: Path) -> tuple[Shared, IngestSettings]:
     """The shared tables and the stage's own."""
@@ -39,16 +42,21 @@ def open_intake(
         return Together(open_stage(log, state, gateways, shared, own))
 
     def open_admission(view: WatchedLog, partition: int, path: Path) -> Admission:
-        return Admission(view, partition, open_stage(view, path, gateways, shared, own))
+        return Admission(view, partition, open_stage(view, path, gateways, shared, own, FOLLOW_MS))
 
     workers = open_workers(shared, log, topics.RAW, GROUP, state, open_admission)
     return Apart(log, Relay(relay_log), workers, own.batch_messages_max)
 
 
 def open_stage(
-    log: WatchedLog, state: Path, gateways: GatewayFile, shared: Shared, own: IngestSettings
+    log: WatchedLog,
+    state: Path,
+    gateways: GatewayFile,
+    shared: Shared,
+    own: IngestSettings,
+    follow_ms: int = 0,
 ) -> Ingest:
-    """Admission over one state file."""
+    """Admission over one state file. `follow_ms` as of `Ingest`."""
     return Ingest(
         log,
         state,
@@ -58,4 +66,5 @@ def open_stage(
         waiting_max=own.waiting_max,
         waiting_ms=int(own.waiting_s * 1000),
         verify_threads=own.verify_threads,
+        follow_ms=follow_ms,
     )

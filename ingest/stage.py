@@ -51,7 +51,11 @@ _FOREVER_MS = 2**62
 
 
 class Ingest:
-    """Admission with its state. `operators` are the keys that may order, by tenant id."""
+    """Admission with its state. `operators` are the keys that may order, by tenant id.
+
+    `follow_ms`: how long a turn may go without asking what others have written to the log. 0 where others share the
+    state; more where it is one process's, which sees by its own appends whether somebody wrote between them.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class Ingest:
         waiting_ms: int = WAITING_MS,
         heads_cached_bytes: int = HEADS_CACHED_BYTES,
         verify_threads: int = VERIFY_THREADS,
+        follow_ms: int = 0,
         signatures: Signatures | None = None,
     ) -> None:
         self.state = State(state)
@@ -75,7 +80,7 @@ class Ingest:
         self._waiting_of_gateway_max = waiting_of_gateway_max
         self._waiting_max = waiting_max
         self._waiting_ms = waiting_ms
-        self._known = Known(log, self.state, heads_cached_bytes)
+        self._known = Known(log, self.state, heads_cached_bytes, follow_ms)
         self._signatures = signatures or Signatures()
         self._pool = ThreadPoolExecutor(verify_threads, "verify")
         with self._turn():
@@ -123,8 +128,9 @@ class Ingest:
         """Inside the state's transaction: the log is followed first, and written before the state is."""
         try:
             with self.state.transaction():
-                followed = self._known.begin()
-                turn = Turn(self._now_ms(), waiting_of=self.state.waiting_gateways())
+                now_ms = self._now_ms()
+                followed = self._known.begin(now_ms)
+                turn = Turn(now_ms, waiting_of=self.state.waiting_gateways())
                 for gateway in sorted(followed & turn.waiting_of):
                     self._try_again(turn, gateway, LIMITS, GAP)
                 yield turn

@@ -81,6 +81,9 @@ class WatchedLog(Log, Protocol):
     def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
         """`Log.end` of each topic, for the price of one question."""
 
+    def known_ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """`ends`, as far as is known without asking: by what was appended, read or waited for."""
+
     def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
         """Wait until some topic has a record past its next offsets (by partition; absent: 0), at most `wait_s`.
 
@@ -248,6 +251,10 @@ class SqliteLog:
     def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
         """See `WatchedLog.ends`."""
         return {topic: self.end(topic) for topic in topics}
+
+    def known_ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.known_ends`: asking costs little."""
+        return self.ends(topics)
 
     def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
         """See `WatchedLog.wait`. Commits show in numbers that cost no reading of the file."""

@@ -63,6 +63,10 @@ class PartitionLog:
         """See `WatchedLog.ends`."""
         return seen_by(self._partition, self._log.ends(names))
 
+    def known_ends(self, names: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.known_ends`."""
+        return seen_by(self._partition, self._log.known_ends(names))
+
     def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
         """See `WatchedLog.wait`."""
         return self._log.wait(watched({self._partition: positions}, self._count), wait_s)

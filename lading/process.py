@@ -3,6 +3,7 @@
 import atexit
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -15,6 +16,8 @@ from lading.heart import Heart
 
 RETRIES_MAX = 30
 RETRY_S_MAX = 30.0
+SWITCH_S = 0.0005
+"""A tenth of Python's own: how long a thread keeps the interpreter while others want it."""
 
 T = TypeVar("T")
 
@@ -31,16 +34,25 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
+def settle_in() -> None:
+    """Make a process that has started ready to work.
+
+    Threads that have waited for a server get on sooner: each wait ends with a wait for the interpreter. What the
+    collector need not look at is kept from it.
+    """
+    sys.setswitchinterval(SWITCH_S)
+    keep_garbage_young()
+
+
 def keep_garbage_young() -> None:
     """Leave all that a started process has made out of the collector's work; it is there to stay.
 
     Full collections come once what is new makes a quarter of what is old: beside a compiler's hundred thousands of
     objects hardly ever. Until then the Kafka client's timeouts, with tracebacks in cycles, keep alive what was read.
     """
-    if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
-        atexit.register(gc.unfreeze)  # libraries count what is still there at the end
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # libraries count what is still there at the end
 
 
 class Tries:
@@ -87,6 +99,7 @@ def results(
     A step that raises one of `errors` is tried again as `Tries` says. `heart` learns how each step went.
     """
     tries = Tries(pause_s, heart, retries_max)
+    has_started = False  # counting what is frozen would walk through all of it
     while not stop.is_set():
         try:
             result = step()
@@ -94,5 +107,7 @@ def results(
             stop.wait(tries.failed(exc))
             continue
         tries.succeeded()
-        keep_garbage_young()
+        if not has_started:
+            settle_in()
+            has_started = True
         yield result

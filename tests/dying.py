@@ -72,6 +72,10 @@ class DyingLog:
         """See `WatchedLog.ends`."""
         return self._log.ends(topics)
 
+    def known_ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.known_ends`."""
+        return self._log.known_ends(topics)
+
     def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
         """See `WatchedLog.wait`."""
         return self._log.wait(positions, wait_s)

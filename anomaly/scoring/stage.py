@@ -63,7 +63,8 @@ class Scores:
         self._keep_s, self._commit_s, self._monotonic_s = keep_s, commit_s, monotonic_s
         self._keep_due_s, self._commit_due_s = monotonic_s() + keep_s, monotonic_s()
         self._is_committed = True
-        self._store = ScoreStore(state.db)
+        with state.alone():
+            self._store = ScoreStore(state.db)
         self._engine = Engine(self._load)
         self._next: dict[int, int] = {}
         self._may_be_said, self._said_until = False, dict[int, int]()
@@ -112,7 +113,8 @@ class Scores:
         said = self._engine.take([record.value for record in records])
         items = [(one.leg.gateway_id, one.encode()) for one in said]
         if self._may_be_said:
-            items = [item for item in items if not self._store.is_said(item[1])]
+            with self._state.alone():
+                items = [item for item in items if not self._store.is_said(item[1])]
         if items:
             self._log.append(topics.ANOMALIES, items)
         self._next |= {record.partition: record.offset + 1 for record in records}
@@ -181,7 +183,8 @@ class Scores:
         self._must_recover = False
 
     def _load(self, key: bytes, block: Block) -> Leg:
-        leg, is_other = self._store.load(key, block, self._engine.release)
+        with self._state.alone():
+            leg, is_other = self._store.load(key, block, self._engine.release)
         if is_other and not self._has_told_release:
             _log.warning("scoring_begun_anew", release=self._engine.release)
             self._has_told_release = True

@@ -106,6 +106,11 @@ class KafkaLog:
         none = dict.fromkeys(range(self.asker.partitions), 0)
         return {topic: found.get(self.prefix + topic) or dict(none) for topic in topics}
 
+    def known_ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """See `WatchedLog.known_ends`."""
+        partitions = range(self.asker.partitions)
+        return {topic: {p: self.asker.seen(self.prefix + topic, p) for p in partitions} for topic in topics}
+
     def wait(self, positions: Mapping[str, Mapping[int, int]], wait_s: float) -> bool:
         """See `WatchedLog.wait`: the broker answers when there is something, and is asked nothing meanwhile."""
         return self._watcher.wait(

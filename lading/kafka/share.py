@@ -4,6 +4,7 @@ The consumer here fetches nothing: it is a member, and the group's assignment is
 read by the log itself, from positions that the worker's state keeps.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ SESSION_S = 10.0
 METADATA_S = 5.0  # a topic that is not there yet is looked for again
 REJOIN_S = 60.0
 """A member that does not poll for so long is out: longer than any step."""
+LOOK_S = 0.1
+"""How often a member with nothing to join looks: the client's own thread answers the group meanwhile."""
 JOIN_MS = 200
 """A poll that returns sooner drops the join that it began: two members then join again and again, for ever."""
 
@@ -29,6 +32,7 @@ class KafkaShare:
 
     def __init__(self, broker: Broker, topic: str, group: str, *, session_s: float = SESSION_S) -> None:
         self._group = group
+        self._look_due_s = 0.0
         self._release: Callable[[frozenset[int]], None] = lambda partitions: None
         with service_errors(f"joining {group}"):
             self._consumer = opened(
@@ -49,10 +53,13 @@ class KafkaShare:
     def poll(self, release: Callable[[frozenset[int]], None]) -> frozenset[int]:
         """See `lading.partitions.Share.poll`."""
         self._release = release
+        if time.monotonic() < self._look_due_s and not self._is_joining():
+            return _numbers(self._consumer.assignment())
         with service_errors(f"asking {self._group} for our partitions"):
             self._consumer.poll(timeout_ms=JOIN_MS if self._is_joining() else 0, max_records=1)
             assigned = self._consumer.assignment()
             self._consumer.pause(*assigned)
+        self._look_due_s = time.monotonic() + LOOK_S
         return _numbers(assigned)
 
     def _is_joining(self) -> bool:

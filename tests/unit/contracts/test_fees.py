@@ -140,7 +140,7 @@ class _Recording:
 
 
 def test_bytes_are_those_of_real_transactions(tmp_path: Path) -> None:
-    """A leg that is anchored and settled sends what we charge for: as long but for siblings, as dense within a tenth."""
+    """An anchored and settled leg sends what we charge for: as long but for siblings, as dense within a tenth."""
     world = World(tmp_path)
     world.stop()
     recording = _Recording(world.chain.rpc)

@@ -452,6 +452,82 @@ def test_a_kill_between_log_and_state_counts_nothing_twice(tmp_path: Path, truck
     assert bench.ingest.state.waiting_count() == 0
 
 
+class Unasked(SqliteLog):
+    """A log that counts how often it is asked for its ends."""
+
+    asked = 0
+
+    def ends(self, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+        """Count, then answer."""
+        self.asked += 1
+        return super().ends(topics)
+
+
+@pytest.fixture
+def owner(tmp_path: Path, truck: Truck) -> Iterator[Bench]:
+    """An ingest that has its partition to itself, and asks once a second for what others wrote."""
+    bench = Bench(tmp_path, truck, Truck("b", 2), follow_ms=1_000)
+    bench.ingest.close()
+    bench.log = Unasked(tmp_path / "log.sqlite")
+    bench.ingest = bench.open()
+    yield bench
+    bench.ingest.close()
+
+
+def test_an_owner_does_not_ask_what_others_wrote(owner: Bench, truck: Truck) -> None:
+    """Turn after turn is taken by what the state knows; after a second the log is asked."""
+    asked = owner.log.asked
+    owner.begin(truck)
+    for message in truck.messages(5):
+        assert owner.take(message) == ["taken"]
+    assert owner.log.asked == asked
+    owner.now_ms += 1_000
+    owner.take(*truck.messages(1))
+    assert owner.log.asked == asked + 1
+
+
+@pytest.mark.parametrize("passed_ms", [1_000, -1_000_000])
+def test_an_owner_that_hung_asks_first(owner: Bench, truck: Truck, passed_ms: int) -> None:
+    """What the next owner wrote meanwhile is not written again, also if the clock was set back."""
+    owner.begin(truck)
+    messages = truck.messages(4)
+    owner.take(*messages[:2])
+    other = owner.open("another.sqlite")
+    assert [_text(outcome) for outcome in other.take(messages[2:])] == ["taken"] * 2
+    other.close()
+    owner.now_ms += passed_ms
+    assert owner.take(*messages[2:]) == ["dropped duplicate"] * 2
+    assert owner.seqs(truck) == [0, 1, 2, 3]
+
+
+def test_an_owner_sees_by_its_own_append_that_another_wrote(owner: Bench, truck: Truck) -> None:
+    """The next turn follows the log, however soon it comes."""
+    rival = Truck("b", 2)
+    owner.begin(truck)
+    owner.begin(rival)
+    foreign = rival.messages(1)
+    owner.log.append(topics.FRAMES, [(rival.id, foreign[0][1])])
+    owner.take(*truck.messages(1))
+    assert owner.take(*foreign) == ["dropped duplicate"]
+    assert owner.seqs(rival) == [0]
+
+
+def test_an_owner_whose_append_failed_asks_first(tmp_path: Path, truck: Truck) -> None:
+    """The records of an append that failed may be there all the same."""
+    bench = Bench(tmp_path, truck, follow_ms=10_000)
+    bench.ingest.close()
+    log = bench.log = Torn(tmp_path / "log.sqlite")
+    bench.ingest = bench.open()
+    bench.begin(truck)
+    messages = truck.messages(3)
+    log.torn = True
+    with pytest.raises(ServiceError):
+        bench.take(*messages[:2])
+    log.torn = False
+    assert bench.take(*messages) == ["dropped duplicate"] * 2 + ["taken"]
+    assert bench.seqs(truck) == [0, 1, 2]
+
+
 def test_a_lost_state_is_made_again_from_the_log(bench: Bench, truck: Truck) -> None:
     """Without its state file, ingest takes what is new and nothing twice."""
     bench.begin(truck)

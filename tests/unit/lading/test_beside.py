@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.beside import Beside
+from lading.beside import Beside
 from lading.errors import ServiceError
 from tests.waiting import until
 

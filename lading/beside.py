@@ -1,4 +1,4 @@
-"""Work in a thread of its own, beside the stage's: receiving where admission is apart, and the archive."""
+"""Work in a thread of its own, beside a stage's: receiving where admission is apart, the archive, the scores."""
 
 import threading
 from collections.abc import Callable
