@@ -51,7 +51,7 @@ def run(config: Config = CONFIG) -> None:
     source, index = open_log(shared), Index(shared.lading.below(own.index))
     stage = Anchoring(
         source,
-        Registry(chain, deployment.anchors),
+        Registry(chain, deployment.anchors, deployment.block),
         sender,
         index,
         open_gateways(shared).tenant_of,

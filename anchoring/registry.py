@@ -9,10 +9,11 @@ from lading.chain import FINALIZED, SAFE, Chain, Event, RevertedError
 
 
 class Registry:
-    """The registry at an address."""
+    """The registry at an address. `first_block`: the first that can hold its events."""
 
-    def __init__(self, chain: Chain, address: bytes) -> None:
+    def __init__(self, chain: Chain, address: bytes, first_block: int = 0) -> None:
         self.address = address
+        self._first_block = first_block
         self._chain = chain
         self._contract = abi.at(chain, "AnchorRegistry", address)
 
@@ -37,7 +38,7 @@ class Registry:
         """The anchor as the chain tells it: for an interval whose transaction this outbox does not know."""
         found = self._find(interval)
         receipt = None if found is None else self._chain.receipt(found[0].tx_hash)
-        if found is None or receipt is None:
+        if found is None or receipt is None or receipt.block_hash != found[0].block_hash:
             return None
         fields = found[1]
         return AnchorRecord(
@@ -59,7 +60,7 @@ class Registry:
         return self._contract.interface.named(exc)
 
     def _find(self, interval: int) -> tuple[Event, dict[str, Any]] | None:
-        found = self._contract.events("Anchored", interval.to_bytes(32, "big"))
+        found = self._contract.events("Anchored", interval.to_bytes(32, "big"), first=self._first_block)
         return found[-1] if found else None
 
     def _level(self, block_number: int) -> AnchorState:

@@ -20,8 +20,9 @@ from lading.batch import AnchorRecord, AnchorState, BatchRecord
 from lading.batchlog import TenantOf, records_between
 from lading.chain import RevertedError
 from lading.errors import ServiceError
+from lading.intents import IS_FINALIZED, IS_SAFE, MINED
 from lading.log import Log, Record, require_ends, require_reached
-from lading.sending import IS_FINALIZED, IS_SAFE, MINED, REVERTED, Sender
+from lading.sending import Sender, is_refused
 from lading.tree import ZERO_HASH
 
 READ_RECORDS = 10_000
@@ -195,7 +196,7 @@ class Anchoring:
         """Queue the first interval whose transaction is not on its way, once the one before it is mined."""
         for interval in self.index.unfinished():
             intent = self._sender.newest(_purpose(interval))
-            if intent is None or (intent.state == REVERTED and intent.closed):
+            if intent is None or is_refused(intent):
                 if self._queue(interval):
                     return True
             elif intent.state not in _STATES:
@@ -229,8 +230,8 @@ class Anchoring:
 
     def _record(self, interval: int) -> AnchorRecord | None:
         intent = self._sender.newest(_purpose(interval))
-        if intent is None:
-            return self._registry.find(interval)
+        if intent is None or is_refused(intent):  # perhaps anchored from an outbox that was lost
+            return self._found(interval)
         records = self.index.batches(interval)
         pending = AnchorRecord(
             interval,
@@ -256,6 +257,14 @@ class Anchoring:
             gas_used=intent.gas_used,
             state=_STATES[intent.state],
         )
+
+    def _found(self, interval: int) -> AnchorRecord | None:
+        """What the chain tells; final once it was seen in the same block before."""
+        found, before = self._registry.find(interval), self.index.anchor(interval)
+        is_seen = found is not None and before is not None and found.block_hash == before.block_hash
+        if found is None or is_seen or found.state != "finalized":
+            return found
+        return found if self._sender.finality.look().is_final_at_once else replace(found, state="safe")
 
     def _take_anchors(self) -> None:
         position = self.index.positions(topics.ANCHORS)

@@ -13,9 +13,10 @@ from contracts.ledger import Ledger
 from contracts.proofs import Evidence, anchor_argument
 from lading import abi, topics
 from lading.batchlog import TenantOf
-from lading.chain import FINALIZED, Chain, RevertedError
+from lading.chain import Chain, RevertedError
 from lading.deployment import Deployment
 from lading.errors import ProofError, ServiceError
+from lading.finality import Sightings
 from lading.frame import CLOSED
 from lading.log import Log
 from lading.sending import Sender
@@ -56,6 +57,7 @@ class Settling:
         self._anchors = abi.at(chain, "AnchorRegistry", deployment.anchors)
         self._evidence = Evidence(log, ledger, tenant_of)
         self._agreements = agreements
+        self._sightings = Sightings(chain, sender.finality)
         self._window_s: int | None = None
 
     def state(self, key: bytes) -> str:
@@ -69,8 +71,17 @@ class Settling:
         self.waits = {key: reason for key, reason in self.waits.items() if key in live}
         states = {key: self._advance(key, agreement, now_ms) for key, agreement in live.items()}
         moved = {intent.key.split("/")[0].split()[-1] for intent in self._sender.step(now_ms)}
+        self._tell_waits(live)
         over = {key: one for key, one in live.items() if states[key] == SETTLED or key.hex() in moved}
         return self._write(over)
+
+    def _tell_waits(self, live: Mapping[bytes, Agreement]) -> None:
+        """Transactions that are on their way and do not get on."""
+        by_name = {key.hex(): key for key in live}
+        for purpose, reason in self._sender.waits().items():
+            key = by_name.get(purpose.split("/")[0].split()[-1])
+            if key is not None:
+                self.waits[key] = f"{purpose.split()[0]}: {reason}"
 
     def _advance(self, key: bytes, agreement: Agreement, now_ms: int) -> int:
         """Take the agreement's next step, if there is one; the escrow's state before it."""
@@ -154,8 +165,8 @@ class Settling:
         """The agreement's payment, once it is finalized."""
         chain = self._sender.chain
         for event, values in self._escrow.events("Settled", key, first=self._deployment.block):
-            receipt = chain.receipt(event.tx_hash)
-            if receipt is None or receipt.block_number > chain.height(FINALIZED):
+            receipt = self._sightings.receipt(event)
+            if receipt is None:
                 continue
             return Settlement(
                 key,

@@ -4,13 +4,17 @@ The port is `Rpc`: one method. Two sides implement it and pass one shared test c
 web3) and `lading.evm.EvmNode` (py-evm in this process). `Chain` is the same for both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol
 
 from lading.errors import RejectedError, ServiceError
 
 EVENTS_MAX = 100_000  # of one query
+EVENTS_SPAN_FIRST = 1 << 40  # blocks of one query, until the node refuses that many
+EVENTS_QUERIES_MAX = 100_000  # that one look may take
 CALL_BYTES_MAX = 4 * 1024 * 1024  # answer of one call
 LATEST, SAFE, FINALIZED = "latest", "safe", "finalized"
 HTTP_TIMEOUT_S = 10
@@ -73,23 +77,29 @@ class Chain:
     def __init__(self, rpc: Rpc) -> None:
         self.rpc = rpc
         self._chain_id: int | None = None
+        self._events_span = EVENTS_SPAN_FIRST
 
     @property
     def chain_id(self) -> int:
         """EIP-155 chain id; asked once."""
         if self._chain_id is None:
-            self._chain_id = _quantity(self.rpc.request("eth_chainId", []))
+            self._chain_id = self.chain_id_now()
         return self._chain_id
+
+    def chain_id_now(self) -> int:
+        """What the node says now: behind one URL there may be another chain one day."""
+        return _quantity(self.rpc.request("eth_chainId", []))
 
     def block(self, tag: str | int) -> Block | None:
         """The block at a tag or number; None when there is none."""
         found = self.rpc.request("eth_getBlockByNumber", [_tag(tag), False])
         if found is None:
             return None
-        base_fee = _quantity(found.get("baseFeePerGas") or "0x0")
-        return Block(
-            _quantity(found["number"]), _bytes(found["hash"]), _quantity(found["timestamp"]), base_fee
-        )
+        with _answers():
+            base_fee = _quantity(found.get("baseFeePerGas") or "0x0")
+            return Block(
+                _quantity(found["number"]), _bytes(found["hash"]), _quantity(found["timestamp"]), base_fee
+            )
 
     def head(self) -> Block:
         """The latest block."""
@@ -100,8 +110,20 @@ class Chain:
 
     def height(self, tag: str) -> int:
         """The number of the block at a tag; −1 when the node knows none yet."""
-        block = self.block(tag)
+        block = self._tagged(tag)
         return -1 if block is None else block.number
+
+    def final_block(self) -> Block | None:
+        """The newest finalized block; None when the node knows none yet."""
+        return self._tagged(FINALIZED)
+
+    def _tagged(self, tag: str) -> Block | None:
+        try:
+            return self.block(tag)
+        except ServiceError as exc:
+            if exc.code == "chain_rpc" and tag in (SAFE, FINALIZED) and _says_unknown(exc.text):
+                return None
+            raise
 
     def call(self, to: bytes, data: bytes, sender: bytes = bytes(20), tag: str | int = LATEST) -> bytes:
         """Run a call without sending it; RevertedError when the contract refuses."""
@@ -136,33 +158,56 @@ class Chain:
     def receipt(self, tx_hash: bytes) -> Receipt | None:
         """The receipt on the canonical chain; None while there is none, and again after a reorganisation."""
         found = self.rpc.request("eth_getTransactionReceipt", [_hex(tx_hash)])
-        if found is None or found.get("blockHash") is None:
+        if found is None:
             return None
-        created = found.get("contractAddress")
-        return Receipt(
-            _bytes(found["transactionHash"]),
-            _quantity(found["status"]) == 1,
-            _quantity(found["blockNumber"]),
-            _bytes(found["blockHash"]),
-            _quantity(found["gasUsed"]),
-            _bytes(created) if created else None,
-            tuple(_event(log) for log in found["logs"]),
-        )
+        with _answers():
+            return None if found.get("blockHash") is None else _receipt(found)
 
     def events(
         self, address: bytes, topics: Sequence[bytes | None], first: int = 0, last: str | int = LATEST
     ) -> list[Event]:
-        """Events of a contract in blocks first..last whose topics begin so (None: any)."""
+        """Events of a contract in blocks first..last whose topics begin so (None: any).
+
+        In as many queries as the node wants: where it refuses a range, half of it is asked for. The next look begins
+        with twice what went through at last, for a refusal may have had another reason.
+        """
+        end = last if isinstance(last, int) else self.height(last)
+        found: list[Event] = []
+        for _ in range(EVENTS_QUERIES_MAX):
+            if first > end:
+                self._events_span = min(2 * self._events_span, EVENTS_SPAN_FIRST)
+                return found
+            until = min(end, first + self._events_span - 1)
+            part = self._events_of(address, topics, first, until)
+            if part is None:
+                self._events_span = (until - first + 1) // 2
+                continue
+            found += part
+            first = until + 1
+            if len(found) > EVENTS_MAX:
+                raise ServiceError("chain_events", f"{len(found)} events, wanted at most {EVENTS_MAX}")
+        raise ServiceError(
+            "chain_events", f"{EVENTS_QUERIES_MAX} queries of {self._events_span} blocks did not reach {end}"
+        )
+
+    def _events_of(
+        self, address: bytes, topics: Sequence[bytes | None], first: int, last: int
+    ) -> list[Event] | None:
+        """Those of one query; None: the node refuses it, and fewer blocks may do."""
         query = {
             "address": _hex(address),
             "topics": [None if topic is None else _hex(topic) for topic in topics],
             "fromBlock": hex(first),
-            "toBlock": _tag(last),
+            "toBlock": hex(last),
         }
-        found = self.rpc.request("eth_getLogs", [query])
-        if len(found) > EVENTS_MAX:
-            raise ServiceError("chain_events", f"{len(found)} events, wanted at most {EVENTS_MAX}")
-        return [_event(log) for log in found]
+        try:
+            found = self.rpc.request("eth_getLogs", [query])
+        except ServiceError as exc:
+            if exc.code != "chain_rpc" or first == last:
+                raise
+            return None
+        with _answers():
+            return [_event(log) for log in found]
 
 
 class HttpRpc:
@@ -175,20 +220,29 @@ class HttpRpc:
         self._provider = HTTPProvider(
             url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
         )
+        self._numbers = count(1)
 
     def request(self, method: str, params: list[Any]) -> Any:
         """The `result` of one request."""
         from requests.exceptions import RequestException  # web3's own transport
         from web3.types import RPCEndpoint
 
+        number = next(self._numbers)
+        self._provider.request_counter = count(number)
         try:
-            answer = self._provider.make_request(RPCEndpoint(method), params)
+            answer: Any = self._provider.make_request(RPCEndpoint(method), params)
         except (RequestException, OSError, ValueError) as exc:
             raise ServiceError("chain_unreachable", f"{self.url}: {method}: {exc}") from exc
+        if not isinstance(answer, dict) or answer.get("id") != number:
+            raise ServiceError(
+                "chain_rpc", f"{method}: {str(answer)[:80]!r} is no answer to request {number}"
+            )
         error = answer.get("error")
         if error is not None:
             raise_rpc_error(method, dict(error) if isinstance(error, dict) else {"message": str(error)})
-        return answer.get("result")
+        if "result" not in answer:
+            raise ServiceError("chain_rpc", f"{method}: an answer with neither result nor error")
+        return answer["result"]
 
 
 def raise_rpc_error(method: str, error: dict[str, Any]) -> None:
@@ -206,6 +260,33 @@ def raise_rpc_error(method: str, error: dict[str, Any]) -> None:
 def connect(url: str) -> Chain:
     """The chain behind a JSON-RPC URL."""
     return Chain(HttpRpc(url))
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    """A node that answers in another shape than JSON-RPC's has failed, whatever it said."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        raise ServiceError("chain_rpc", f"the node's answer is not what was asked for: {exc!r}") from exc
+
+
+def _says_unknown(text: str) -> bool:
+    """Nodes that have no such block yet say so in words of their own (geth: "finalized block not found")."""
+    return "not found" in text.lower() or "unknown block" in text.lower()
+
+
+def _receipt(found: dict[str, Any]) -> Receipt:
+    created = found.get("contractAddress")
+    return Receipt(
+        _bytes(found["transactionHash"]),
+        _quantity(found["status"]) == 1,
+        _quantity(found["blockNumber"]),
+        _bytes(found["blockHash"]),
+        _quantity(found["gasUsed"]),
+        _bytes(created) if created else None,
+        tuple(_event(log) for log in found["logs"]),
+    )
 
 
 def _event(log: dict[str, Any]) -> Event:
@@ -232,9 +313,12 @@ def _is_hex(value: Any) -> bool:
 
 
 def _quantity(value: Any) -> int:
-    if not _is_hex(value):
-        raise ServiceError("chain_rpc", f"{value!r} is no hexadecimal quantity")
-    return int(value, 16)
+    try:
+        if _is_hex(value):
+            return int(value, 16)
+    except ValueError:
+        pass
+    raise ServiceError("chain_rpc", f"{str(value)[:80]!r} is no hexadecimal quantity")
 
 
 def _bytes(value: Any, bytes_max: int = CALL_BYTES_MAX) -> bytes:

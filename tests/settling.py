@@ -41,14 +41,18 @@ ABOVE_MS, LATE_MS, SILENCE_MS = 1, 8, 9
 
 
 class World:
-    """Everything on py-evm in this process, or on the chain given."""
+    """Everything on py-evm in this process, or on the chain given; the stages may reach it another way."""
 
-    def __init__(self, folder: Path, rpc: Rpc | None = None) -> None:
+    def __init__(
+        self, folder: Path, rpc: Rpc | None = None, stages_rpc: Rpc | None = None, fees: Fees = Fees()
+    ) -> None:
         self.folder = folder
         self.now_ms = START_MS
         self.node = EvmNode({one.address: WEI for one in ACCOUNTS}, lambda: self.now_ms // 1000)
         self.is_real = rpc is not None
         self.chain = Chain(rpc or self.node)
+        self._stages_rpc = stages_rpc or self.chain.rpc
+        self._fees = fees
         if self.is_real:
             for one in ACCOUNTS:
                 self.chain.rpc.request("anvil_setBalance", ["0x" + one.address.hex(), hex(WEI)])
@@ -66,9 +70,9 @@ class World:
 
     def start(self, fuse: Fuse) -> None:
         """Both stages, as after a start of their processes; they die where the fuse says."""
-        chain, log = Chain(DyingRpc(self.chain.rpc, fuse)), DyingLog(self.log, fuse)
-        self.anchor_sender = Sender(chain, ANCHORER, self.folder / "anchor.sqlite", Fees())
-        self.settle_sender = Sender(chain, SETTLER, self.folder / "settle.sqlite", Fees())
+        chain, log = Chain(DyingRpc(self._stages_rpc, fuse)), DyingLog(self.log, fuse)
+        self.anchor_sender = Sender(chain, ANCHORER, self.folder / "anchor.sqlite", self._fees)
+        self.settle_sender = Sender(chain, SETTLER, self.folder / "settle.sqlite", self._fees)
         self.anchoring = Anchoring(
             log,
             Registry(chain, self.deployment.anchors),

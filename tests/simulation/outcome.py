@@ -16,6 +16,7 @@ from ingest.queries import Queries, Series
 from lading import abi, topics
 from lading.assignment import Assignment
 from lading.batch import AnchorRecord, BatchRecord
+from lading.chain import Chain
 from lading.deadletter import DeadLetter
 from lading.decoding import decode_records
 from lading.deployment import Deployment
@@ -24,7 +25,7 @@ from lading.settlement import KINDS, Settlement
 from lading.terms import Terms, due_from_closing
 from lading.verdict import Verdict, VerdictRecord
 from tests.simulation.installation import MEMBERS, Installation
-from tests.simulation.parts import DrillError
+from tests.simulation.parts import require as _require
 
 READ_RECORDS = 5_000
 
@@ -77,7 +78,8 @@ def read_outcome(site: Installation, begun: Mapping[str, Assignment], terms: Map
     """Look at everything; DrillError where something is missing, twice or inconsistent."""
     with closing(site.open_log()) as log:
         frames = _check_frames(site, log)
-        intervals = _check_intervals(site, log)
+        deployment = Deployment.load(site.data / "deployment.json")
+        intervals = check_intervals(log, site.chain(), deployment)
         verdicts = _final_verdicts(log, begun)
         payments = _payments(site, log, terms, verdicts)
         _check_scores(log)
@@ -111,11 +113,6 @@ def records(log: Log, topic: str) -> Iterator[Record]:
         for record in found:
             positions[record.partition] = record.offset + 1
             yield record
-
-
-def _require(condition: bool, text: str) -> None:
-    if not condition:
-        raise DrillError(text)
 
 
 def _readings(site: Installation) -> dict[tuple[str, int], Series]:
@@ -156,7 +153,7 @@ def _check_frames(site: Installation, log: Log) -> int:
     return sum(map(len, seqs.values()))
 
 
-def _check_intervals(site: Installation, log: Log) -> int:
+def check_intervals(log: Log, chain: Chain, deployment: Deployment) -> int:
     """Batches part the log without gap or overlap; each interval is on the chain once and final; how many."""
     batches = [BatchRecord.decode(record.value) for record in records(log, topics.BATCHES)]
     _require(
@@ -169,8 +166,6 @@ def _check_intervals(site: Installation, log: Log) -> int:
         newest[anchor.interval] = anchor
     wanted = {batch.interval: "finalized" for batch in batches}
     _require({k: one.state for k, one in newest.items()} == wanted, "not every interval is final")
-    chain = site.chain()
-    deployment = Deployment.load(site.data / "deployment.json")
     events = abi.at(chain, "AnchorRegistry", deployment.anchors).events("Anchored")
     anchored = Counter((fields["interval"], fields["superRoot"]) for _, fields in events)
     _require(

@@ -21,6 +21,12 @@ class DrillError(AssertionError):
     """A promise is broken, or something did not come in time."""
 
 
+def require(condition: bool, text: str) -> None:
+    """DrillError where a promise is broken."""
+    if not condition:
+        raise DrillError(text)
+
+
 class Part(Protocol):
     """Something that runs. It keeps its port and its files over `kill` and `start`; `start` does not wait."""
 

@@ -345,6 +345,30 @@ def test_lost_index_and_outbox_are_made_again(site: Site) -> None:
     check_whole(site)
 
 
+def test_refused_beside_a_lost_outbox_is_followed_on(tmp_path: Path) -> None:
+    """The outbox is lost while its transaction waits: the second is refused, and the first one's anchor is taken."""
+    site = Site(tmp_path, auto_mine=False, finalized_depth=2)
+    site.take("demo")
+    site.step()
+    site.stop()
+    for path in site.folder.glob("outbox.sqlite*"):
+        path.unlink()
+    site.start(Fuse())
+    for _ in range(8):
+        site.step(1000)
+        site.node.mine()
+    site.step(1000)
+    anchor = _anchor(site, 1)
+    assert anchor is not None
+    assert anchor.state == "finalized"
+    (event,) = site.registry.events("Anchored")
+    assert (event[0].tx_hash, event[0].block_hash) == (anchor.tx_hash, anchor.block_hash)
+    intent = site.sender.newest("anchor/1")
+    assert intent is not None
+    assert intent.state == "reverted"
+    assert intent.tx_hash != anchor.tx_hash
+
+
 @pytest.mark.slow
 def test_death_at_every_write(tmp_path: Path) -> None:
     """Killed before or after any write or request: the same batches as undisturbed, anchored once each."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from eth_account.typed_transactions import TypedTransaction
 from hexbytes import HexBytes
 
 from lading.account import Account, Transaction, transaction_hash
-from lading.chain import Chain, RevertedError
+from lading.chain import Block, Chain, RevertedError
 from lading.errors import RejectedError, ServiceError
 from lading.evm import EvmNode
 from lading.sending import Fees, Sender
@@ -204,6 +205,191 @@ def test_budget_caps_the_fees(tmp_path: Path) -> None:
         net.step()
     assert [tx.hash for tx in net.node._pending.values()] == [queued.tx_hash]
     assert all(tx.gas * tx.max_fee_per_gas <= net.fees.budget_wei for tx in net.node._pending.values())
+
+
+def test_budget_that_is_reached_is_told(tmp_path: Path) -> None:
+    """A transaction that may not pay what blocks ask says so, until a block takes it."""
+    net = Net(tmp_path, Fees(priority_wei=10**9, budget_wei=100_000 * 3 * 10**9, bump_blocks=1, resend_ms=1))
+    net.sender.queue("a", OTHER, b"", gas=100_000)
+    net.step()
+    held = net.node._pending.copy()
+    assert net.sender.waits() == {}
+    for _ in range(2):
+        net.node._pending.clear()
+        net.node.mine()
+        net.step()
+    assert net.sender.waits()["a"].startswith("budget: dearer would be")
+    net.node._pending.update(held)
+    net.node.mine()
+    net.step()
+    assert (net.state("a"), net.sender.waits()) == ("finalized", {})
+
+
+def test_offer_below_the_blocks_fee_goes_up_at_once(net: Net) -> None:
+    """A base fee above what was signed: the next step offers more, and does not wait for bump_blocks."""
+    net.sender.queue("a", OTHER, b"")
+    net.step()
+    (offered,) = net.node._pending.values()
+    fee = 3 * offered.max_fee_per_gas
+    real = net.chain.head
+
+    def dear() -> Block:
+        return replace(real(), base_fee=fee)
+
+    net.sender.chain.head = dear  # type: ignore[method-assign]
+    net.step()
+    (now,) = net.node._pending.values()
+    assert now.nonce == offered.nonce
+    assert now.max_fee_per_gas == 2 * fee + FEES.priority_wei
+
+
+def test_lost_sends_do_not_raise_the_fee(net: Net) -> None:
+    """A node that cannot be reached costs nothing: what was never taken is offered again as it was."""
+
+    class Away:
+        def request(self, method: str, params: list[Any]) -> Any:
+            if method == "eth_sendRawTransaction":
+                raise ServiceError("chain_unreachable", "no")
+            return net.node.request(method, params)
+
+    queued = net.sender.queue("a", OTHER, b"")
+    net.chain.rpc = Away()
+    for _ in range(5):
+        for _ in range(FEES.bump_blocks - 1):
+            net.node.mine()
+        with pytest.raises(ServiceError, match="chain_unreachable"):
+            net.step()
+    net.chain.rpc = net.node
+    net.step()
+    assert [tx.hash for tx in net.node._pending.values()] == [queued.tx_hash]
+
+
+def test_late_reorganisation_does_not_raise_the_fee(net: Net) -> None:
+    """A transaction that was mined long after it was sent, and is lost then, goes out as it was."""
+    net.sender.queue("a", OTHER, b"")
+    net.step()
+    for _ in range(4):
+        net.node.mine()
+        net.step()
+    mined = net.sender.intent("a")
+    assert mined is not None
+    net.node.reorganise(4)
+    net.step()
+    assert [tx.hash for tx in net.node._pending.values()] == [mined.tx_hash]
+
+
+def foreign(net: Net, nonce: int) -> bytes:
+    """A transaction of another process with the same key."""
+    fee = 2 * net.chain.head().base_fee + 10**9
+    raw = ACCOUNT.sign_transaction(Transaction(31_337, nonce, 10**9, fee, 60_000, OTHER, b"\x02"))
+    net.chain.send_raw(raw)
+    return raw
+
+
+def test_hole_below_a_nonce_is_filled(net: Net) -> None:
+    """A stranger's transaction that was counted and then lost leaves no nonce for ours to wait for."""
+    foreign(net, 0)
+    net.node.mine()
+    ours = net.sender.queue("a", OTHER, b"\x01")
+    assert ours.nonce == 1
+    net.node.reorganise(1)
+    for _ in range(8):
+        net.step()
+        net.node.mine()
+    assert net.state("a") in ("mined", "safe", "finalized")
+    assert net.chain.nonce(ACCOUNT.address) == 2
+    for _ in range(6):
+        net.node.mine()
+        net.step()
+    assert net.sender.open_intents() == []
+
+
+def test_filler_gives_way(net: Net) -> None:
+    """The stranger's transaction comes back before the filler: the filler is forgotten, and takes no other nonce."""
+    raw = foreign(net, 0)
+    net.node.mine()
+    net.sender.queue("a", OTHER, b"\x01")
+    net.node.reorganise(1)
+    for _ in range(FEES.bump_blocks):
+        net.step()
+        net.node.mine()
+    net.step()
+    assert [intent.key for intent in net.sender.open_intents()] == ["fill/0", "a"]
+    net.node._pending.pop((ACCOUNT.address, 0), None)
+    net.chain.send_raw(raw)
+    for _ in range(12):
+        net.node.mine()
+        net.step()
+    assert net.sender.open_intents() == []
+    assert net.sender.intent("fill/0") is None
+    assert net.chain.nonce(ACCOUNT.address) == 2
+
+
+class Stale:
+    """An Rpc that answers some requests as they were answered before."""
+
+    def __init__(self, node: EvmNode) -> None:
+        self._node = node
+        self.old: dict[str, Any] = {}
+
+    def keep(self, method: str, params: list[Any]) -> None:
+        """Give this answer from now on."""
+        self.old[f"{method}{params}"] = self._node.request(method, params)
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """Old, where it was kept."""
+        key = f"{method}{params}"
+        return self.old[key] if key in self.old else self._node.request(method, params)
+
+
+def test_receipt_of_a_lost_branch_is_not_final(net: Net) -> None:
+    """One answer from a node that still has the branch given up closes nothing, however final its height is."""
+    net.sender.queue("a", OTHER, b"")
+    net.step()
+    net.node.mine()
+    mined = net.sender.open_intents()[0]
+    stale = Stale(net.node)
+    height = hex(net.chain.head().number)
+    stale.keep("eth_getTransactionReceipt", ["0x" + mined.tx_hash.hex()])
+    stale.keep("eth_getBlockByNumber", [height, False])
+    net.node.reorganise(1)
+    for _ in range(6):
+        net.node.mine()
+    net.chain.rpc = stale
+    net.step()
+    assert net.state("a") != "finalized"
+    net.chain.rpc = net.node
+    net.step()
+    assert net.state("a") == "sent"
+    assert len(net.node._pending) == 1
+
+
+@pytest.mark.parametrize("code", ["chain_rewritten", "chain_behind", "chain_other"])
+def test_another_chain_gets_nothing(net: Net, code: str) -> None:
+    """What was final is not there, or the chain has another id: nothing is sent, and the error says which."""
+    for _ in range(8):
+        net.node.mine()
+    net.sender.queue("a", OTHER, b"")
+    net.step()
+    other = EvmNode({ACCOUNT.address: WEI}, lambda: 1_600_000_000, auto_mine=False, finalized_depth=4)
+    for _ in range(0 if code == "chain_behind" else 12):
+        other.mine()
+
+    class Other:
+        def request(self, method: str, params: list[Any]) -> Any:
+            return (
+                "0x1" if method == "eth_chainId" and code == "chain_other" else other.request(method, params)
+            )
+
+    net.chain.rpc = Other()
+    net.clock.ms += 60_000
+    with pytest.raises(ServiceError, match=code):
+        net.sender.step(net.clock.ms)
+    assert not other._pending
+    net.chain.rpc = net.node
+    net.restart()
+    net.step()
+    assert net.state("a") == "sent"
 
 
 def test_lost_transaction_is_sent_again(net: Net) -> None:
