@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ from lading import logs, metrics, profiles, settings, topics
 from lading.beside import Beside
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
-from lading.heart import Heart
+from lading.heart import TEND_S, Heart, Lookout
 from lading.log import Log, WatchedLog
 from lading.opening import open_log, open_workers, operator_keys
 from lading.partitions import PartitionLog, partition_count
@@ -77,24 +78,32 @@ def run(config: Config = CONFIG) -> None:
     state = shared.lading.below(own.state)
     workers = open_workers(shared, source, topics.FRAMES, GROUP, state, open_stage)
     scoring = Beside("scores", partial(score_round, workers), SCORE_S)
-    probes = {"log": log_answers(source), "scores": lambda: scoring.failing}
-    with watched("anomaly", shared, own, probes, lambda: _measure(source, is_scored=own.score)) as heart:
-        scoring.start()
+    lookout_log = open_log(shared)
+    lookout = Lookout({"log": log_answers(lookout_log)}, partial(_measure, lookout_log, is_scored=own.score))
+    beside = [scoring, Beside("lookout", lookout.look, TEND_S)]
+    probes = lookout.probes() | {"scores": lambda: scoring.failing}
+    with watched("anomaly", shared, own, probes) as heart:
+        for one in beside:
+            one.start()
         try:
-            _loop(Rounds(workers, source, own.poll_s), scoring, stop, own.poll_s, heart)
+            _loop(Rounds(workers, source, own.poll_s), beside, stop, own.poll_s, heart)
         finally:
-            scoring.stop()
+            for one in beside:
+                one.stop()
             workers.close()
-            beside_log.close()
-            source.close()
+            for opened in (lookout_log, beside_log, source):
+                opened.close()
 
 
-def _loop(rounds: Rounds, scoring: Beside, stop: threading.Event, poll_s: float, heart: Heart) -> None:
+def _loop(
+    rounds: Rounds, beside: Sequence[Beside], stop: threading.Event, poll_s: float, heart: Heart
+) -> None:
     """Step until told to stop; a failed log or state file is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("anomaly_started")
     for handled in results(rounds.step, stop, poll_s, heart=heart, errors=ServiceError):
-        scoring.check()
+        for one in beside:
+            one.check()
         if handled:
             log.info("step", records=handled)
         else:

@@ -19,6 +19,7 @@ from lading import logs, topics
 from lading.errors import ServiceError
 from lading.gateways import GatewayFile
 from lading.health import log_answers, watched
+from lading.heart import TEND_S, Lookout, Probe
 from lading.log import Log
 from lading.opening import open_gateways, open_log
 from lading.process import results, stop_on_signals
@@ -62,7 +63,12 @@ def run(config: Config = CONFIG) -> None:
     )
     upkeep = Upkeep(intake)
     archive_log = open_log(shared) if own.archive_here else log
-    beside: dict[str, Beside] = {}
+    lookout_log = open_log(shared)
+    lookout = Lookout(
+        {"log": log_answers(lookout_log)},
+        partial(meters.measure_archive, lookout_log) if own.archive_here else lambda: None,
+    )
+    beside = {"lookout": Beside("lookout", lookout.look, TEND_S)}
     if own.archive_here:  # else this process loads nothing of it
         beside["archive"] = Beside("archive", _archive_step(archive_log, gateways, shared, own), STEP_S)
     if is_apart:
@@ -78,14 +84,13 @@ def run(config: Config = CONFIG) -> None:
 
     def measure() -> None:
         meters.measure_intake(receiver, [ingest.state for ingest in intake.ingests()])
-        if own.archive_here:
-            meters.measure_archive(log)
 
-    probes = {
+    probes: dict[str, Probe] = {
         "broker": lambda: "" if receiver.is_up else f"{shared.mqtt.host}:{shared.mqtt.port} is not connected",
-        "log": log_answers(log),
         "upkeep": lambda: upkeep.failing,
-    } | {name: partial(getattr, one, "failing") for name, one in beside.items()}
+        **lookout.probes(),
+    }
+    probes |= {name: partial(getattr, one, "failing") for name, one in beside.items()}
     with watched("ingest", shared, own, probes, measure, with_stages=("archive",)) as heart:
         receiver.start()
         for one in beside.values():
@@ -101,7 +106,7 @@ def run(config: Config = CONFIG) -> None:
                 one.stop()
             receiver.stop()
             intake.close()
-            for opened in (archive_log, relay_log, log):
+            for opened in (lookout_log, archive_log, relay_log, log):
                 opened.close()
 
 

@@ -14,6 +14,7 @@ from lading.opening import open_workers, operator_keys
 from lading.partitions import partition_count, state_path
 from lading.settings import Shared
 
+COMMIT_S = 5.0
 FOLLOW_MS = 500
 """Less than a group's session: a process that hung until its partitions were another's asks before it goes on."""
 
@@ -42,7 +43,8 @@ def open_intake(
         return Together(open_stage(log, state, gateways, shared, own))
 
     def open_admission(view: WatchedLog, partition: int, path: Path) -> Admission:
-        return Admission(view, partition, open_stage(view, path, gateways, shared, own, FOLLOW_MS))
+        stage = open_stage(view, path, gateways, shared, own, FOLLOW_MS)
+        return Admission(view, partition, stage, commit_s=COMMIT_S)
 
     workers = open_workers(shared, log, topics.RAW, GROUP, state, open_admission)
     return Apart(log, Relay(relay_log), workers, own.batch_messages_max)

@@ -4,6 +4,7 @@ Any process may receive any gateway's messages, for the broker shares them out a
 decided where the gateway's past is, by the worker of its partition.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -38,11 +39,20 @@ class Relay:
 class Admission:
     """The worker of one partition: raw messages through the checks. `log` is the partition's own view.
 
-    The state says how far it has read. What is committed to the log lags behind where frames wait: a new state, begun
-    on another machine from the log alone, reads from there on, and so meets every frame that waited once more.
+    The state says how far it has read. What is committed to the log, at most every `commit_s`, lags behind where
+    frames wait: a new state, begun on another machine from the log alone, reads from there on, and so meets every
+    frame that waited once more.
     """
 
-    def __init__(self, log: Log, partition: int, ingest: Ingest, now_ms: Callable[[], int] = wall_ms) -> None:
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        ingest: Ingest,
+        now_ms: Callable[[], int] = wall_ms,
+        *,
+        commit_s: float = 0.0,
+    ) -> None:
         self.ingest = ingest
         self._log = log
         self._partition = partition
@@ -52,7 +62,8 @@ class Admission:
         self.position = at.get(partition, 0)
         # A clock that was set back must not hide what waits: no mark is older than a message before it.
         self._latest_ms = ingest.state.waiting_newest_ms() or 0
-        self._committed = -1
+        self._done = self._committed = -1
+        self._commit_s, self._commit_due_s = commit_s, time.monotonic()
         self._marks: deque[tuple[int, int]] = deque(maxlen=MARKS_MAX)
 
     def close(self) -> None:
@@ -74,12 +85,11 @@ class Admission:
         self._marks.append((self._advance(), self.position))
         released = self.ingest.step()
         since_ms = self.ingest.state.waiting_since()
-        done = self._committed
         while self._marks and (since_ms is None or self._marks[0][0] < since_ms):
-            done = self._marks.popleft()[1]
-        if done != self._committed:
-            self._log.commit(GROUP, topics.RAW, {self._partition: done})
-            self._committed = done
+            self._done = self._marks.popleft()[1]
+        if self._done != self._committed and time.monotonic() >= self._commit_due_s:
+            self._log.commit(GROUP, topics.RAW, {self._partition: self._done})
+            self._committed, self._commit_due_s = self._done, time.monotonic() + self._commit_s
         return released
 
     def _advance(self) -> int:

@@ -7,6 +7,7 @@ look never waits for a store, and a loop that hangs shows by its age.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lading import metrics
@@ -14,6 +15,8 @@ from lading.errors import LadingError
 
 TEND_S = 2.0
 STEP_LIMIT_S = 300.0
+
+_FIGURES = "log_figures"
 
 Probe = Callable[[], str]
 """Why something that the stage needs is not there; "" when it is. A LadingError is a reason too."""
@@ -116,6 +119,29 @@ class Heart:
     def _measured(self) -> str:
         self._measure()
         return ""
+
+
+class Lookout:
+    """Probes and figures that another thread asks, `look` by `look`: a loop in a hurry must not wait for answers."""
+
+    def __init__(self, probes: Mapping[str, Probe], measure: Callable[[], None]) -> None:
+        self._probes = dict(probes)
+        self._measure = measure
+        self._said = dict.fromkeys([*probes, _FIGURES], "")
+
+    def look(self) -> None:
+        """Ask everything."""
+        for name, probe in self._probes.items():
+            self._said[name] = _reason(probe)
+        self._said[_FIGURES] = _reason(self._measured)
+
+    def _measured(self) -> str:
+        self._measure()
+        return ""
+
+    def probes(self) -> dict[str, Probe]:
+        """What was said last, for a `Heart`."""
+        return {name: partial(self._said.__getitem__, name) for name in self._said}
 
 
 def _reason(probe: Probe) -> str:

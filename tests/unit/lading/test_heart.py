@@ -1,7 +1,7 @@
 """Promises: a loop that hangs, a step that fails and a part that is missing each show, and by name."""
 
 from lading.errors import ServiceError
-from lading.heart import Heart
+from lading.heart import Heart, Lookout
 
 
 class Clock:
@@ -83,3 +83,27 @@ def test_a_loop_that_hangs_is_not_alive() -> None:
     clock.now_s += 11
     assert not heart.is_alive()
     assert heart.reasons() == {"loop": "last turned 11 s ago, wanted 10"}
+
+
+def test_what_a_lookout_found_is_told_without_asking() -> None:
+    """The loop's heart reads the last answers; nobody is asked before another thread looks again."""
+    asked: list[str] = []
+    answers = ["", "no broker"]
+
+    def broker() -> str:
+        asked.append("broker")
+        return answers[len(asked) - 1]
+
+    def figures() -> None:
+        down()
+
+    lookout = Lookout({"broker": broker, "log": down}, figures)
+    heart = Heart("ingest", lookout.probes(), tend_s=0)
+    heart.stepped()
+    assert (heart.reasons(), asked) == ({}, [])
+    lookout.look()
+    lookout.look()
+    heart.stepped()
+    assert asked == ["broker", "broker"]
+    lost = "log_failed: disk I/O error"
+    assert heart.reasons() == {"broker": "no broker", "log": lost, "log_figures": lost}
