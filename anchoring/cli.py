@@ -9,16 +9,14 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from anchoring import meters
-from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
+from anchoring import contracts_cli, meters
 from anchoring.index import Index
-from anchoring.keys import ensure_keys, fund_for_tests, key_paths
+from anchoring.keys import ensure_keys
 from anchoring.proofs import FrameProof, Prover, ReadingProof
 from anchoring.registry import Registry
-from anchoring.settings import AnchoringSettings, SettleKey
+from anchoring.settings import all_key_paths, load
 from anchoring.stage import Anchoring
-from lading import logs, settings
-from lading.account import Account
+from lading import logs
 from lading.chain import FINALIZED, Chain, connect
 from lading.errors import ServiceError
 from lading.health import log_answers, watched
@@ -32,6 +30,7 @@ from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 4: batches, roots, the chain, proofs.", no_args_is_help=True)
+app.add_typer(contracts_cli.app)
 
 ETHER = 10**18
 GENESIS_ETHER = 1_000
@@ -41,7 +40,7 @@ GENESIS_ETHER = 1_000
 def run(config: Config = CONFIG) -> None:
     """Cut, anchor and follow intervals, until SIGTERM or an interrupt."""
     logs.configure("anchoring")
-    shared, own = _load(config)
+    shared, own = load(config)
     stop = stop_on_signals()
     chain = connect(shared.chain.rpc)
     deployment = open_deployment(shared, chain, "anchors")
@@ -106,8 +105,8 @@ def chain(
     from lading.evm import EvmNode
 
     logs.configure("chain")
-    shared, _ = _load(config)
-    accounts = ensure_keys(_key_paths(config, shared))
+    shared, _ = load(config)
+    accounts = ensure_keys(all_key_paths(config, shared))
     funded = {account.address: GENESIS_ETHER * ETHER for account in accounts.values()}
     node = EvmNode(funded, lambda: int(time.time()), store=shared.lading.below(store))
     server = make_server(node, port)
@@ -121,50 +120,12 @@ def chain(
     server.shutdown()
 
 
-@app.command("deploy")
-def deploy_all(
-    config: Config = CONFIG,
-    window_s: Annotated[
-        int, typer.Option(help="Seconds from an anchor to its finality in the registry.")
-    ] = 60,
-    deployer_key: Annotated[
-        Path, typer.Option(help="Key file, beside the operator's unless absolute.")
-    ] = Path("deployer.key"),
-    token: Annotated[str | None, typer.Option(help="Token's address; without one, a test token.")] = None,
-    test_ether: Annotated[
-        bool, typer.Option(help="Make missing accounts, and give poor ones ether: on a node for tests.")
-    ] = False,
-) -> None:
-    """Put the contracts on the chain, once; register what is new in gateways.json, every time."""
-    shared, own = _load(config)
-    lading, path = shared.lading, shared.lading.below(shared.chain.deployment)
-    to = connect(shared.chain.rpc)
-    if test_ether:
-        fund_for_tests(to, ensure_keys(_key_paths(config, shared)))
-    deployer = Account.load(lading.beside_operator(deployer_key))
-    if path.exists():
-        deployment = open_deployment(shared, to, "anchors")
-    else:
-        anchorer = Account.load(lading.below(own.key)).address
-        deployment = deploy(
-            to, deployer, anchorer, window_s, None if token is None else bytes.fromhex(token[2:])
-        )
-        deployment.save(path)
-    enrol_tenant(to, deployment, deployer, lading.tenant, deployer.address)
-    entries = [entry for entry in open_gateways(shared).all() if entry.tenant == lading.tenant]
-    keys = [GatewayKey(entry.public, entry.valid_from_ms, entry.valid_until_ms) for entry in entries]
-    count = register_gateways(to, deployment, deployer, lading.tenant, keys)
-    typer.echo(
-        f"{path}: escrow 0x{deployment.escrow.hex()}, {count} of {len(keys)} gateways newly registered"
-    )
-
-
 @app.command()
 def accounts(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """The accounts of this installation, made where they are missing, with addresses and what they have."""
-    shared, _ = _load(config)
+    shared, _ = load(config)
     to = connect(shared.chain.rpc)
-    found = ensure_keys(_key_paths(config, shared))
+    found = ensure_keys(all_key_paths(config, shared))
     rows = {name: ("0x" + one.address.hex(), to.balance(one.address)) for name, one in found.items()}
     if as_json:
         document = {name: {"address": at, "balance_wei": wei} for name, (at, wei) in rows.items()}
@@ -177,7 +138,7 @@ def accounts(config: Config = CONFIG, as_json: AsJson = False) -> None:
 @app.command()
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Intervals by state, frames that wait, and the newest anchor."""
-    shared, own = _load(config)
+    shared, own = load(config)
     log, index = open_log(shared), Index(shared.lading.below(own.index))
     waiting = meters.frames_waiting(log, index)
     counts = index.counts()
@@ -218,7 +179,7 @@ def proof(
     config: Config = CONFIG,
 ) -> None:
     """A frame's or reading's way up to its anchored root, as JSON; checked before it is printed."""
-    shared, own = _load(config)
+    shared, own = load(config)
     prover = Prover(open_log(shared), Index(shared.lading.below(own.index)), open_gateways(shared).tenant_of)
     try:
         gateway_id = bytes.fromhex(gateway)
@@ -258,12 +219,3 @@ def _reading_document(found: ReadingProof) -> dict[str, Any]:
         "run_siblings": [sibling.hex() for sibling in found.run_siblings],
         **_frame_document(found.frame_proof),
     }
-
-
-def _key_paths(config: Path, shared: Shared) -> dict[str, Path]:
-    own = settings.load(config, "anchoring", AnchoringSettings)
-    return key_paths(shared, own.key, settings.load(config, "settle", SettleKey).key)
-
-
-def _load(config: Path) -> tuple[Shared, AnchoringSettings]:
-    return settings.load_shared(config), settings.load(config, "anchoring", AnchoringSettings)

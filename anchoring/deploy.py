@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from anchoring.administration import administer
+from anchoring.equal import Creator, EqualCreator
 from lading import abi
 from lading.account import Account
 from lading.chain import Chain
@@ -26,31 +28,46 @@ class GatewayKey:
 
 
 def deploy(
-    chain: Chain, deployer: Account, anchorer: bytes, window_s: int, token: bytes | None = None
+    chain: Chain,
+    deployer: Account,
+    anchorer: bytes,
+    window_s: int,
+    token: bytes | None = None,
+    creator: Creator | None = None,
+    is_managed: bool = False,
 ) -> Deployment:
     """All contracts; the deployer is registrar, guardian and steward. Without a token, a test token that anyone mints.
 
-    `window_s`: seconds from an anchor to its finality in the registry.
+    `window_s`: seconds from an anchor to its finality in the registry. `creator`: None makes new contracts, an
+    `EqualCreator` goes on where it stopped. `is_managed`: an AccessManager has the three offices, and the deployer the
+    manager, until `hand_over`.
     """
     wallet = Wallet(chain, deployer)
+    make = (creator or wallet).create
     block = chain.head().number
-    gateways = wallet.create("GatewayRegistry", deployer.address)
-    anchors = wallet.create("AnchorRegistry", anchorer, deployer.address, window_s)
-    vault = wallet.create("CreditVault", deployer.address)
-    escrow = wallet.create("PenaltyEscrow", gateways.address, anchors.address, vault.address)
-    token = wallet.create("MockToken").address if token is None else token
-    wallet.transact(vault, "allowToken", token, True)
-    wallet.transact(vault, "admit", escrow.address, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
-    return Deployment(
-        chain.chain_id, block, gateways.address, anchors.address, vault.address, escrow.address, token
-    )
+    manager = make("AccessManager", deployer.address).address if is_managed else None
+    office = deployer.address if manager is None else manager
+    gateways = make("GatewayRegistry", office)
+    anchors = make("AnchorRegistry", anchorer, office, window_s)
+    vault = make("CreditVault", office)
+    escrow = make("PenaltyEscrow", gateways.address, anchors.address, vault.address)
+    token = make("MockToken").address if token is None else token
+    if not vault.call("isAllowed", token):
+        administer(wallet, manager, vault, "allowToken", token, True)
+    if not vault.call("outflowOf", escrow.address, token)[0]:
+        administer(wallet, manager, vault, "admit", escrow.address, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+    places = (gateways.address, anchors.address, vault.address, escrow.address, token)
+    if isinstance(creator, EqualCreator) and creator.went_on:
+        block = 0  # an earlier run began it, and nobody wrote down when
+    return Deployment(chain.chain_id, block, *places, manager=manager)
 
 
 def enrol_tenant(chain: Chain, deployment: Deployment, registrar: Account, tenant: str, admin: bytes) -> None:
     """Let `admin` register gateways of a tenant; nothing to do if it may already."""
     registry = abi.at(chain, "GatewayRegistry", deployment.gateways)
     if registry.call("adminOf", tenant_id(tenant)) != admin:
-        Wallet(chain, registrar).transact(registry, "enrolTenant", tenant_id(tenant), admin)
+        wallet = Wallet(chain, registrar)
+        administer(wallet, deployment.manager, registry, "enrolTenant", tenant_id(tenant), admin)
 
 
 def register_gateways(

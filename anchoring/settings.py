@@ -5,7 +5,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from anchoring.batches import INTERVAL_FRAMES_MAX
+from anchoring.keys import key_paths
+from lading import settings
 from lading.onchain import SendingSettings
+from lading.settings import Shared
 
 
 class SettleKey(BaseModel):
@@ -32,3 +35,14 @@ class AnchoringSettings(SendingSettings):
     )
     announce: bool = Field(True, description="publish the newest finalized anchor, retained, on MQTT")
     poll_s: float = Field(1, gt=0, le=60, description="rest between steps, s")
+
+
+def load(config: Path) -> tuple[Shared, AnchoringSettings]:
+    """The shared tables and this stage's own."""
+    return settings.load_shared(config), settings.load(config, "anchoring", AnchoringSettings)
+
+
+def all_key_paths(config: Path, shared: Shared) -> dict[str, Path]:
+    """Where the installation's accounts are, by name."""
+    own = settings.load(config, "anchoring", AnchoringSettings)
+    return key_paths(shared, own.key, settings.load(config, "settle", SettleKey).key)

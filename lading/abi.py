@@ -51,11 +51,16 @@ _BUILT_IN: dict[bytes, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract: its ABI and creation bytecode, as committed in contracts/artifacts."""
+    """A compiled contract: its ABI and bytecode, as committed in contracts/artifacts.
+
+    `immutables`: (first byte, length) of what the constructor writes into the runtime code.
+    """
 
     name: str
     abi: tuple[dict[str, Any], ...]
     bytecode: bytes
+    runtime: bytes
+    immutables: tuple[tuple[int, int], ...]
 
 
 @lru_cache(maxsize=64)
@@ -66,9 +71,9 @@ def artifact(name: str) -> Artifact:
         content = json.loads(path.read_text())
     except FileNotFoundError as exc:
         raise ServiceError("artifact", f"no compiled contract {name}") from exc
-    bytecode = content["bytecode"]
-    text = bytecode["object"] if isinstance(bytecode, dict) else bytecode
-    return Artifact(name, tuple(content["abi"]), bytes.fromhex(text.removeprefix("0x")))
+    places = tuple((one["start"], one["length"]) for one in content["immutableReferences"])
+    codes = [bytes.fromhex(content[key].removeprefix("0x")) for key in ("bytecode", "deployedBytecode")]
+    return Artifact(name, tuple(content["abi"]), *codes, places)
 
 
 class Interface:
@@ -92,6 +97,10 @@ class Interface:
         """Selector and arguments."""
         entry = self._functions[function]
         return _topic(entry)[:4] + self._encode(entry["inputs"], arguments)
+
+    def selector(self, function: str) -> bytes:
+        """The first four bytes of a call."""
+        return _topic(self._functions[function])[:4]
 
     def encode_constructor(self, *arguments: Any) -> bytes:
         """Constructor arguments, to append to the creation bytecode."""

@@ -30,6 +30,7 @@ class Transaction:
     gas: int
     to: bytes
     data: bytes
+    value: int = 0  # wei
 
 
 class Account:
@@ -55,7 +56,7 @@ class Account:
     def sign_transaction(self, transaction: Transaction) -> bytes:
         """The raw bytes to send; their keccak is the transaction hash."""
         t = transaction
-        fields = [t.chain_id, t.nonce, t.priority_fee, t.fee_max, t.gas, t.to, 0, t.data, []]
+        fields = [t.chain_id, t.nonce, t.priority_fee, t.fee_max, t.gas, t.to, t.value, t.data, []]
         v, r, s = self._key.sign_msg_hash(keccak(_DYNAMIC_FEE_TYPE + rlp.encode(fields))).vrs
         encoded: bytes = rlp.encode([*fields, v, r, s])
         return _DYNAMIC_FEE_TYPE + encoded

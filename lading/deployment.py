@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,24 @@ class Deployment:
             return _read(json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise MalformedError("deployment", f"{path}: {exc!r}") from exc
+
+
+@cache
+def known_deployments() -> dict[int, Deployment]:
+    """Deployments that everyone may use, by chain id: contracts/deployments.json; ABIs are in contracts/artifacts."""
+    return read_known(json.loads((files("contracts") / "deployments.json").read_text()))
+
+
+def read_known(document: dict[str, Any]) -> dict[int, Deployment]:
+    """By chain id, which each entry must repeat. MalformedError otherwise."""
+    try:
+        found = {int(chain_id): _read(entry) for chain_id, entry in document["chains"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise MalformedError("deployment", f"contracts/deployments.json: {exc!r}") from exc
+    wrong = [chain_id for chain_id, entry in found.items() if entry.chain_id != chain_id]
+    if wrong:
+        raise MalformedError("deployment", f"contracts/deployments.json: {wrong} name other chains inside")
+    return found
 
 
 def _read(document: dict[str, Any]) -> Deployment:

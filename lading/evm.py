@@ -245,7 +245,7 @@ class EvmNode:
             transaction.validate()
         except (DeserializationError, ValidationError, TypeError, IndexError) as exc:
             raise RejectedError("chain_refused", f"transaction does not decode: {exc}") from exc
-        if transaction.chain_id != CHAIN_ID:
+        if transaction.chain_id not in (CHAIN_ID, None):  # None: signed for any chain, before EIP-155
             raise RejectedError("chain_refused", f"chain id {transaction.chain_id}, wanted {CHAIN_ID}")
         self._admit(transaction)
         if self.auto_mine:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lading.account import Account
 from lading.chain import Chain
-from lading.deployment import Deployment
+from lading.deployment import Deployment, known_deployments
 from lading.errors import ServiceError
 from lading.heart import Probe
 from lading.sending import Fees, Sender
@@ -36,9 +36,13 @@ def open_sender(shared: Shared, own: SendingSettings, chain: Chain) -> Sender:
 def open_deployment(
     shared: Shared, chain: Chain, contract: Literal["anchors", "escrow", "cover"]
 ) -> Deployment:
-    """ServiceError when the file is of another chain, or of one that has begun anew: `contract` is not there."""
+    """The installation's own, or without one the chain's known one.
+
+    ServiceError when the file is of another chain, or of one that has begun anew: `contract` is not there.
+    """
     path = shared.lading.below(shared.chain.deployment)
-    deployment = Deployment.load(path)
+    known = None if path.exists() else known_deployments().get(chain.chain_id)
+    deployment = known or Deployment.load(path)
     address: bytes | None = getattr(deployment, contract)
     if address is None:
         raise ServiceError("deployment", f"{path} has no {contract}: `lading anchoring deploy` adds it")

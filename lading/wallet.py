@@ -44,7 +44,19 @@ class Wallet:
         data = contract.interface.encode_call(function, *arguments)
         return self._send(contract.address, data, contract.interface)
 
-    def _send(self, to: bytes, data: bytes, names: abi.Interface) -> Receipt:
+    def send(self, to: bytes, data: bytes, names: abi.Interface) -> Receipt:
+        """Raw calldata to an address; `names` has the names of its refusals."""
+        return self._send(to, data, names)
+
+    def pay(self, to: bytes, wei: int) -> Receipt:
+        """Send ether."""
+        return self._send(to, b"", abi.Interface("", ()), wei)
+
+    def publish(self, raw: bytes) -> Receipt:
+        """Bytes that another key signed."""
+        return self._wait(self.chain.send_raw(raw))
+
+    def _send(self, to: bytes, data: bytes, names: abi.Interface, wei: int = 0) -> Receipt:
         address = self.account.address
         try:
             gas = self.chain.estimate(address, to or None, data) * (100 + GAS_MARGIN_PERCENT) // 100
@@ -52,7 +64,7 @@ class Wallet:
             raise names.named(exc) from exc
         fee_max = 2 * self.chain.head().base_fee + self._priority_wei
         nonce = self.chain.nonce(address, "pending")
-        transaction = Transaction(self.chain.chain_id, nonce, self._priority_wei, fee_max, gas, to, data)
+        transaction = Transaction(self.chain.chain_id, nonce, self._priority_wei, fee_max, gas, to, data, wei)
         receipt = self._wait(self.chain.send_raw(self.account.sign_transaction(transaction)))
         if not receipt.ok:
             raise ServiceError("wallet", f"transaction {receipt.tx_hash.hex()} was mined and refused")

@@ -11,6 +11,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 CONTRACTS = (
+    "AccessManager",
     "AnchorRegistry",
     "CreditVault",
     "GatewayRegistry",

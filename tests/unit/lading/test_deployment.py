@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lading.deployment import ESCROWS_BEFORE_MAX, Deployment
+from lading.deployment import ESCROWS_BEFORE_MAX, Deployment, known_deployments, read_known
 from lading.errors import MalformedError
 
 OLD = Deployment(31_337, 7, *(bytes([n]) * 20 for n in range(1, 6)))
@@ -41,3 +41,15 @@ def test_another_thing_is_refused(change: dict[str, object], tmp_path: Path) -> 
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(MalformedError):
         Deployment.load(path)
+
+
+def test_known_deployments_are_read_by_chain(tmp_path: Path) -> None:
+    """What deploy wrote may be published under its chain's id; under another id it is refused. Ours is readable."""
+    path = tmp_path / "deployment.json"
+    FULL.save(path)
+    entry = json.loads(path.read_text())
+    assert read_known({"chains": {"31337": entry}}) == {31_337: FULL}
+    for document in ({"chains": {"1": entry}}, {"chains": {"x": entry}}, {}):
+        with pytest.raises(MalformedError):
+            read_known(document)
+    assert all(one.chain_id == chain_id for chain_id, one in known_deployments().items())
