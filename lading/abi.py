@@ -72,8 +72,10 @@ def artifact(name: str) -> Artifact:
     except FileNotFoundError as exc:
         raise ServiceError("artifact", f"no compiled contract {name}") from exc
     places = tuple((one["start"], one["length"]) for one in content["immutableReferences"])
-    codes = [bytes.fromhex(content[key].removeprefix("0x")) for key in ("bytecode", "deployedBytecode")]
-    return Artifact(name, tuple(content["abi"]), *codes, places)
+    creation, runtime = (
+        bytes.fromhex(content[key].removeprefix("0x")) for key in ("bytecode", "deployedBytecode")
+    )
+    return Artifact(name, tuple(content["abi"]), creation, runtime, places)
 
 
 class Interface:
