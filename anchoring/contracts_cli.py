@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchoring.administration import ROLES, Holders, hand_over, members
-from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
+from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways, upgrade
 from anchoring.equal import EqualCreator
 from anchoring.keys import ensure_keys, fund_for_tests
 from anchoring.settings import AnchoringSettings, all_key_paths, load
@@ -86,6 +86,20 @@ def deploy_all(
     typer.echo(
         f"{path}: escrow 0x{deployment.escrow.hex()}, {count} of {len(keys)} gateways newly registered"
     )
+
+
+@app.command("upgrade")
+def upgrade_escrow(config: Config = CONFIG, deployer_key: DeployerKey = DEPLOYER_KEY) -> None:
+    """Put this version's escrow beside the deployed one, for new agreements; open ones keep theirs."""
+    shared, _ = load(config)
+    to = connect(shared.chain.rpc)
+    wallet = Wallet(to, Account.load(shared.lading.beside_operator(deployer_key)))
+    found = open_deployment(shared, to, "anchors")
+    changed = upgrade(found, EqualCreator(wallet), wallet)
+    if changed != found:
+        changed.save(shared.lading.below(shared.chain.deployment))
+    before = ", ".join(f"0x{one.hex()}" for one in changed.escrows_before) or "none"
+    typer.echo(f"escrow 0x{changed.escrow.hex()}; before: {before}")
 
 
 @app.command("addresses")

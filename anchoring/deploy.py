@@ -1,7 +1,7 @@
 """Puts the contracts on a chain and enrols tenant and gateways. Short enough for the demo to call at every start."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anchoring.administration import administer
 from anchoring.equal import Creator, EqualCreator
@@ -10,6 +10,7 @@ from lading.account import Account
 from lading.chain import Chain
 from lading.cose import ALGORITHM_P256, PublicKey
 from lading.deployment import Deployment
+from lading.errors import ServiceError
 from lading.fields import U64_MAX
 from lading.names import tenant_id
 from lading.wallet import Wallet
@@ -60,6 +61,28 @@ def deploy(
     if isinstance(creator, EqualCreator) and creator.went_on:
         block = 0  # an earlier run began it, and nobody wrote down when
     return Deployment(chain.chain_id, block, *places, manager=manager)
+
+
+def upgrade(deployment: Deployment, creator: Creator, wallet: Wallet) -> Deployment:
+    """This version's escrow beside the deployment's, which stays for its open agreements; the same when it is this one.
+
+    ServiceError under a manager while the steward has not admitted it: the text says what to schedule.
+    """
+    escrow = creator.create("PenaltyEscrow", deployment.gateways, deployment.anchors, deployment.vault)
+    if escrow.address == deployment.escrow:
+        return deployment
+    vault = abi.at(wallet.chain, "CreditVault", deployment.vault)
+    admitted: int = vault.call("outflowOf", escrow.address, deployment.token)[0]
+    if not admitted and deployment.manager is not None:
+        what = f"vault admit 0x{escrow.address.hex()} 0x{deployment.token.hex()} {OUTFLOW_MAX} {OUTFLOW_PERIOD_S}"
+        raise ServiceError(
+            "administration",
+            f"the new escrow is not admitted: the steward's `lading anchoring schedule {what}`, later `execute`, then this",
+        )
+    if not admitted:
+        wallet.transact(vault, "admit", escrow.address, deployment.token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+    before = (*deployment.escrows_before, deployment.escrow)
+    return replace(deployment, escrow=escrow.address, escrows_before=before)
 
 
 def enrol_tenant(chain: Chain, deployment: Deployment, registrar: Account, tenant: str, admin: bytes) -> None:

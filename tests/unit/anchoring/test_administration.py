@@ -15,7 +15,7 @@ from anchoring.administration import (
     members,
     problems,
 )
-from anchoring.deploy import deploy, enrol_tenant
+from anchoring.deploy import deploy, enrol_tenant, upgrade
 from anchoring.equal import (
     PROXY,
     PROXY_CODE,
@@ -186,3 +186,19 @@ def test_verifying_says_what_differs(handed: Site) -> None:
     ):
         found = findings(chain, deployment)
         assert any(one.contract == contract and text in one.text for one in found), (contract, found)
+
+
+def test_an_upgrade_keeps_the_escrow_before(handed: Site) -> None:
+    """Under direct keys the new escrow is admitted at once; under a manager the text says what to schedule."""
+    creator = EqualCreator(handed.deployer)
+    direct = deploy(handed.chain, DEPLOYER, ANCHORER.address, 60)
+    after = upgrade(direct, creator, handed.deployer)
+    assert after.escrow != direct.escrow
+    assert after == replace(direct, escrow=after.escrow, escrows_before=(direct.escrow,))
+    assert findings(handed.chain, after) == []
+    assert upgrade(after, creator, handed.deployer) == after
+    older = replace(
+        handed.deployment, vault=direct.vault
+    )  # whose escrow is to be another, and is not admitted
+    with pytest.raises(ServiceError, match="lading anchoring schedule vault admit 0x"):
+        upgrade(replace(older, token=THIEF.address), creator, handed.deployer)
