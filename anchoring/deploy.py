@@ -77,7 +77,7 @@ def upgrade(deployment: Deployment, creator: Creator, wallet: Wallet) -> Deploym
         what = f"vault admit 0x{escrow.address.hex()} 0x{deployment.token.hex()} {OUTFLOW_MAX} {OUTFLOW_PERIOD_S}"
         raise ServiceError(
             "administration",
-            f"the new escrow is not admitted: the steward's `lading anchoring schedule {what}`, later `execute`, then this",
+            f"not admitted yet: the steward's `lading anchoring schedule {what}`, later `execute`, then this",
         )
     if not admitted:
         wallet.transact(vault, "admit", escrow.address, deployment.token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)

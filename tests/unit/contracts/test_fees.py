@@ -18,7 +18,6 @@ from lading.chain import Chain, Rpc
 from lading.errors import MalformedError
 from lading.tree import sha256
 from tests import naive_fastlz
-from tests.dying import Fuse
 from tests.settling import ABOVE_MS, MINUTE_MS, Tier, World, make_terms, warm_leg
 
 EXAMPLE = Path(__file__).parents[3] / "docs/examples/prices.toml"
@@ -129,8 +128,9 @@ def test_gas_is_the_snapshots() -> None:
 class _Recording:
     """Passes requests on and keeps what was sent."""
 
-    def __init__(self, rpc: Rpc) -> None:
-        self.rpc = rpc
+    rpc: Rpc
+
+    def __init__(self) -> None:
         self.raws: list[bytes] = []
 
     def request(self, method: str, params: list[Any]) -> Any:
@@ -141,11 +141,10 @@ class _Recording:
 
 def test_bytes_are_those_of_real_transactions(tmp_path: Path) -> None:
     """An anchored and settled leg sends what we charge for: as long but for siblings, as dense within a tenth."""
-    world = World(tmp_path)
-    world.stop()
-    recording = _Recording(world.chain.rpc)
+    recording = _Recording()
+    world = World(tmp_path, stages_rpc=recording)
+    recording.rpc = world.node
     world.chain = Chain(recording)
-    world.start(Fuse())
     leg = warm_leg(40 * MINUTE_MS)
     tiers = (Tier(1, ABOVE_MS, 10 * MINUTE_MS, 100_000), Tier(1, ABOVE_MS, 30 * MINUTE_MS, 200_000))
     key = world.agree(make_terms(world, leg, tiers))
