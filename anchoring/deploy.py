@@ -55,8 +55,9 @@ def deploy(
     token = make("MockToken").address if token is None else token
     if not vault.call("isAllowed", token):
         administer(wallet, manager, vault, "allowToken", token, True)
-    if not vault.call("outflowOf", escrow.address, token)[0]:
-        administer(wallet, manager, vault, "admit", escrow.address, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+    for product in (escrow.address,):
+        if not vault.call("outflowOf", product, token)[0]:
+            administer(wallet, manager, vault, "admit", product, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
     places = (gateways.address, anchors.address, vault.address, escrow.address, token)
     if isinstance(creator, EqualCreator) and creator.went_on:
         block = 0  # an earlier run began it, and nobody wrote down when
