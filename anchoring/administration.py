@@ -34,7 +34,7 @@ ADMIN = Role(0, "admin", 7 * DAY_S, "manager", "AccessManager", ())
 STEWARD = Role(1, "steward", 7 * DAY_S, "vault", "CreditVault", ("allowToken", "admit"))
 REGISTRAR = Role(2, "registrar", 2 * DAY_S, "gateways", "GatewayRegistry", ("enrolTenant",))
 GUARDIAN = Role(3, "guardian", 0, "anchors", "AnchorRegistry", ("contest",))
-# Voiding destroys evidence, and another anchorer takes the sequence: both are announced, unlike a contest, which waits.
+# Voiding takes evidence away, another anchorer takes the sequence: both are announced; a contest only waits.
 KEEPER = Role(4, "keeper", DAY_S, "anchors", "AnchorRegistry", ("endContest", "setAnchorer"))
 ROLES = (ADMIN, STEWARD, REGISTRAR, GUARDIAN, KEEPER)
 _CANCELLED_BY_GUARDIAN = (STEWARD, REGISTRAR, KEEPER)
