@@ -93,77 +93,95 @@ library FrameCodec {
     uint256 private constant FLAGS_KNOWN = 7;
 
     /// @dev The COSE Sig_structure up to the header: array of 4, "Signature1", {1: -7}, empty aad, 221 bytes.
-    bytes internal constant SIG_PREFIX = hex"846a5369676e61747572653143a101264058dd";
+    uint256 private constant SIG_PREFIX = 0x846a5369676e61747572653143a101264058dd;
 
-    /// @notice What the gateway signs, hashed: H(Sig_structure).
-    function signedDigest(bytes calldata header) internal pure returns (bytes32) {
-        return sha256(bytes.concat(SIG_PREFIX, header));
-    }
-
-    /// @notice The frame hash, also its leaf hash in the batch: H(00 ‖ Sig_structure).
-    function frameHash(bytes calldata header) internal pure returns (bytes32) {
-        return sha256(bytes.concat(hex"00", SIG_PREFIX, header));
+    /// @notice Of a header: the frame hash H(00 ‖ Sig_structure), which is its leaf hash in the batch, and what the
+    /// gateway signs, H(Sig_structure).
+    function frameHashes(bytes calldata header) internal view returns (bytes32 frameHash, bytes32 digest) {
+        uint256 prefix = SIG_PREFIX;
+        assembly ("memory-safe") {
+            // The prefix ends its word and a zero byte is before it.
+            let free := mload(0x40)
+            mstore(free, prefix)
+            calldatacopy(add(free, 32), header.offset, header.length)
+            if iszero(staticcall(gas(), 2, add(free, 12), add(header.length, 20), 0, 32)) {
+                invalid()
+            }
+            frameHash := mload(0)
+            if iszero(staticcall(gas(), 2, add(free, 13), add(header.length, 19), 0, 32)) {
+                invalid()
+            }
+            digest := mload(0)
+        }
     }
 
     /// @notice The leaf hash of a fixed layout: H(00 ‖ bytes).
-    function leafHash(bytes calldata data) internal pure returns (bytes32) {
-        return sha256(bytes.concat(hex"00", data));
+    function leafHash(bytes calldata data) internal view returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore8(free, 0)
+            calldatacopy(add(free, 1), data.offset, data.length)
+            if iszero(staticcall(gas(), 2, free, add(data.length, 1), 0, 32)) { invalid() }
+            hash := mload(0)
+        }
     }
 
-    function decodeHeader(bytes calldata data) internal pure returns (Header memory header) {
+    /// @notice Fills `header` from its layout.
+    /// @dev Structs are filled rather than returned where that spares making one twice.
+    function decodeHeader(bytes calldata data, Header memory header) internal pure {
         require(data.length == HEADER_BYTES, LayoutLength(data.length, HEADER_BYTES));
-        uint256 version = _uint(data, 0, 16);
+        uint256 version = _word(data, 0) >> 240;
         require(version == 0x0301, LayoutVersion(version, 0x0301));
-        header.gatewayId = _word(data, 2);
-        header.legState = uint8(_uint(data, 34, 8));
-        header.legId = _word(data, 35);
-        header.limitsHash = _word(data, 67);
-        header.frameSeq = uint64(_uint(data, 99, 64));
-        header.previousHash = _word(data, 107);
-        header.sentMs = uint64(_uint(data, 139, 64));
-        header.anchorInterval = uint64(_uint(data, 147, 64));
-        header.anchorBlockHash = _word(data, 155);
-        header.runsRoot = _word(data, 187);
-        header.runCount = uint16(_uint(data, 219, 16));
+        header.gatewayId = bytes32(_word(data, 2));
+        header.legState = uint8(_word(data, 34) >> 248);
+        header.legId = bytes32(_word(data, 35));
+        header.limitsHash = bytes32(_word(data, 67));
+        header.frameSeq = uint64(_word(data, 99) >> 192);
+        header.previousHash = bytes32(_word(data, 107));
+        header.sentMs = uint64(_word(data, 139) >> 192);
+        header.anchorInterval = uint64(_word(data, 147) >> 192);
+        header.anchorBlockHash = bytes32(_word(data, 155));
+        header.runsRoot = bytes32(_word(data, 187));
+        header.runCount = uint16(_word(data, 189));
         _checkHeader(header);
     }
 
-    function decodeRun(bytes calldata data) internal pure returns (RunRecord memory run) {
+    /// @notice Fills `run` of a frame of a leg, where readings always have totals.
+    function decodeLegRun(bytes calldata data, RunRecord memory run) internal pure {
+        decodeRun(data, run);
+        require(run.count == 0 || run.totals.count != 0, RunField(TOTALS_AT));
+    }
+
+    /// @notice Fills `run` from its layout.
+    function decodeRun(bytes calldata data, RunRecord memory run) internal pure {
         require(data.length == RUN_BYTES, LayoutLength(data.length, RUN_BYTES));
-        uint256 kind = _uint(data, 0, 8);
+        uint256 kind = _word(data, 0) >> 248;
         require(kind == 2, LayoutVersion(kind << 8, 0x0200));
-        uint256 word = uint256(_word(data, 1));
+        uint256 word = _word(data, 1);
         run.channel = uint16(word >> 240);
         run.quantity = uint16(word >> 224);
         run.firstSeq = uint64(word >> 160);
         run.count = uint32(word >> 128);
         run.firstTimeMs = uint64(word >> 64);
         run.lastTimeMs = uint64(word);
-        run.readingsRoot = _word(data, 33);
+        run.readingsRoot = bytes32(_word(data, 33));
         _decodeTotals(data, run.totals);
         _checkRun(run);
         _checkTotals(data, run);
     }
 
-    /// @notice A run record of a frame of a leg, where readings always have totals.
-    function decodeLegRun(bytes calldata data) internal pure returns (RunRecord memory) {
-        RunRecord memory run = decodeRun(data);
-        require(run.count == 0 || run.totals.count != 0, RunField(TOTALS_AT));
-        return run;
-    }
-
     function decodeBatchLeaf(bytes calldata data) internal pure returns (BatchLeaf memory leaf) {
         require(data.length == BATCH_BYTES, LayoutLength(data.length, BATCH_BYTES));
-        uint256 version = _uint(data, 0, 16);
+        uint256 version = _word(data, 0) >> 240;
         require(version == 0x0401, LayoutVersion(version, 0x0401));
-        leaf.tenant = _word(data, 2);
-        leaf.batchSeq = uint64(_uint(data, 34, 64));
-        leaf.framesRoot = _word(data, 42);
-        leaf.frameCount = uint32(_uint(data, 74, 32));
-        leaf.firstEventMs = uint64(_uint(data, 78, 64));
-        leaf.lastEventMs = uint64(_uint(data, 86, 64));
-        leaf.previous = _word(data, 94);
-        leaf.locationHash = _word(data, 126);
+        leaf.tenant = bytes32(_word(data, 2));
+        leaf.batchSeq = uint64(_word(data, 34) >> 192);
+        leaf.framesRoot = bytes32(_word(data, 42));
+        leaf.frameCount = uint32(_word(data, 74) >> 224);
+        leaf.firstEventMs = uint64(_word(data, 78) >> 192);
+        leaf.lastEventMs = uint64(_word(data, 86) >> 192);
+        leaf.previous = bytes32(_word(data, 94));
+        leaf.locationHash = bytes32(_word(data, 126));
         require(leaf.batchSeq != 0, BatchField(34));
         require(leaf.frameCount != 0, BatchField(74));
         require(leaf.firstEventMs <= leaf.lastEventMs, BatchField(78));
@@ -185,30 +203,30 @@ library FrameCodec {
 
     /// @dev Fields lie so that five words hold them all; each is read once.
     function _decodeTotals(bytes calldata data, Totals memory totals) private pure {
-        uint256 word = uint256(_word(data, TOTALS_AT));
+        uint256 word = _word(data, TOTALS_AT);
         totals.firstSeq = uint64(word >> 192);
         totals.count = uint32(word >> 160);
         totals.validCount = uint32(word >> 128);
         totals.firstMs = uint64(word >> 64);
         totals.lastMs = uint64(word);
-        word = uint256(_word(data, TOTALS_AT + 30));
+        word = _word(data, TOTALS_AT + 30);
         totals.lastFlags = uint16(word >> 224);
         totals.lastValue = int32(uint32(word >> 192));
         totals.validMs = uint64(word >> 128);
         totals.minValue = int32(uint32(word >> 96));
         totals.maxValue = int32(uint32(word >> 64));
         totals.longestGapMs = uint64(word);
-        word = uint256(_word(data, TOTALS_AT + 62));
+        word = _word(data, TOTALS_AT + 62);
         totals.knownMs = uint64(word >> 192);
         totals.unknownMs = uint64(word >> 128);
         totals.aboveMs = uint64(word >> 64);
         totals.aboveLongestMs = uint64(word);
-        word = uint256(_word(data, TOTALS_AT + 94));
+        word = _word(data, TOTALS_AT + 94);
         totals.aboveCurrentMs = uint64(word >> 192);
         totals.belowMs = uint64(word >> 128);
         totals.belowLongestMs = uint64(word >> 64);
         totals.belowCurrentMs = uint64(word);
-        totals.mktWeightSum = uint128(uint256(_word(data, TOTALS_AT + 110)));
+        totals.mktWeightSum = uint128(_word(data, TOTALS_AT + 110));
     }
 
     function _checkRun(RunRecord memory run) private pure {
@@ -251,22 +269,17 @@ library FrameCodec {
 
     /// @dev Whether the last TOTALS_BYTES bytes of a run record are all zero.
     function _isZero(bytes calldata totals) private pure returns (bool) {
-        uint256 bits = uint256(_word(totals, TOTALS_BYTES - 32));
+        uint256 bits = _word(totals, TOTALS_BYTES - 32);
         for (uint256 i = 0; i + 32 <= TOTALS_BYTES; i += 32) {
-            bits |= uint256(_word(totals, i));
+            bits |= _word(totals, i);
         }
         return bits == 0;
     }
 
     /// @dev The 32 bytes at `offset`. The layouts' lengths are checked first, so no read passes the end.
-    function _word(bytes calldata data, uint256 offset) private pure returns (bytes32 word) {
+    function _word(bytes calldata data, uint256 offset) private pure returns (uint256 word) {
         assembly ("memory-safe") {
             word := calldataload(add(data.offset, offset))
         }
-    }
-
-    /// @dev The unsigned big-endian number of `bits` bits at `offset`.
-    function _uint(bytes calldata data, uint256 offset, uint256 bits) private pure returns (uint256) {
-        return uint256(_word(data, offset)) >> (256 - bits);
     }
 }

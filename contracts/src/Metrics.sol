@@ -48,6 +48,12 @@ library Metrics {
         else figure = _extreme(metric, totals);
     }
 
+    /// @notice The figure of a channel of which no reading counts: all its time is a gap, unknown and uncovered.
+    function ofNothing(uint8 metric, uint64 beginMs, uint64 sentMs) internal pure returns (uint256) {
+        bool isOfTime = metric == LONGEST_GAP_MS || metric == UNKNOWN_MS || metric == UNCOVERED_MS;
+        return isOfTime ? positive(sentMs, beginMs) : 0;
+    }
+
     /// @dev Values are shifted to be whole numbers from 0, the least one upside down.
     function _extreme(uint8 metric, FrameCodec.Totals memory totals) private pure returns (uint256) {
         if (totals.validCount == 0) return 0;

@@ -3,6 +3,16 @@ pragma solidity 0.8.37;
 
 import {IAnchorRegistry} from "./interfaces/IAnchorRegistry.sol";
 
+/// @notice One leg of a shipment: who signs it, under which limits, and its times.
+struct Leg {
+    bytes32 gatewayId;
+    bytes32 legId;
+    bytes32 limitsHash;
+    uint64 beginMs;
+    uint64 dueMs;
+    uint64 deadlineS;
+}
+
 /// @notice One step of a penalty: where the metric's figure is above the threshold, the amount is due.
 /// Metrics and their figures: docs/spec/settlement.md.
 struct Tier {
@@ -18,15 +28,12 @@ struct Terms {
     address shipper;
     address token;
     bytes32 tenant;
-    bytes32 gatewayId;
-    bytes32 legId;
-    bytes32 limitsHash;
-    uint64 beginMs;
-    uint64 dueMs;
-    uint64 deadlineS;
     uint32 windowS;
+    uint32 uncertaintyMaxMilli;
     uint128 bond;
+    uint128 legCap;
     uint128 salt;
+    Leg[] legs;
     Tier[] tiers;
 }
 

@@ -8,6 +8,7 @@ import {Rfc9162} from "../src/Rfc9162.sol";
 import {FrameProof, RunProof, Terms} from "../src/Settlement.sol";
 import {IAnchorRegistry} from "../src/interfaces/IAnchorRegistry.sol";
 import {IGatewayRegistry} from "../src/interfaces/IGatewayRegistry.sol";
+import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {IPenaltyEscrow} from "../src/interfaces/IPenaltyEscrow.sol";
 import {Encode} from "./Encode.sol";
 import {LegFixture} from "./LegFixture.sol";
@@ -41,11 +42,12 @@ contract AttacksTest is LegFixture {
         Terms memory made = _terms();
         _open(made);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        _copy(made, proof);
+        _keep(terms, made);
+        _keep(good, proof);
     }
 
     function testTheEvidenceIsGood() public {
-        escrow.settle(terms, good);
+        escrow.settle(terms, 0, good);
         assertEq(_credit(shipper), 300e6, "penalty");
     }
 
@@ -55,21 +57,21 @@ contract AttacksTest is LegFixture {
         FrameCodec.Header memory header = _closingHeader();
         header.legId = "another leg";
         FrameProof memory proof = _final(header, _runs(_run(1, 2 * HOUR_MS)));
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameLeg.selector, header.legId, LEG));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameLeg.selector, header.legId, LEG));
     }
 
     function testIdleFrame() public {
         FrameCodec.Header memory header = _closingHeader();
         (header.legState, header.legId, header.limitsHash) = (0, 0, 0);
         FrameProof memory proof = _final(header, _runs(_run(1, 2 * HOUR_MS)));
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameLeg.selector, 0, LEG));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameLeg.selector, 0, LEG));
     }
 
     function testFrameUnderOtherLimits() public {
         FrameCodec.Header memory header = _closingHeader();
         header.limitsHash = "looser";
         FrameProof memory proof = _final(header, _runs(_run(1, 2 * HOUR_MS)));
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameLimits.selector, header.limitsHash, LIMITS));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameLimits.selector, header.limitsHash, LIMITS));
     }
 
     function testFrameOfAnotherGateway() public {
@@ -81,7 +83,7 @@ contract AttacksTest is LegFixture {
         _anchor(proof);
         vm.warp(block.timestamp + WINDOW_S);
         _refuse(
-            proof, abi.encodeWithSelector(IPenaltyEscrow.FrameGateway.selector, header.gatewayId, gatewayId)
+            proof, abi.encodeWithSelector(ILegEvidence.FrameGateway.selector, header.gatewayId, gatewayId)
         );
     }
 
@@ -92,8 +94,7 @@ contract AttacksTest is LegFixture {
         _anchor(proof);
         vm.warp(block.timestamp + WINDOW_S);
         _refuse(
-            proof,
-            abi.encodeWithSelector(IPenaltyEscrow.FrameTenant.selector, bytes32("other tenant"), TENANT)
+            proof, abi.encodeWithSelector(ILegEvidence.FrameTenant.selector, bytes32("other tenant"), TENANT)
         );
     }
 
@@ -106,8 +107,8 @@ contract AttacksTest is LegFixture {
         _place(proof, other.tenant);
         _anchor(proof);
         vm.warp(block.timestamp + WINDOW_S);
-        vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.FrameTenant.selector, TENANT, other.tenant));
-        escrow.settle(other, proof);
+        vm.expectRevert(abi.encodeWithSelector(ILegEvidence.FrameTenant.selector, TENANT, other.tenant));
+        escrow.settle(other, 0, proof);
     }
 
     // ---- Signature
@@ -115,32 +116,32 @@ contract AttacksTest is LegFixture {
     function testSignatureOfAnotherKey() public {
         FrameProof memory proof = good;
         _signFrame(proof, 4321);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
     }
 
     /// @notice The other valid s of the same signature is refused: one frame, one signature form.
     function testHighS() public {
         FrameProof memory proof = good;
         proof.s = bytes32(P256_ORDER - uint256(proof.s));
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
     }
 
     function testFuzz_SignatureOutOfRange(bytes32 r, bytes32 s) public {
         FrameProof memory proof = good;
         vm.assume(r != proof.r || s != proof.s);
         (proof.r, proof.s) = (r, s);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
     }
 
     function testZeroSignature() public {
         FrameProof memory proof = good;
         (bytes32 r, bytes32 s) = (proof.r, proof.s);
         (proof.r, proof.s) = (0, s);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
         (proof.r, proof.s) = (r, 0);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
         (proof.r, proof.s) = (bytes32(P256_ORDER), s);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
     }
 
     /// @notice A key that is revoked, or not valid yet, at the frame's time.
@@ -161,7 +162,7 @@ contract AttacksTest is LegFixture {
         uint64 untilMs = _closingHeader().sentMs + 1;
         vm.prank(admin);
         gateways.revoke(gatewayId, untilMs);
-        escrow.settle(terms, good);
+        escrow.settle(terms, 0, good);
     }
 
     /// @notice A frame from the future: its gateway's clock, or its totals, are made up.
@@ -172,7 +173,7 @@ contract AttacksTest is LegFixture {
         FrameCodec.RunRecord[] memory runs = _runs(_run(1, 2 * HOUR_MS));
         FrameProof memory proof = _anchored(header, runs);
         vm.warp(block.timestamp + WINDOW_S);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.FrameAhead.selector, header.sentMs, anchoredS));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.FrameAhead.selector, header.sentMs, anchoredS));
     }
 
     // ---- Anchor
@@ -181,7 +182,7 @@ contract AttacksTest is LegFixture {
         FrameCodec.RunRecord[] memory runs = _runs(_run(1, 2 * HOUR_MS));
         FrameProof memory proof = _anchored(_closingHeader(), runs);
         vm.warp(block.timestamp + WINDOW_S - 1);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.IntervalNotFinal.selector, proof.interval));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.IntervalNotFinal.selector, proof.interval));
     }
 
     function testContestedAndVoid() public {
@@ -189,7 +190,7 @@ contract AttacksTest is LegFixture {
         FrameProof memory proof = _anchored(_closingHeader(), runs);
         vm.prank(guardian);
         anchors.contest(proof.interval, proof.anchored, "withheld");
-        bytes memory reason = abi.encodeWithSelector(IPenaltyEscrow.IntervalNotFinal.selector, proof.interval);
+        bytes memory reason = abi.encodeWithSelector(ILegEvidence.IntervalNotFinal.selector, proof.interval);
         _refuse(proof, reason);
         vm.prank(guardian);
         anchors.endContest(proof.interval, proof.anchored, true);
@@ -200,7 +201,7 @@ contract AttacksTest is LegFixture {
     function testIntervalNeverAnchored() public {
         FrameProof memory proof = good;
         proof.interval = 77;
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.IntervalNotFinal.selector, 77));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.IntervalNotFinal.selector, 77));
     }
 
     /// @notice Anchor data of one's own making: time moved back, count or root changed.
@@ -308,20 +309,20 @@ contract AttacksTest is LegFixture {
     function testRunMissing() public {
         FrameProof memory proof = good;
         proof.runs = new RunProof[](0);
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.RunMissing.selector, 1));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.RunMissing.selector, 1));
     }
 
     function testRunOfAnotherChannel() public {
         FrameProof memory proof = _final(2, 99, _runs(_run(2, 2 * HOUR_MS)));
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.RunMissing.selector, 1));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.RunMissing.selector, 1));
     }
 
     /// @notice One channel's run cannot be shown for two, or one twice.
     function testRunNotWanted() public {
         FrameProof memory proof = _final(2, 99, _runs(_run(1, 2 * HOUR_MS), _run(2, 0)));
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.RunNotWanted.selector, 1));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.RunNotWanted.selector, 1));
         proof.runs[1] = proof.runs[0];
-        _refuse(proof, abi.encodeWithSelector(IPenaltyEscrow.RunNotWanted.selector, 1));
+        _refuse(proof, abi.encodeWithSelector(ILegEvidence.RunNotWanted.selector, 1));
     }
 
     function testRunOutOfPlace() public {
@@ -367,10 +368,10 @@ contract AttacksTest is LegFixture {
     function testOneBreachUnderTwoAgreements() public {
         Terms memory second = terms;
         second.salt = 2;
-        second.bond = 100e6;
+        second.bond = second.legCap = 100e6;
         _openEarlier(second);
-        escrow.settle(terms, good);
-        escrow.settle(second, good);
+        escrow.settle(terms, 0, good);
+        escrow.settle(second, 0, good);
         assertEq(_credit(shipper), 400e6, "300 of the first, all 100 of the second");
         assertEq(_free(), BOND - 300e6, "rest of the first");
         assertEq(_locked(), 0, "nothing locked");
@@ -384,7 +385,7 @@ contract AttacksTest is LegFixture {
         vm.expectRevert(
             abi.encodeWithSelector(IPenaltyEscrow.AgreementState.selector, id, IPenaltyEscrow.State.None)
         );
-        escrow.settle(changed, good);
+        escrow.settle(changed, 0, good);
     }
 
     /// @notice Wallet contracts may sign; one that refuses, reverts or burns gas only fails to sign.
@@ -407,30 +408,6 @@ contract AttacksTest is LegFixture {
 
     // ---- Help
 
-    function _copy(Terms memory made, FrameProof memory proof) private {
-        terms.carrier = made.carrier;
-        terms.shipper = made.shipper;
-        terms.token = made.token;
-        (terms.tenant, terms.gatewayId, terms.legId) = (made.tenant, made.gatewayId, made.legId);
-        (terms.limitsHash, terms.beginMs, terms.dueMs) = (made.limitsHash, made.beginMs, made.dueMs);
-        (terms.deadlineS, terms.windowS) = (made.deadlineS, made.windowS);
-        (terms.bond, terms.salt) = (made.bond, made.salt);
-        for (uint256 i = 0; i < made.tiers.length; ++i) {
-            terms.tiers.push(made.tiers[i]);
-        }
-        (good.header, good.r, good.s) = (proof.header, proof.r, proof.s);
-        (good.frameIndex, good.frameSiblings) = (proof.frameIndex, proof.frameSiblings);
-        (good.batchLeaf, good.batchIndex) = (proof.batchLeaf, proof.batchIndex);
-        (good.batchSiblings, good.interval) = (proof.batchSiblings, proof.interval);
-        good.anchored = proof.anchored;
-        for (uint256 i = 0; i < proof.runs.length; ++i) {
-            good.runs.push();
-            good.runs[i].record = proof.runs[i].record;
-            good.runs[i].index = proof.runs[i].index;
-            good.runs[i].siblings = proof.runs[i].siblings;
-        }
-    }
-
     function _closingHeader() private view returns (FrameCodec.Header memory) {
         return _header(2, 99, _runs(_run(1, 2 * HOUR_MS)));
     }
@@ -443,16 +420,16 @@ contract AttacksTest is LegFixture {
 
     function _refuse(FrameProof memory proof, bytes memory reason) private {
         vm.expectRevert(reason);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
     }
 
     function _refusePartly(FrameProof memory proof, bytes4 selector) private {
         vm.expectPartialRevert(selector);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
     }
 
     function _refuseSomehow(FrameProof memory proof) private {
-        try escrow.settle(terms, proof) {
+        try escrow.settle(terms, 0, proof) {
             revert NotTrue("refused");
         } catch {}
     }

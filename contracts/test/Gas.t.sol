@@ -43,7 +43,7 @@ contract GasTest is LegFixture {
         Terms memory terms = _terms();
         _open(terms);
         FrameProof memory proof = _deep(2 * HOUR_MS, 16, 4);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         _record("settle, penalty, depth 16 + 4, both payees' first credit", SETTLE_GAS_MAX);
         assertEq(_credit(shipper), 300e6, "penalty");
         vm.prank(shipper);
@@ -55,18 +55,18 @@ contract GasTest is LegFixture {
         Terms memory terms = _terms();
         _open(terms);
         FrameProof memory proof = _deep(2 * HOUR_MS, 20, 10);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         _record("settle, penalty, depth 20 + 10, both payees' first credit", SETTLE_GAS_MAX + 20_000);
     }
 
     function testSettleAgain() public {
         Terms memory terms = _terms();
         _open(terms);
-        escrow.settle(terms, _deep(2 * HOUR_MS, 16, 4));
+        escrow.settle(terms, 0, _deep(2 * HOUR_MS, 16, 4));
         vm.warp(START_S);
         terms.salt = 2;
         _open(terms);
-        escrow.settle(terms, _deep(2 * HOUR_MS, 16, 4));
+        escrow.settle(terms, 0, _deep(2 * HOUR_MS, 16, 4));
         _record("settle, penalty, depth 16 + 4, payees with credits", SETTLE_GAS_MAX);
     }
 
@@ -74,7 +74,7 @@ contract GasTest is LegFixture {
         Terms memory terms = _terms();
         _open(terms);
         FrameProof memory proof = _deep(0, 16, 4);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         _record("settle, release, depth 16 + 4, first credit", SETTLE_GAS_MAX);
         assertEq(_free(), BOND, "released");
     }

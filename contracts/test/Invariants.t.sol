@@ -49,20 +49,13 @@ contract Handler is LegFixture {
                 _tier(1, 1, uint128(bound(threshold, 0, 4 * HOUR_MS)), uint128(bound(amount, 1, 2 * BOND)))
             )
         );
-        terms.bond = uint128(bound(bond, 1, BOND));
+        terms.bond = terms.legCap = uint128(bound(bond, 1, BOND));
         terms.salt = uint128(ids.length);
-        (terms.deadlineS, terms.windowS) = (uint64(block.timestamp + 1 days), 5 days);
-        terms.dueMs = 0;
+        (terms.legs[0].deadlineS, terms.windowS) = (uint64(block.timestamp + 1 days), 5 days);
+        terms.legs[0].dueMs = 0;
         bytes32 id = _openSigned(terms);
         ids.push(id);
-        Terms storage kept = termsOf[id];
-        (kept.carrier, kept.shipper, kept.token) = (terms.carrier, terms.shipper, terms.token);
-        (kept.tenant, kept.gatewayId, kept.legId) = (terms.tenant, terms.gatewayId, terms.legId);
-        (kept.limitsHash, kept.beginMs, kept.dueMs) = (terms.limitsHash, terms.beginMs, terms.dueMs);
-        (kept.deadlineS, kept.windowS) = (terms.deadlineS, terms.windowS);
-        (kept.bond, kept.salt) = (terms.bond, terms.salt);
-        kept.tiers.push(terms.tiers[0]);
-        kept.tiers.push(terms.tiers[1]);
+        _keep(termsOf[id], terms);
     }
 
     function sign(bool isClosing, uint64 aboveMs, uint64 frameSeq) external {
@@ -72,14 +65,7 @@ contract Handler is LegFixture {
         FrameCodec.Header memory header = _header(isClosing ? 2 : 1, uint64(bound(frameSeq, 1, 100)), runs);
         FrameProof memory proof = _anchored(header, runs);
         commitments[proof.interval] = anchors.anchorOf(proof.interval);
-        FrameProof storage kept = proofs.push();
-        (kept.header, kept.r, kept.s) = (proof.header, proof.r, proof.s);
-        (kept.frameIndex, kept.frameSiblings) = (proof.frameIndex, proof.frameSiblings);
-        (kept.batchLeaf, kept.batchIndex) = (proof.batchLeaf, proof.batchIndex);
-        (kept.batchSiblings, kept.interval, kept.anchored) =
-        (proof.batchSiblings, proof.interval, proof.anchored);
-        kept.runs.push();
-        (kept.runs[0].record, kept.runs[0].index) = (proof.runs[0].record, proof.runs[0].index);
+        _keep(proofs.push(), proof);
     }
 
     /// @dev Not every time, so that enough stays final.
@@ -101,24 +87,24 @@ contract Handler is LegFixture {
         FrameProof memory proof = _likely(frame, 2);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
         (uint256 credited, uint256 freed) = (_credit(shipper), _free());
-        escrow.settle(termsOf[id], proof);
+        escrow.settle(termsOf[id], 0, proof);
         if (!isFinal) ++paidFromUnfinal;
         _account(id, credited, freed);
     }
 
     function show(uint256 which, uint256 frame) external {
-        if (which % 3 == 0) _warpTo(termsOf[_id(which)].deadlineS);
+        if (which % 3 == 0) _warpTo(termsOf[_id(which)].legs[0].deadlineS);
         FrameProof memory proof = _likely(frame, 1);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
-        escrow.show(termsOf[_id(which)], proof);
+        escrow.show(termsOf[_id(which)], 0, proof);
         if (!isFinal) ++paidFromUnfinal;
     }
 
     function finish(uint256 which) public {
         bytes32 id = _id(which);
-        if (which % 5 == 0) _warpTo(uint256(termsOf[id].deadlineS) + termsOf[id].windowS);
+        if (which % 5 == 0) _warpTo(uint256(termsOf[id].legs[0].deadlineS) + termsOf[id].windowS);
         (uint256 credited, uint256 freed) = (_credit(shipper), _free());
-        escrow.finish(termsOf[id]);
+        escrow.finish(termsOf[id], 0);
         _account(id, credited, freed);
     }
 

@@ -7,7 +7,7 @@ import {FrameCodec} from "../src/FrameCodec.sol";
 import {GatewayRegistry} from "../src/GatewayRegistry.sol";
 import {MockToken} from "../src/MockToken.sol";
 import {PenaltyEscrow} from "../src/PenaltyEscrow.sol";
-import {FrameProof, RunProof, Terms, Tier} from "../src/Settlement.sol";
+import {FrameProof, Leg, RunProof, Terms, Tier} from "../src/Settlement.sol";
 import {IAnchorRegistry} from "../src/interfaces/IAnchorRegistry.sol";
 import {Base} from "./Base.sol";
 import {Encode} from "./Encode.sol";
@@ -95,20 +95,26 @@ abstract contract LegFixture is Base {
     }
 
     /// @dev A leg of 48 h, due after 50 h, with a deadline after 72 h.
+    function _leg(bytes32 legId) internal view returns (Leg memory) {
+        return Leg(gatewayId, legId, LIMITS, BEGIN_MS, BEGIN_MS + 50 * HOUR_MS, START_S + 72 hours);
+    }
+
+    function _legs(bytes32 one, bytes32 two) internal view returns (Leg[] memory legs) {
+        legs = new Leg[](2);
+        (legs[0], legs[1]) = (_leg(one), _leg(two));
+    }
+
     function _terms(Tier[] memory tiers) internal view returns (Terms memory terms) {
         terms.carrier = carrier;
         terms.shipper = shipper;
         terms.token = address(token);
         terms.tenant = TENANT;
-        terms.gatewayId = gatewayId;
-        terms.legId = LEG;
-        terms.limitsHash = LIMITS;
-        terms.beginMs = BEGIN_MS;
-        terms.dueMs = BEGIN_MS + 50 * HOUR_MS;
-        terms.deadlineS = START_S + 72 hours;
         terms.windowS = SHOW_S;
         terms.bond = BOND;
+        terms.legCap = BOND;
         terms.salt = 1;
+        terms.legs = new Leg[](1);
+        terms.legs[0] = _leg(LEG);
         terms.tiers = tiers;
     }
 
@@ -150,6 +156,34 @@ abstract contract LegFixture is Base {
 
     function _warpTo(uint256 nowS) internal {
         if (block.timestamp < nowS) vm.warp(nowS);
+    }
+
+    /// @dev Storage takes arrays of structs from memory only one by one.
+    function _keep(Terms storage kept, Terms memory made) internal {
+        (kept.carrier, kept.shipper, kept.token) = (made.carrier, made.shipper, made.token);
+        (kept.tenant, kept.windowS, kept.salt) = (made.tenant, made.windowS, made.salt);
+        (kept.bond, kept.legCap) = (made.bond, made.legCap);
+        kept.uncertaintyMaxMilli = made.uncertaintyMaxMilli;
+        for (uint256 i = 0; i < made.legs.length; ++i) {
+            kept.legs.push(made.legs[i]);
+        }
+        for (uint256 i = 0; i < made.tiers.length; ++i) {
+            kept.tiers.push(made.tiers[i]);
+        }
+    }
+
+    function _keep(FrameProof storage kept, FrameProof memory proof) internal {
+        (kept.header, kept.r, kept.s) = (proof.header, proof.r, proof.s);
+        (kept.frameIndex, kept.frameSiblings) = (proof.frameIndex, proof.frameSiblings);
+        (kept.batchLeaf, kept.batchIndex) = (proof.batchLeaf, proof.batchIndex);
+        (kept.batchSiblings, kept.interval) = (proof.batchSiblings, proof.interval);
+        kept.anchored = proof.anchored;
+        for (uint256 i = 0; i < proof.runs.length; ++i) {
+            kept.runs.push();
+            kept.runs[i].record = proof.runs[i].record;
+            kept.runs[i].index = proof.runs[i].index;
+            kept.runs[i].siblings = proof.runs[i].siblings;
+        }
     }
 
     // ---- Frames

@@ -5,6 +5,7 @@ import {PenaltyEscrow} from "../src/PenaltyEscrow.sol";
 import {FrameCodec} from "../src/FrameCodec.sol";
 import {FrameProof, Terms, Tier} from "../src/Settlement.sol";
 import {ICreditVault} from "../src/interfaces/ICreditVault.sol";
+import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {IPenaltyEscrow} from "../src/interfaces/IPenaltyEscrow.sol";
 import {LegFixture} from "./LegFixture.sol";
 
@@ -31,7 +32,7 @@ contract PenaltyEscrowTest is LegFixture {
         escrow.open(terms, byCarrier, byCarrier);
         _expectSignature(shipper);
         escrow.open(terms, byCarrier, "");
-        terms.bond -= 1;
+        terms.salt += 1;
         _expectSignature(carrier);
         escrow.open(terms, byCarrier, byShipper);
     }
@@ -44,7 +45,7 @@ contract PenaltyEscrowTest is LegFixture {
         bytes memory byShipper = _sign("shipper", id);
         _expectAgreementState(id, IPenaltyEscrow.State.Open);
         escrow.open(terms, byCarrier, byShipper);
-        escrow.settle(terms, _closing(0));
+        escrow.settle(terms, 0, _closing(0));
         _deposit(BOND);
         vm.warp(START_S);
         _expectAgreementState(id, IPenaltyEscrow.State.Settled);
@@ -87,19 +88,19 @@ contract PenaltyEscrowTest is LegFixture {
     /// @notice Nobody insures the past: the deadline is ahead, and the times are in order.
     function testTermsTimes() public {
         Terms memory terms = _terms();
-        terms.deadlineS = START_S;
+        terms.legs[0].deadlineS = START_S;
         _refuseTimes(terms);
         terms = _terms();
-        terms.beginMs = terms.deadlineS * 1000;
+        terms.legs[0].beginMs = terms.legs[0].deadlineS * 1000;
         _refuseTimes(terms);
         terms = _terms();
-        terms.dueMs = terms.beginMs - 1;
+        terms.legs[0].dueMs = terms.legs[0].beginMs - 1;
         _refuseTimes(terms);
         terms = _terms();
-        terms.dueMs = terms.deadlineS * 1000 + 1;
+        terms.legs[0].dueMs = terms.legs[0].deadlineS * 1000 + 1;
         _refuseTimes(terms);
         terms = _terms();
-        terms.deadlineS = 253_402_300_800;
+        terms.legs[0].deadlineS = 253_402_300_800;
         _refuseTimes(terms);
     }
 
@@ -130,9 +131,9 @@ contract PenaltyEscrowTest is LegFixture {
     }
 
     function testTierCountAndOrder() public {
-        _refuseTiers(new Tier[](0), IPenaltyEscrow.TierCountOutOfBounds.selector, 0);
-        _refuseTiers(new Tier[](33), IPenaltyEscrow.TierCountOutOfBounds.selector, 33);
-        bytes4 order = IPenaltyEscrow.TierOutOfOrder.selector;
+        _refuseTiers(new Tier[](0), ILegEvidence.TierCountOutOfBounds.selector, 0);
+        _refuseTiers(new Tier[](33), ILegEvidence.TierCountOutOfBounds.selector, 33);
+        bytes4 order = ILegEvidence.TierOutOfOrder.selector;
         _refuseTiers(_tiers(_tier(1, 1, 5, 1), _tier(1, 1, 5, 1)), order, 1);
         _refuseTiers(_tiers(_tier(1, 1, 5, 1), _tier(1, 1, 4, 1)), order, 1);
         _refuseTiers(_tiers(_tier(1, 2, 5, 1), _tier(1, 1, 6, 1)), order, 1);
@@ -141,51 +142,57 @@ contract PenaltyEscrowTest is LegFixture {
     }
 
     function testTierInvalid() public {
-        bytes4 invalid = IPenaltyEscrow.TierInvalid.selector;
+        bytes4 invalid = ILegEvidence.TierInvalid.selector;
         _refuseTiers(_tiers(_tier(1, 0, 5, 1)), invalid, 0);
         _refuseTiers(_tiers(_tier(1, 13, 5, 1)), invalid, 0);
         _refuseTiers(_tiers(_tier(1, 1, 5, 0)), invalid, 0);
         _refuseTiers(_tiers(_tier(1, 8, 5, 1)), invalid, 0);
         _refuseTiers(_tiers(_tier(1, 9, 5, 1)), invalid, 0);
         Terms memory terms = _terms(_tiers(_tier(0, 8, 5, 1)));
-        terms.dueMs = 0;
+        terms.legs[0].dueMs = 0;
         _refuseTerms(terms, abi.encodeWithSelector(invalid, 0));
     }
 
     /// @notice The id is the EIP-712 digest, worked out here from the standard's text.
     function testAgreementIdIsTheEip712Digest() public view {
         Terms memory terms = _terms(_tiers(_tier(0, 8, 1, 2), _tier(3, 5, 6, 7)));
+        terms.legs = _legs("one", "two");
+        (terms.uncertaintyMaxMilli, terms.legCap) = (500, BOND / 2);
+        string memory legType =
+            "Leg(bytes32 gatewayId,bytes32 legId,bytes32 limitsHash,uint64 beginMs,uint64 dueMs,uint64 deadlineS)";
         string memory tierType = "Tier(uint16 channel,uint8 metric,uint128 threshold,uint128 amount)";
+        bytes32[2] memory legs;
         bytes32[2] memory tiers;
         for (uint256 i = 0; i < 2; ++i) {
+            legs[i] = keccak256(bytes.concat(keccak256(bytes(legType)), abi.encode(terms.legs[i])));
             tiers[i] = keccak256(bytes.concat(keccak256(bytes(tierType)), abi.encode(terms.tiers[i])));
         }
         bytes32 typeHash = keccak256(
             bytes.concat(
-                "Terms(address carrier,address shipper,address token,bytes32 tenant,bytes32 gatewayId,",
-                "bytes32 legId,bytes32 limitsHash,uint64 beginMs,uint64 dueMs,uint64 deadlineS,uint32 windowS,",
-                "uint128 bond,uint128 salt,Tier[] tiers)",
+                "Terms(address carrier,address shipper,address token,bytes32 tenant,uint32 windowS,",
+                "uint32 uncertaintyMaxMilli,uint128 bond,uint128 legCap,uint128 salt,Leg[] legs,Tier[] tiers)",
+                bytes(legType),
                 bytes(tierType)
             )
         );
         bytes memory encoded = abi.encode(terms);
-        bytes memory head = new bytes(13 * 32);
+        bytes memory head = new bytes(9 * 32);
         for (uint256 i = 0; i < head.length; ++i) {
             head[i] = encoded[32 + i];
         }
-        bytes32 structHash =
-            keccak256(bytes.concat(typeHash, head, keccak256(abi.encodePacked(tiers[0], tiers[1]))));
+        bytes memory lists = abi.encode(keccak256(abi.encodePacked(legs)), keccak256(abi.encodePacked(tiers)));
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256(
                     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
                 ),
                 keccak256("Lading PenaltyEscrow"),
-                keccak256("1"),
+                keccak256("2"),
                 block.chainid,
                 address(escrow)
             )
         );
+        bytes32 structHash = keccak256(bytes.concat(typeHash, head, lists));
         assertEq(escrow.agreementId(terms), keccak256(bytes.concat(hex"1901", domain, structHash)), "digest");
     }
 
@@ -195,8 +202,8 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms = _terms();
         bytes32 id = _open(terms);
         FrameProof memory proof = _closing(HOUR_MS);
-        _expectSettled(id, IPenaltyEscrow.Kind.Release, BOND, 0);
-        escrow.settle(terms, proof);
+        _expectConcluded(id, 0, BOND, 0);
+        escrow.settle(terms, 0, proof);
         assertEq(_free(), BOND, "released");
         assertEq(_credit(shipper), 0, "no penalty");
         _expectState(id, IPenaltyEscrow.State.Settled);
@@ -206,23 +213,23 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms = _terms();
         bytes32 id = _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        _expectSettled(id, IPenaltyEscrow.Kind.Penalty, 300e6, BOND - 300e6);
-        escrow.settle(terms, proof);
+        _expectConcluded(id, 300e6, BOND - 300e6, 1);
+        escrow.settle(terms, 0, proof);
         assertEq(_credit(shipper), 300e6, "penalty");
         assertEq(_free(), BOND - 300e6, "rest");
         _expectAgreementState(id, IPenaltyEscrow.State.Settled);
-        escrow.settle(terms, proof);
-        _warpTo(terms.deadlineS);
+        escrow.settle(terms, 0, proof);
+        _warpTo(terms.legs[0].deadlineS);
         _expectAgreementState(id, IPenaltyEscrow.State.Settled);
-        escrow.show(terms, proof);
-        vm.warp(terms.deadlineS + SHOW_S);
+        escrow.show(terms, 0, proof);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
         _expectAgreementState(id, IPenaltyEscrow.State.Settled);
-        escrow.finish(terms);
+        escrow.finish(terms, 0);
     }
 
     function testEveryTierReachedAddsItsAmount() public {
         _open(_terms());
-        escrow.settle(_terms(), _closing(3 * HOUR_MS + 1));
+        escrow.settle(_terms(), 0, _closing(3 * HOUR_MS + 1));
         assertEq(_credit(shipper), 700e6, "both tiers");
     }
 
@@ -230,7 +237,7 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms =
             _terms(_tiers(_tier(1, 1, 0, type(uint128).max), _tier(1, 1, 1, type(uint128).max)));
         _open(terms);
-        escrow.settle(terms, _closing(HOUR_MS));
+        escrow.settle(terms, 0, _closing(HOUR_MS));
         assertEq(_credit(shipper), BOND, "all of it");
         assertEq(_free() + _locked(), 0, "nothing left");
     }
@@ -241,7 +248,7 @@ contract PenaltyEscrowTest is LegFixture {
         threshold = uint64(bound(threshold, aboveMs < 1 ? 0 : aboveMs - 1, aboveMs + 1));
         Terms memory terms = _terms(_tiers(_tier(1, 1, threshold, 5)));
         _open(terms);
-        escrow.settle(terms, _closing(aboveMs));
+        escrow.settle(terms, 0, _closing(aboveMs));
         assertEq(_credit(shipper), aboveMs > threshold ? 5 : 0, "penalty");
     }
 
@@ -255,9 +262,9 @@ contract PenaltyEscrowTest is LegFixture {
                 _tier(1, 2, 36 * HOUR_MS, uint128(bound(amounts[2], 1, 1e12)))
             )
         );
-        terms.bond = uint128(bound(bond, 1, 1_000_000e6));
+        terms.bond = terms.legCap = uint128(bound(bond, 1, 1_000_000e6));
         _open(terms);
-        escrow.settle(terms, _closing(aboveMs));
+        escrow.settle(terms, 0, _closing(aboveMs));
         assertEq(_credit(shipper) + _free(), terms.bond, "conserved");
         assertEq(_locked(), 0, "nothing stays locked");
         uint256 due = (aboveMs > 12 * HOUR_MS ? terms.tiers[0].amount : 0)
@@ -271,8 +278,8 @@ contract PenaltyEscrowTest is LegFixture {
         _open(terms);
         FrameCodec.RunRecord[] memory runs = _runs(_run(1, 0));
         FrameCodec.Header memory header = _header(2, 99, runs);
-        header.sentMs = terms.dueMs + HOUR_MS + 1;
-        escrow.settle(terms, _final(header, runs));
+        header.sentMs = terms.legs[0].dueMs + HOUR_MS + 1;
+        escrow.settle(terms, 0, _final(header, runs));
         assertEq(_credit(shipper), 10, "late by more than an hour");
     }
 
@@ -281,8 +288,8 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms = _terms(_tiers(_tier(0, 9, 0, 10), _tier(1, 1, HOUR_MS, 20)));
         _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        vm.warp(terms.deadlineS + SHOW_S - 1);
-        escrow.settle(terms, proof);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S - 1);
+        escrow.settle(terms, 0, proof);
         assertEq(_credit(shipper), 20, "no silence");
     }
 
@@ -290,12 +297,12 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms = _terms();
         _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        uint256 endS = terms.deadlineS + SHOW_S;
+        uint256 endS = terms.legs[0].deadlineS + SHOW_S;
         vm.warp(endS);
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.TooLate.selector, endS, endS));
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.TooLate.selector, endS, endS));
-        escrow.show(terms, proof);
+        escrow.show(terms, 0, proof);
     }
 
     function testSettlingNeedsTheClosingFrame() public {
@@ -303,14 +310,14 @@ contract PenaltyEscrowTest is LegFixture {
         _open(terms);
         FrameProof memory proof = _final(1, 98, _runs(_run(1, 2 * HOUR_MS)));
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.FrameNotClosing.selector, 98));
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
     }
 
     function testUnknownAgreement() public {
         Terms memory terms = _terms();
         FrameProof memory proof = _closing(0);
         _expectAgreementState(escrow.agreementId(terms), IPenaltyEscrow.State.None);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
     }
 
     // ---- Without a closing frame
@@ -320,18 +327,18 @@ contract PenaltyEscrowTest is LegFixture {
         bytes32 id = _open(terms);
         FrameProof memory early = _final(1, 50, _runs(_run(1, 0)));
         FrameProof memory late = _final(1, 98, _runs(_run(1, 2 * HOUR_MS)));
-        _warpTo(terms.deadlineS);
-        escrow.show(terms, early);
-        escrow.show(terms, late);
+        _warpTo(terms.legs[0].deadlineS);
+        escrow.show(terms, 0, early);
+        escrow.show(terms, 0, late);
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.FrameNotNewer.selector, 50, 98));
-        escrow.show(terms, early);
+        escrow.show(terms, 0, early);
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.FrameNotNewer.selector, 98, 98));
-        escrow.show(terms, late);
-        assertEq(escrow.agreementOf(id).penalty, 20, "kept");
+        escrow.show(terms, 0, late);
+        assertEq(escrow.shownOf(id, 0).penalty, 20, "kept");
         assertEq(_credit(shipper), 0, "not paid yet");
-        vm.warp(terms.deadlineS + SHOW_S);
-        _expectSettled(id, IPenaltyEscrow.Kind.Penalty, 30, BOND - 30);
-        escrow.finish(terms);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
+        _expectConcluded(id, 30, BOND - 30, 3);
+        escrow.finish(terms, 0);
         assertEq(_credit(shipper), 30, "24 h of silence and 2 h above");
     }
 
@@ -343,11 +350,11 @@ contract PenaltyEscrowTest is LegFixture {
         run.totals.longestGapMs = 800_000;
         FrameProof memory worse = _final(1, 50, _runs(run));
         FrameProof memory later = _final(1, 51, _runs(_run(1, 0)));
-        _warpTo(terms.deadlineS);
-        escrow.show(terms, worse);
-        escrow.show(terms, later);
-        vm.warp(terms.deadlineS + SHOW_S);
-        escrow.finish(terms);
+        _warpTo(terms.legs[0].deadlineS);
+        escrow.show(terms, 0, worse);
+        escrow.show(terms, 0, later);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
+        escrow.finish(terms, 0);
         assertEq(_free(), BOND, "released");
     }
 
@@ -356,11 +363,11 @@ contract PenaltyEscrowTest is LegFixture {
         _open(terms);
         FrameProof memory shown = _final(1, 50, _runs(_run(1, 2 * HOUR_MS)));
         FrameProof memory closing = _final(2, 99, _runs(_run(1, 0)));
-        _warpTo(terms.deadlineS);
-        escrow.show(terms, shown);
+        _warpTo(terms.legs[0].deadlineS);
+        escrow.show(terms, 0, shown);
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.FrameCloses.selector, 99));
-        escrow.show(terms, closing);
-        escrow.settle(terms, closing);
+        escrow.show(terms, 0, closing);
+        escrow.settle(terms, 0, closing);
         assertEq(_free(), BOND, "by the closing frame");
     }
 
@@ -368,8 +375,8 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms =
             _terms(_tiers(_tier(0, 8, 0, 5), _tier(0, 9, 71 * HOUR_MS, 10), _tier(1, 1, 0, 20)));
         _open(terms);
-        vm.warp(terms.deadlineS + SHOW_S);
-        escrow.finish(terms);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
+        escrow.finish(terms, 0);
         assertEq(_credit(shipper), 15, "late, and silent for 72 h");
     }
 
@@ -377,8 +384,8 @@ contract PenaltyEscrowTest is LegFixture {
     function testSilenceWithoutATier() public {
         Terms memory terms = _terms();
         _open(terms);
-        vm.warp(terms.deadlineS + SHOW_S);
-        escrow.finish(terms);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
+        escrow.finish(terms, 0);
         assertEq(_free(), BOND, "released");
     }
 
@@ -386,58 +393,64 @@ contract PenaltyEscrowTest is LegFixture {
         Terms memory terms = _terms();
         _open(terms);
         FrameProof memory proof = _final(1, 50, _runs(_run(1, 0)));
-        vm.warp(terms.deadlineS - 1);
+        vm.warp(terms.legs[0].deadlineS - 1);
         vm.expectRevert(
-            abi.encodeWithSelector(IPenaltyEscrow.TooEarly.selector, terms.deadlineS - 1, terms.deadlineS)
+            abi.encodeWithSelector(
+                IPenaltyEscrow.TooEarly.selector, terms.legs[0].deadlineS - 1, terms.legs[0].deadlineS
+            )
         );
-        escrow.show(terms, proof);
-        uint256 endS = terms.deadlineS + SHOW_S;
+        escrow.show(terms, 0, proof);
+        uint256 endS = terms.legs[0].deadlineS + SHOW_S;
         vm.warp(endS - 1);
         vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.TooEarly.selector, endS - 1, endS));
-        escrow.finish(terms);
+        escrow.finish(terms, 0);
     }
 
     /// @notice The vault's outflow limit delays a payment, and never changes what is due.
     function testOutflowLimitDelays() public {
         Terms memory terms = _terms();
-        terms.bond = 1_000_000e6;
+        terms.bond = terms.legCap = 1_000_000e6;
         terms.tiers[0].amount = terms.bond;
         bytes32 first = _open(terms);
         terms.salt = 2;
         _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         terms.salt = 1;
         vm.expectEmit(address(escrow));
-        emit IPenaltyEscrow.Judged(first, LEG, 1_000_000e6);
-        escrow.settle(terms, proof);
+        emit IPenaltyEscrow.Owed(first, LEG, 1_000_000e6);
+        escrow.settle(terms, 0, proof);
         assertEq(_credit(shipper), 1_000_000e6, "the second's alone");
-        _expectAgreementState(first, IPenaltyEscrow.State.Judged);
-        escrow.settle(terms, proof);
-        vm.warp(terms.deadlineS + SHOW_S - 1 days);
-        vm.warp(block.timestamp + 2 days);
-        _expectAgreementState(first, IPenaltyEscrow.State.Judged);
-        escrow.finish(terms);
+        assertEq(escrow.agreementOf(first).owed, 1_000_000e6, "owed");
+        _expectAgreementState(first, IPenaltyEscrow.State.Settled);
+        escrow.settle(terms, 0, proof);
+        vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.OutflowUsedUp.selector, first, 1_000_000e6));
+        escrow.pay(terms);
+        vm.warp(block.timestamp + 1 days);
         escrow.pay(terms);
         assertEq(_credit(shipper), 2_000_000e6, "both");
-        _expectAgreementState(first, IPenaltyEscrow.State.Settled);
+        assertEq(_locked(), 0, "nothing locked");
+        vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.NothingOwed.selector, first));
         escrow.pay(terms);
     }
 
-    /// @notice Paying what was judged waits for the limit too.
-    function testJudgedIsPaidWhenTheLimitHasRecovered() public {
+    /// @notice What is owed is paid in parts, as far as the limit goes: nobody waits for it to recover in full.
+    function testOwedIsPaidInParts() public {
         Terms memory terms = _terms(_tiers(_tier(1, 1, HOUR_MS, 600_000e6)));
-        terms.bond = 600_000e6;
-        _open(terms);
+        terms.bond = terms.legCap = 600_000e6;
+        bytes32 id = _open(terms);
         terms.salt = 2;
         _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         terms.salt = 1;
-        escrow.settle(terms, proof);
-        vm.expectRevert(abi.encodeWithSelector(ICreditVault.OutflowExceeded.selector, 600_000e6, 400_000e6));
+        escrow.settle(terms, 0, proof);
+        vm.expectEmit(address(escrow));
+        emit IPenaltyEscrow.Paid(id, 400_000e6, 200_000e6);
         escrow.pay(terms);
         vm.warp(block.timestamp + 5 hours);
+        vm.expectEmit(address(escrow));
+        emit IPenaltyEscrow.Paid(id, 200_000e6, 0);
         escrow.pay(terms);
         assertEq(_credit(shipper), 1_200_000e6, "both");
     }
@@ -445,14 +458,14 @@ contract PenaltyEscrowTest is LegFixture {
     /// @notice A release is not held up: it leaves no sub-account.
     function testReleaseNeedsNoOutflow() public {
         Terms memory terms = _terms(_tiers(_tier(1, 1, 3 * HOUR_MS, 1)));
-        terms.bond = 1_000_000e6;
+        terms.bond = terms.legCap = 1_000_000e6;
         _open(terms);
         terms.tiers[0] = _tier(1, 1, HOUR_MS, terms.bond);
         _open(terms);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         terms.tiers[0] = _tier(1, 1, 3 * HOUR_MS, 1);
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         assertEq(_free(), terms.bond, "released");
     }
 
@@ -462,10 +475,10 @@ contract PenaltyEscrowTest is LegFixture {
         _refuseTerms(
             terms,
             abi.encodeWithSelector(
-                IPenaltyEscrow.TermsTimes.selector,
-                terms.beginMs,
-                terms.dueMs,
-                terms.deadlineS,
+                ILegEvidence.LegTimes.selector,
+                terms.legs[0].beginMs,
+                terms.legs[0].dueMs,
+                terms.legs[0].deadlineS,
                 block.timestamp
             )
         );
@@ -494,8 +507,8 @@ contract PenaltyEscrowTest is LegFixture {
         assertEq(uint256(escrow.agreementOf(id).state), uint256(state), "state");
     }
 
-    function _expectSettled(bytes32 id, IPenaltyEscrow.Kind kind, uint256 amount, uint256 rest) private {
+    function _expectConcluded(bytes32 id, uint256 penalty, uint256 rest, uint256 reached) private {
         vm.expectEmit(address(escrow));
-        emit IPenaltyEscrow.Settled(id, LEG, kind, amount, rest);
+        emit IPenaltyEscrow.Concluded(id, LEG, penalty, rest, reached);
     }
 }

@@ -17,31 +17,31 @@ contract Decoders {
         Rfc9162.verifyInclusion(leaf, index, count, siblings, root);
     }
 
-    function header(bytes calldata data) external pure returns (FrameCodec.Header memory) {
-        return FrameCodec.decodeHeader(data);
+    function header(bytes calldata data) external pure returns (FrameCodec.Header memory decoded) {
+        FrameCodec.decodeHeader(data, decoded);
     }
 
-    function run(bytes calldata data) external pure returns (FrameCodec.RunRecord memory) {
-        return FrameCodec.decodeRun(data);
+    function run(bytes calldata data) external pure returns (FrameCodec.RunRecord memory decoded) {
+        FrameCodec.decodeRun(data, decoded);
     }
 
-    function legRun(bytes calldata data) external pure returns (FrameCodec.RunRecord memory) {
-        return FrameCodec.decodeLegRun(data);
+    function legRun(bytes calldata data) external pure returns (FrameCodec.RunRecord memory decoded) {
+        FrameCodec.decodeLegRun(data, decoded);
     }
 
     function batchLeaf(bytes calldata data) external pure returns (FrameCodec.BatchLeaf memory) {
         return FrameCodec.decodeBatchLeaf(data);
     }
 
-    function frameHash(bytes calldata data) external pure returns (bytes32) {
-        return FrameCodec.frameHash(data);
+    function frameHash(bytes calldata data) external view returns (bytes32 hash) {
+        (hash,) = FrameCodec.frameHashes(data);
     }
 
-    function signedDigest(bytes calldata data) external pure returns (bytes32) {
-        return FrameCodec.signedDigest(data);
+    function signedDigest(bytes calldata data) external view returns (bytes32 digest) {
+        (, digest) = FrameCodec.frameHashes(data);
     }
 
-    function leafHash(bytes calldata data) external pure returns (bytes32) {
+    function leafHash(bytes calldata data) external view returns (bytes32) {
         return FrameCodec.leafHash(data);
     }
 }

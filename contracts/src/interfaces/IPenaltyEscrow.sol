@@ -3,79 +3,80 @@ pragma solidity 0.8.37;
 
 import {FrameProof, Terms} from "../Settlement.sol";
 
-/// @title A carrier's bond, and the penalty that a leg's signed totals make due
-/// @notice Carrier and shipper sign terms; the bond is locked; the leg's closing frame pays in one transaction.
-/// Without one, from the deadline on the newest frame shown counts, until the terms' window ends.
-/// @dev Trusted: the gateway's signature on the totals (fold errors and doubly signed frames are not found
-/// here), both registries for who may sign and what is final. Everyone may call: what is due follows from the terms and
-/// the evidence alone. Penalties are credits in the vault, the rest
-/// of the bond goes back to the carrier's deposit there. Agreement id = EIP-712 digest of the terms.
+/// @title A carrier's bond, and the penalties that the signed totals of a shipment's legs make due
+/// @notice Carrier and shipper sign terms; the bond is locked; each leg's closing frame pays its penalty in one
+/// transaction. Without one, from the leg's deadline on the newest frame shown counts, until the terms' window
+/// ends. When the last leg has concluded, the rest of the bond goes back.
+/// @dev Everyone may call: what is due follows from the terms and the evidence alone (ILegEvidence says what is
+/// trusted). Penalties are credits in the vault, the rest of the bond goes back to the carrier's deposit there.
+/// Agreement id = EIP-712 digest of the terms. A leg is named by its index in the terms.
 interface IPenaltyEscrow {
+    /// @dev Settled: every leg has concluded; something may still be owed.
     enum State {
         None,
         Open,
-        Shown,
-        Settled,
-        Judged
+        Settled
     }
 
-    enum Kind {
-        None,
-        Penalty,
-        Release
-    }
-
-    /// @dev penalty, frameSeq and sentMs: of the newest frame shown; 0 until one is. Judged: penalty is what is due.
+    /// @dev concluded: bit i for leg i. penalty: of all concluded legs, at most the bond. owed: of it, what the
+    /// vault's outflow limit did not let out yet.
     struct Agreement {
         State state;
+        uint16 concluded;
+        uint96 penalty;
+        uint96 owed;
+    }
+
+    /// @dev The newest frame shown of a leg: what its channels make due (at most the leg cap), by which tiers.
+    struct Shown {
+        bool isShown;
         uint64 frameSeq;
-        uint64 sentMs;
+        uint48 sentMs;
+        uint32 reached;
         uint96 penalty;
     }
 
     event Opened(
         bytes32 indexed agreement,
-        bytes32 indexed legId,
         address indexed carrier,
-        address shipper,
+        address indexed shipper,
         address token,
-        uint256 bond
+        uint256 bond,
+        uint256 legs
     );
-    event TierReached(bytes32 indexed agreement, uint256 index, uint256 figure, uint256 amount);
-    event Shown(
-        bytes32 indexed agreement, bytes32 indexed legId, uint64 frameSeq, uint64 sentMs, uint256 penalty
+    event FrameShown(
+        bytes32 indexed agreement,
+        bytes32 indexed legId,
+        uint64 frameSeq,
+        uint64 sentMs,
+        uint256 penalty,
+        uint256 reached
     );
-    /// @notice The penalty is decided, but more than the vault lets out now: `pay` pays it.
-    event Judged(bytes32 indexed agreement, bytes32 indexed legId, uint256 penalty);
-    /// @notice Penalty: `amount` to the shipper's credits, `rest` to the carrier's deposit. Release: all to it.
-    event Settled(
-        bytes32 indexed agreement, bytes32 indexed legId, Kind indexed kind, uint256 amount, uint256 rest
+    /// @notice A leg's end: `penalty` to the shipper's credits, by the tiers of which `reached` has the bits.
+    /// `rest` of the bond to the carrier's deposit: with the last leg only.
+    event Concluded(
+        bytes32 indexed agreement, bytes32 indexed legId, uint256 penalty, uint256 rest, uint256 reached
     );
+    /// @notice The leg's penalty is decided, but more than the vault lets out now: `pay` pays it.
+    event Owed(bytes32 indexed agreement, bytes32 indexed legId, uint256 amount);
+    /// @notice Of what was owed, `amount` became the shipper's credits; `owed` is left.
+    event Paid(bytes32 indexed agreement, uint256 amount, uint256 owed);
 
     error AgreementState(bytes32 agreement, State state);
     error PartiesInvalid(address carrier, address shipper);
-    error TermsTimes(uint64 beginMs, uint64 dueMs, uint64 deadlineS, uint256 nowS);
     error WindowTooShort(uint32 windowS, uint32 min);
     error BondOutOfBounds(uint128 bond);
-    error TierCountOutOfBounds(uint256 count);
-    error TierOutOfOrder(uint256 index);
-    error TierInvalid(uint256 index);
+    error LegCapOutOfBounds(uint128 legCap, uint128 bond);
+    error LegCountOutOfBounds(uint256 count);
+    error LegOutOfOrder(uint256 index);
+    error LegUnknown(uint256 index, uint256 count);
+    error LegConcluded(bytes32 agreement, uint256 index);
     error SignatureOfParty(address party);
-    error FrameTenant(bytes32 found, bytes32 wanted);
-    error FrameGateway(bytes32 found, bytes32 wanted);
-    error FrameLeg(bytes32 found, bytes32 wanted);
-    error FrameLimits(bytes32 found, bytes32 wanted);
-    error FrameSignature();
-    /// @notice The frame says it was signed later than its anchor's block.
-    error FrameAhead(uint64 sentMs, uint64 anchoredS);
-    error IntervalNotFinal(uint64 interval);
     error FrameNotClosing(uint64 frameSeq);
     error FrameCloses(uint64 frameSeq);
     error FrameNotNewer(uint64 frameSeq, uint64 shownSeq);
-    /// @notice A tier's channel was not shown.
-    error RunMissing(uint16 channel);
-    /// @notice A run that no tier names, or out of order.
-    error RunNotWanted(uint256 index);
+    error NothingOwed(bytes32 agreement);
+    error OutflowUsedUp(bytes32 agreement, uint256 owed);
     error TooEarly(uint256 nowS, uint256 fromS);
     error TooLate(uint256 nowS, uint256 untilS);
 
@@ -84,21 +85,24 @@ interface IPenaltyEscrow {
         external
         returns (bytes32 agreement);
 
-    /// @notice Settles from the leg's closing frame, before the deadline and the window after it are over.
-    /// @dev Where the vault's outflow limit is used up, the penalty is judged now and paid by `pay`: nobody can let
+    /// @notice Concludes a leg from its closing frame, before its deadline and the window after it are over.
+    /// @dev Where the vault's outflow limit is used up, the penalty is decided now and paid by `pay`: nobody can let
     /// a window pass by using the limit up.
-    function settle(Terms calldata terms, FrameProof calldata proof) external;
+    function settle(Terms calldata terms, uint256 leg, FrameProof calldata proof) external;
 
-    /// @notice From the deadline until the window's end: records an open frame newer than what was shown.
-    function show(Terms calldata terms, FrameProof calldata proof) external;
+    /// @notice From the leg's deadline until the window's end: records an open frame newer than what was shown.
+    function show(Terms calldata terms, uint256 leg, FrameProof calldata proof) external;
 
-    /// @notice After the window: settles from the newest frame shown, or from there being none.
-    function finish(Terms calldata terms) external;
+    /// @notice After the window: concludes a leg from the newest frame shown, or from there being none.
+    function finish(Terms calldata terms, uint256 leg) external;
 
-    /// @notice Pays what was judged while the vault's outflow limit was used up.
+    /// @notice Pays what is owed, as far as the vault's outflow limit lets it out now.
     function pay(Terms calldata terms) external;
 
     function agreementOf(bytes32 agreement) external view returns (Agreement memory);
+
+    /// @notice The newest frame shown of a leg.
+    function shownOf(bytes32 agreement, uint256 leg) external view returns (Shown memory);
 
     /// @notice The agreement id of terms: their EIP-712 digest here.
     function agreementId(Terms calldata terms) external view returns (bytes32);
