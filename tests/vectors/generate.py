@@ -16,6 +16,7 @@ from tests.vectors import (
     cases_frame,
     cases_receipt,
     cases_settlement,
+    cases_settlement2,
     cases_totals,
     cases_tree,
     cases_withheld,
@@ -37,6 +38,7 @@ FILES = {
     "anomaly": cases_anomaly.anomaly,
     "raw": cases_documents.raw_file,
     "settlement": cases_settlement.settlement,
+    "settlement2": cases_settlement2.settlement2,
     "evidence": cases_evidence.evidence,
     "withheld": cases_withheld.withheld,
 }
