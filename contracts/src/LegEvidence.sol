@@ -25,12 +25,15 @@ abstract contract LegEvidence is ILegEvidence {
         uint256 reached;
     }
 
-    /// @dev How a channel's totals are read. isVoid: no certificate that the terms accept, so nothing was read.
+    /// @dev How totals are read. sinceMs: a channel whose readings begin before reaches no tier. uncertaintyMaxMilli:
+    /// 0 asks for no certificates; the rest is of the channel at hand. isVoid: no certificate that counts.
     struct Sight {
         uint64 beginMs;
         uint64 sentMs;
-        bool isVoid;
+        uint64 sinceMs;
+        uint32 uncertaintyMaxMilli;
         uint32 uncertaintyMilli;
+        bool isVoid;
     }
 
     constructor(IGatewayRegistry gateways_, IAnchorRegistry anchors_) {
@@ -88,25 +91,31 @@ abstract contract LegEvidence is ILegEvidence {
         require(P256.verify(digest, proof.r, proof.s, bytes32(x), bytes32(y)), FrameSignature());
     }
 
+    /// @dev How a leg's frame is read, of any age.
+    function _sightOf(Leg calldata leg, FrameCodec.Header memory header, uint32 uncertaintyMaxMilli)
+        internal
+        pure
+        returns (Sight memory sight)
+    {
+        sight.beginMs = leg.beginMs;
+        sight.sentMs = header.sentMs;
+        sight.uncertaintyMaxMilli = uncertaintyMaxMilli;
+    }
+
     /// @dev What the tiers of channels make due by a frame that `_checkFrame` took. The runs shown are the
     /// tiers' channels in order, each once.
-    /// @param uncertaintyMaxMilli 0: no certificates asked for.
     function _dueOfChannels(
-        Leg calldata leg,
         Tier[] calldata tiers,
-        uint32 uncertaintyMaxMilli,
         RunProof[] calldata runs,
-        FrameCodec.Header memory header
+        FrameCodec.Header memory header,
+        Sight memory sight
     ) internal view returns (Due memory due) {
-        Sight memory sight = Sight(leg.beginMs, header.sentMs, false, 0);
         uint256 next = _nextOfChannel(tiers, 0);
         for (uint256 i = 0; i < runs.length; ++i) {
             require(next != tiers.length, RunNotWanted(i));
             FrameCodec.RunRecord memory run = _runOf(runs[i], header);
             require(run.channel == tiers[next].channel, RunMissing(tiers[next].channel));
-            if (uncertaintyMaxMilli != 0) {
-                _readCertificate(sight, header.gatewayId, run.channel, uncertaintyMaxMilli);
-            }
+            if (sight.uncertaintyMaxMilli != 0) _readCertificate(sight, header.gatewayId, run.channel);
             next = _addRun(due, tiers, next, run, sight);
         }
         if (next != tiers.length) revert RunMissing(tiers[next].channel);
@@ -129,8 +138,10 @@ abstract contract LegEvidence is ILegEvidence {
         FrameCodec.RunRecord memory run,
         Sight memory sight
     ) private pure returns (uint256) {
+        bool counts =
+            run.totals.count == 0 || run.totals.firstMs >= sight.sinceMs;
         while (next < tiers.length && tiers[next].channel == run.channel) {
-            if (_isReached(tiers[next], run.totals, sight)) {
+            if (counts && _isReached(tiers[next], run.totals, sight)) {
                 _add(due, next, tiers[next]);
             }
             next = _nextOfChannel(tiers, next + 1);
@@ -160,16 +171,11 @@ abstract contract LegEvidence is ILegEvidence {
 
     /// @dev Only the registry's own word that there is no certificate makes a channel void: a call that fails for
     /// another reason, such as too little gas, must not change what is due.
-    function _readCertificate(
-        Sight memory sight,
-        bytes32 gatewayId,
-        uint16 channel,
-        uint32 uncertaintyMaxMilli
-    ) private view {
+    function _readCertificate(Sight memory sight, bytes32 gatewayId, uint16 channel) private view {
         try gateways.calibrationAt(gatewayId, channel, sight.sentMs) returns (
             IGatewayRegistry.Calibration memory found
         ) {
-            sight.isVoid = found.uncertaintyMilli > uncertaintyMaxMilli;
+            sight.isVoid = found.uncertaintyMilli > sight.uncertaintyMaxMilli;
             sight.uncertaintyMilli = found.uncertaintyMilli;
         } catch (bytes memory reason) {
             bool isUnknown = bytes4(reason) == IGatewayRegistry.CalibrationUnknown.selector;

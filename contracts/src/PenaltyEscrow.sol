@@ -55,7 +55,8 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
         require(block.timestamp < endS, TooLate(block.timestamp, endS));
         FrameCodec.Header memory header = _checkFrame(terms.tenant, leg, proof);
         require(header.legState == FrameCodec.CLOSED, FrameNotClosing(header.frameSeq));
-        Due memory due = _dueOfChannels(leg, terms.tiers, terms.uncertaintyMaxMilli, proof.runs, header);
+        Sight memory sight = _sightOf(leg, header, terms.uncertaintyMaxMilli);
+        Due memory due = _dueOfChannels(terms.tiers, proof.runs, header, sight);
         _addLeg(due, terms.tiers, Metrics.positive(header.sentMs, leg.dueMs), 0);
         _conclude(id, agreement, terms, index, due);
     }
@@ -73,7 +74,8 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
         require(
             !shown.isShown || header.frameSeq > shown.frameSeq, FrameNotNewer(header.frameSeq, shown.frameSeq)
         );
-        Due memory due = _dueOfChannels(leg, terms.tiers, terms.uncertaintyMaxMilli, proof.runs, header);
+        Sight memory sight = _sightOf(leg, header, terms.uncertaintyMaxMilli);
+        Due memory due = _dueOfChannels(terms.tiers, proof.runs, header, sight);
         // At most the leg cap, which is at most the bond, so it fits; times fit 48 bits, tiers 32.
         uint256 penalty = _least(due.amount, terms.legCap);
         _shown[id][index] =
