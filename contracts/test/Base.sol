@@ -26,6 +26,7 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function etch(address target, bytes calldata code) external;
     function mockCall(address target, bytes calldata data, bytes calldata answer) external;
+    function mockCallRevert(address target, bytes calldata data, bytes calldata reason) external;
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonKeys(string calldata json, string calldata key) external pure returns (string[] memory);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);

@@ -1,9 +1,11 @@
 """Compares contracts/artifacts with what forge built, byte for byte; `--write` replaces them.
 
 Run after `forge build` in contracts/. The committed files let Python deploy and call the contracts without Node.
+Those of earlier versions, in artifacts/v1 and so on, are frozen: each must have the digest in the folder's SHA256SUMS.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -44,6 +46,18 @@ def artifact(name: str) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
+def frozen_wrong(folder: Path) -> list[str]:
+    """Files of earlier versions that are not as committed, or that nothing vouches for."""
+    wrong = []
+    for version in sorted(path for path in folder.iterdir() if path.is_dir()):
+        lines = (version / "SHA256SUMS").read_text().splitlines()
+        wanted = {name: digest for digest, name in (line.split("  ") for line in lines)}
+        found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in version.glob("*.json")}
+        names = sorted(wanted.keys() | found.keys())
+        wrong += [f"{version.name}/{name}" for name in names if wanted.get(name) != found.get(name)]
+    return wrong
+
+
 def main() -> int:
     """Exit 0 if all are the same (or written), 1 if not."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -59,7 +73,10 @@ def main() -> int:
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     for name in wrong:
         sys.stderr.write(f"contracts/artifacts/{name} is not what forge builds\n")
-    return 1 if wrong else 0
+    frozen = frozen_wrong(folder)
+    for name in frozen:
+        sys.stderr.write(f"contracts/artifacts/{name} is frozen and not as SHA256SUMS says\n")
+    return 1 if wrong or frozen else 0
 
 
 if __name__ == "__main__":
