@@ -21,19 +21,18 @@ from lading.chain import (
     RevertedError,
     raise_rpc_error,
 )
+from lading.chainpaid import check_paid
 from lading.checks import CheckResult, Expected, Status, passed
 from lading.errors import ProofError, ServiceError
 from lading.evidence import Evidence
 from lading.names import tenant_id
-from lading.settlement import KINDS, Settlement
-from lading.terms import Terms
+from lading.paid import Judged
+from lading.settlement import Settlement
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 STATE_OF = bytes.fromhex("d627a31a")  # stateOf(uint64,(bytes32,uint64,uint64))
 KEY_AT = bytes.fromhex("3a9e358a")  # keyAt(bytes32,uint64)
-AGREEMENT_ID = bytes.fromhex("32a74720")  # agreementId(Terms)
 ANCHORED = bytes.fromhex("942174e2732ff1fd36a4c6d41e2619429e59eaee1aae298a81cb1ff59474762a")
-SETTLED = bytes.fromhex("b250f5645d533bf774dfb68dc46ba710b335cb001af314b1a463867979f86bd7")
 STATES = ("none", "anchored", "contested", "final", "void")  # IAnchorRegistry.State
 
 
@@ -175,35 +174,14 @@ class ChainCheck:
             )
         return STATES[state]
 
-    def paid(self, settlement: Settlement) -> str:
+    def paid(self, settlement: Settlement, judged: Judged) -> str:
         """The transaction paid the amount under this agreement, in a finalized block."""
-        with _answers():
-            return self._check_paid(settlement)
-
-    def _check_paid(self, settlement: Settlement) -> str:
         where = f"agreement {settlement.agreement.hex()[:16]}…"
-        self._check_chain_id(settlement.chain_id)
-        self._check_block(where, settlement.block_number, settlement.block_hash)
-        receipt = self._receipt(where, settlement.tx_hash, settlement.block_hash)
-        try:
-            agreement = self._chain.call(settlement.escrow, AGREEMENT_ID + settlement.terms)
-        except RevertedError as exc:
-            raise ProofError("settlement", f"{where}: 0x{settlement.escrow.hex()} is no such escrow") from exc
-        if agreement != settlement.agreement:
-            raise ProofError("settlement", f"{where}: these terms are agreement {agreement.hex()}")
-        kind = (KINDS.index(settlement.kind) + 1).to_bytes(32, "big")
-        wanted = (SETTLED, settlement.agreement, settlement.leg_id, kind)
-        rest = Terms.decode(settlement.terms).bond - settlement.amount
-        data = settlement.amount.to_bytes(32, "big") + max(rest, 0).to_bytes(32, "big")
-        if not _has_event(receipt, settlement.escrow, wanted, data):
-            raise ProofError(
-                "settlement",
-                f"{where}: the transaction did not pay a {settlement.kind} of {settlement.amount}",
-            )
-        if settlement.block_number > self._chain.height(FINALIZED):
-            raise ProofError(
-                "settlement", f"{where}: paid in block {settlement.block_number}, which is not final yet"
-            )
+        with _answers():
+            self._check_chain_id(settlement.chain_id)
+            self._check_block(where, settlement.block_number, settlement.block_hash)
+            receipt = self._receipt(where, settlement.tx_hash, settlement.block_hash)
+            check_paid(self._chain, settlement, judged, receipt)
         return f"paid by 0x{settlement.escrow.hex()} in transaction 0x{settlement.tx_hash.hex()}"
 
     def _check_chain_id(self, chain_id: int) -> None:

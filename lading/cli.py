@@ -52,6 +52,12 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "anomaly": ("anomaly.cli", "app", "anomaly", "Stage 3: rules and verdicts."),
     "anchoring": ("anchoring.cli", "app", "anchoring", "Stage 4: batches, roots, the chain, proofs."),
     "settle": ("contracts.cli", "app", "settle", "Stage 5: agreements and payments."),
+    "agreement": (
+        "contracts.agreement_cli",
+        "app",
+        "settle",
+        "Draft, sign, fund, show and settle agreements.",
+    ),
     "fees": ("contracts.fees.cli", "app", "settle", "What anchoring and settling cost, on which chain."),
     "dashboards": ("dashboards.cli", "app", "dashboards", "The time series in InfluxDB, and its boards."),
     "log": ("lading.log_cli", "app", "stage", "Topics of the log, and who has read how far."),

@@ -25,7 +25,7 @@ from lading.checks import (
 )
 from lading.errors import LadingError, MalformedError
 from lading.evidence import Evidence
-from lading.paid import check_amount
+from lading.paid import Judged, check_amount
 from lading.settlement import Settlement
 
 EXIT_GOOD, EXIT_FAILED, EXIT_UNUSABLE, EXIT_WARNED = 0, 1, 2, 3
@@ -48,7 +48,7 @@ class ChainView(Protocol):
         """Their blocks are final."""
         ...
 
-    def paid(self, settlement: Settlement) -> str:
+    def paid(self, settlement: Settlement, judged: Judged) -> str:
         """The transaction paid the amount, and its block is final."""
         ...
 
@@ -127,8 +127,9 @@ def _finality_left(evidence: Evidence, _: Expected) -> CheckResult:
 def _check_settlement(evidence: Evidence, chain: ChainView | None) -> CheckResult:
     if not evidence.settlements:
         return CheckResult("settlement", Status.LEFT, "none in the file")
-    due = "; ".join(check_amount(evidence, settlement) for settlement in evidence.settlements)
+    judged = [check_amount(evidence, settlement) for settlement in evidence.settlements]
+    due = "; ".join(one.words for one in judged)
     if chain is None:
         return CheckResult("settlement", Status.LEFT, f"{due}; that it was paid needs --rpc")
-    paid = "; ".join(chain.paid(settlement) for settlement in evidence.settlements)
+    paid = "; ".join(chain.paid(*pair) for pair in zip(evidence.settlements, judged, strict=True))
     return passed("settlement", f"{due}; {paid}")

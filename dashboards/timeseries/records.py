@@ -8,8 +8,8 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
 from lading.episode import SCORE_MAX, Episode
 from lading.log import Record
+from lading.paid import leg_of
 from lading.settlement import Settlement
-from lading.terms import Terms
 from lading.topics import ROOT
 
 
@@ -39,8 +39,7 @@ def anchor_line(record: Record, anchor: AnchorRecord, last_event_ms: int | None)
 
 def settlement_line(record: Record, settlement: Settlement, names: Names) -> bytes:
     """A payment. The tenant is that of the gateway in the agreement's terms."""
-    terms = Terms.decode(settlement.terms)
-    of = names.leg(terms.gateway_id, settlement.leg_id)
+    of = names.leg(leg_of(settlement).gateway_id, settlement.leg_id)
     values: dict[str, Value] = {
         "amount": settlement.amount,
         "gas_used": settlement.gas_used,

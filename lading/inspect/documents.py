@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lading.errors import LadingError
+from lading.inspect.agreed import read_terms, read_terms_v1
 from lading.inspect.layouts import BATCH_LEAF, TOTALS, read_layout
 from lading.inspect.node import Node, Stopped, shown_text, time_note
 from lading.inspect.wire import READINGS_SHOWN, Cursor, read_envelope, read_frame
-from lading.terms import Metric, Terms
 
 DEPTH_MAX = 8
 ITEMS_SHOWN_MAX = 100_000
@@ -148,36 +148,13 @@ def _document(data: bytes, at: int) -> tuple[Node, ...]:
     return read_document(data, at)[1]
 
 
-def _terms(data: bytes, at: int) -> tuple[Node, ...]:
-    """Terms by their ABI words; places are the words'."""
-    terms = Terms.decode(data[at:])
-    nodes = []
-    for number, name in enumerate(list(Terms.__dataclass_fields__)[:-1], 1):
-        value = getattr(terms, name)
-        note = (
-            time_note(value)
-            if name.endswith("_ms")
-            else time_note(value * 1000)
-            if name == "deadline_s"
-            else ""
-        )
-        nodes.append(
-            Node(name, at + 32 * number, 32, value.hex() if isinstance(value, bytes) else str(value), note)
-        )
-    for number, tier in enumerate(terms.tiers):
-        what = (
-            f"{Metric(tier.metric).name.lower()} > {tier.threshold} on channel {tier.channel}: {tier.amount}"
-        )
-        nodes.append(Node(f"tier {number}", at + 32 * (16 + 4 * number), 128, what))
-    return tuple(nodes)
-
-
 envelope = nested(lambda data, at: read_envelope(data, at)[0])
 frame = nested(lambda data, at: read_frame(data, at, READINGS_SHOWN)[0])
 batch_leaf = nested(lambda data, at: read_layout(data, at, BATCH_LEAF))
 totals = nested(lambda data, at: read_layout(data, at, TOTALS))
 document = nested(_document)
-terms = nested(_terms)
+terms = nested(read_terms)
+terms_v1 = nested(read_terms_v1)
 hashes = many(plain, "sibling")
 
 finding = array(
@@ -211,9 +188,15 @@ DOCUMENTS: dict[str, tuple[str, tuple[tuple[str, Show], ...]]] = {
     )),
     "lading/clone/1": ("clone proof", (("first envelope", envelope), ("second envelope", envelope))),
     "lading/settlement/1": ("settlement", (
-        ("agreement", plain), ("leg_id", plain), ("escrow", plain), ("chain_id", plain), ("terms", terms),
+        ("agreement", plain), ("leg_id", plain), ("escrow", plain), ("chain_id", plain), ("terms", terms_v1),
         ("kind", plain), ("amount", amount), ("tx hash", plain), ("block number", plain), ("block hash", plain),
         ("gas used", plain),
+    )),
+    "lading/settlement/2": ("settlement", (
+        ("agreement", plain), ("leg index", plain), ("leg_id", plain), ("escrow", plain), ("chain_id", plain),
+        ("terms", terms), ("penalty", amount), ("rest", amount), ("owed", amount), ("reached", plain),
+        ("uncertainties", many(array(("channel", plain), ("thousandths", plain)), "channel")), ("tx hash", plain),
+        ("block number", plain), ("block hash", plain), ("gas used", plain),
     )),
     "lading/evidence/1": ("evidence", (
         ("tenant name", plain), ("gateway key", plain), ("operator key", plain), ("begin", envelope), ("end", envelope),

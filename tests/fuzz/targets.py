@@ -26,12 +26,13 @@ from lading.inspect import inspect
 from lading.limits import Limits
 from lading.settlement import Settlement
 from lading.terms import Terms
+from lading.terms_v1 import TermsV1
 from lading.totals import Reading
 from lading.tree import leaf_hash, root, sha256
 from lading.verdict import Verdict, VerdictRecord
 from lading.verify import verify
 from tests.unit.edge.sparkplug_proto import message
-from tests.unit.lading.test_evidence_attacks import cloned, honest
+from tests.unit.lading.test_evidence_attacks import cloned, honest, honest_v1
 from tests.vectors.read import vectors
 
 REFUSALS = (MalformedError, RejectedError, ProofError)
@@ -148,11 +149,15 @@ def _files() -> list[bytes]:
 
 
 def _settlements() -> list[bytes]:
-    return [one.encode() for one in honest().settlements]
+    return [one.encode() for one in (*honest().settlements, *honest_v1().settlements)]
 
 
 def _terms() -> list[bytes]:
     return [one.terms for one in honest().settlements]
+
+
+def _terms_v1() -> list[bytes]:
+    return [one.terms for one in honest_v1().settlements]
 
 
 def _everything() -> list[bytes]:
@@ -250,6 +255,7 @@ TARGETS = {
     ),
     "settlement": Target(lambda data: Settlement.decode(data).encode(), True, _settlements),
     "terms": Target(lambda data: Terms.decode(data).encode(), True, _terms),
+    "terms_v1": Target(lambda data: TermsV1.decode(data).encode(), True, _terms_v1),
     "evidence": Target(_evidence, False, _files),
     "verify": Target(lambda data: verify(_sealed(data), Expected()), False, _files),
     "inspect": Target(inspect, False, _everything),

@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 
 from anchoring.server import make_server
+from contracts.typed_data import terms_argument
 from lading import abi, topics
+from lading.calibration import CALIBRATION_AT, CALIBRATION_UNKNOWN
 from lading.chain import Chain
-from lading.chaincheck import AGREEMENT_ID, ANCHORED, KEY_AT, SETTLED, STATE_OF, ChainCheck, PlainRpc
+from lading.chaincheck import ANCHORED, KEY_AT, STATE_OF, ChainCheck, PlainRpc
+from lading.chainpaid import AGREEMENT_ID, AGREEMENT_OF, CONCLUDED, GATEWAYS, OWED, SETTLED
 from lading.checks import Expected, Status
 from lading.cose import PublicKey
 from lading.errors import ServiceError
 from lading.evidence import Evidence
 from lading.export import export_leg
 from lading.gateways import GatewayEntry
-from lading.terms import Terms, Tier
+from lading.terms import Terms
+from lading.tiers import Tier
 from lading.verify import EXIT_FAILED, EXIT_GOOD, EXIT_WARNED, verify
 from tests.legs import GATEWAY, OPERATOR, TENANT
 from tests.settling import ABOVE_MS, LATE_MS, MINUTE_MS, World, make_terms, warm_leg
@@ -66,20 +70,26 @@ def trusting(settled: Settled) -> ChainCheck:
 
 def test_constants_are_the_contracts_own() -> None:
     registry, escrow = abi.interface("AnchorRegistry"), abi.interface("PenaltyEscrow")
-    assert abi.interface("GatewayRegistry").encode_call("keyAt", bytes(32), 1)[:4] == KEY_AT
+    gateways, first = abi.interface("GatewayRegistry"), abi.interface("v1/PenaltyEscrow")
+    assert gateways.encode_call("keyAt", bytes(32), 1)[:4] == KEY_AT
+    assert gateways.encode_call("calibrationAt", bytes(32), 1, 1)[:4] == CALIBRATION_AT
+    assert gateways.errors[CALIBRATION_UNKNOWN][0] == "CalibrationUnknown"
     anchored = (bytes(32), 1, 1)
-    terms = (*[bytes(20)] * 3, *[bytes(32)] * 4, 1, 1, 1, 1, 1, 1, [])
+    terms = (*[bytes(20)] * 3, bytes(32), 1, 1, 1, 1, 1, [], [])
+    terms_v1 = (*[bytes(20)] * 3, *[bytes(32)] * 4, 1, 1, 1, 1, 1, 1, [])
     assert registry.encode_call("stateOf", 1, anchored)[:4] == STATE_OF
-    assert escrow.encode_call("agreementId", terms)[:4] == AGREEMENT_ID
-    assert (registry.event_topic("Anchored"), escrow.event_topic("Settled")) == (ANCHORED, SETTLED)
+    assert escrow.encode_call("agreementId", terms)[:4] == AGREEMENT_ID[2]
+    assert first.encode_call("agreementId", terms_v1)[:4] == AGREEMENT_ID[1]
+    assert escrow.encode_call("agreementOf", bytes(32))[:4] == AGREEMENT_OF
+    assert escrow.encode_call("gateways") == GATEWAYS
+    assert (registry.event_topic("Anchored"), first.event_topic("Settled")) == (ANCHORED, SETTLED)
+    assert (escrow.event_topic("Concluded"), escrow.event_topic("Owed")) == (CONCLUDED, OWED)
 
 
 def test_terms_are_encoded_as_the_contract_takes_them(settled: Settled) -> None:
     terms = Terms.decode(settled.evidence.settlements[0].terms)
     escrow = abi.interface("PenaltyEscrow")
-    tiers = [(t.channel, t.metric, t.threshold, t.amount) for t in terms.tiers]
-    values = [getattr(terms, name) for name in Terms.__dataclass_fields__][:-1]
-    assert escrow.encode_call("agreementId", (*values, tiers)) == AGREEMENT_ID + terms.encode()
+    assert escrow.encode_call("agreementId", terms_argument(terms)) == AGREEMENT_ID[2] + terms.encode()
 
 
 def test_every_check_passes(settled: Settled) -> None:
@@ -123,7 +133,8 @@ def test_an_anchor_that_the_chain_does_not_know_fails(settled: Settled, changes:
         {"block_number": 1},
         {"block_hash": bytes(31) + b"\1"},
         {"amount": 50_000},
-        {"kind": "release", "amount": 1_000_000},
+        {"owed": 1},
+        {"kind": "release", "amount": 1_000_000, "rest": 1_000_000, "reached": 0},
     ],
     ids=str,
 )

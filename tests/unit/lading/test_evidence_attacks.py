@@ -17,7 +17,9 @@ from lading.limits import Limits
 from lading.names import tenant_id
 from lading.rules import judge
 from lading.settlement import Settlement
-from lading.terms import Metric, Terms, Tier, due_from_closing
+from lading.terms import Leg, Terms
+from lading.terms_v1 import TermsV1
+from lading.tiers import Metric, Tier
 from lading.tree import leaf_hash, proof, sha256
 from lading.verify import EXIT_FAILED, EXIT_GOOD, EXIT_UNUSABLE, Expected, verify
 from tests.unit.lading.evidence_world import (
@@ -28,11 +30,14 @@ from tests.unit.lading.evidence_world import (
     START_MS,
     TENANT,
     THIEF,
+    World,
     anchored,
     evidence_of,
     make_world,
 )
 
+PARTIES = (bytes(19) + b"\1", bytes(19) + b"\2", bytes(19) + b"\3")
+TIERS = (Tier(0, Metric.LATE_MS, 0, 500), Tier(1, Metric.ABOVE_LONGEST_MS, 1_800_000, 300))
 EXPECTED = Expected(GATEWAY.public.gateway_id, OPERATOR.public.encode())
 
 
@@ -40,21 +45,33 @@ EXPECTED = Expected(GATEWAY.public.gateway_id, OPERATOR.public.encode())
 def honest() -> Evidence:
     """A leg with an excursion, a clone proof is not among it; its penalty is in the file."""
     world = make_world()
-    terms = Terms(
-        bytes(19) + b"\1", bytes(19) + b"\2", bytes(19) + b"\3", tenant_id(TENANT), GATEWAY.public.gateway_id,
-        world.begin.leg_id, LIMITS.hash, START_MS, START_MS + 86_400_000, START_MS // 1000 + 172_800, 3600, 1000, 7,
-        (Tier(0, Metric.LATE_MS, 0, 500), Tier(1, Metric.ABOVE_LONGEST_MS, 1_800_000, 300)),
+    leg = Leg(
+        GATEWAY.public.gateway_id, world.begin.leg_id, LIMITS.hash, START_MS, START_MS + 86_400_000,
+        START_MS // 1000 + 172_800,
     )  # fmt: skip
-    last = world.leg[-1]
-    payment = due_from_closing(
-        terms, {r.record.channel: r.record.totals for r in last.runs}, last.header.sent_ms
+    terms = Terms(*PARTIES, tenant_id(TENANT), 3600, 0, 1000, 900, 7, (leg,), TIERS)
+    return evidence_of(
+        world, settlements=(penalty_of(world, terms.encode(), version=2, rest=700, reached=2),)
     )
-    assert (payment.kind, payment.amount) == ("penalty", 300)
-    settlement = Settlement(
-        sha256(b"agreement"), world.begin.leg_id, bytes(20), 31337, terms.encode(), payment.kind, payment.amount,
-        sha256(b"paid"), 200, sha256(b"block 200"), 150_000,
+
+
+@cache
+def honest_v1() -> Evidence:
+    """The same leg under an agreement of the first escrow."""
+    world = make_world()
+    terms = TermsV1(
+        *PARTIES, tenant_id(TENANT), GATEWAY.public.gateway_id, world.begin.leg_id, LIMITS.hash, START_MS,
+        START_MS + 86_400_000, START_MS // 1000 + 172_800, 3600, 1000, 7, TIERS,
     )  # fmt: skip
-    return evidence_of(world, settlements=(settlement,))
+    return evidence_of(world, settlements=(penalty_of(world, terms.encode()),))
+
+
+def penalty_of(world: World, terms: bytes, **more: int) -> Settlement:
+    """The leg was above its limit for more than half an hour in one stretch, and not late: 300."""
+    return Settlement(
+        sha256(b"agreement"), world.begin.leg_id, bytes(20), 31337, terms, "penalty", 300,
+        sha256(b"paid"), 200, sha256(b"block 200"), 150_000, **more,
+    )  # fmt: skip
 
 
 def reseal(data: bytes) -> bytes:
@@ -142,6 +159,8 @@ def _without_chain(evidence: Evidence) -> Evidence:
         "block_number": 1,
         "block_hash": bytes(32),
         "gas_used": 1,
+        "owed": 0,
+        "uncertainties": None,
     }
     settlements = tuple(
         replace(s, agreement=bytes(32), chain_id=1, terms=_without_parties(s.terms), **paid)  # type: ignore[arg-type]
@@ -154,8 +173,9 @@ def _without_parties(terms: bytes) -> bytes:
     """Terms are bound by the agreement's id on chain; here only what binds them to the leg and the amount due."""
     found = Terms.decode(terms)
     nobody = {"carrier": bytes(20), "shipper": bytes(20), "token": bytes(20)}
-    times = {"begin_ms": 0, "due_ms": 0, "deadline_s": 0, "window_s": 0, "salt": 0}
-    return replace(found, tiers=(), bond=0, **nobody, **times).encode()  # type: ignore[arg-type]
+    legs = tuple(replace(leg, begin_ms=0, due_ms=0, deadline_s=0) for leg in found.legs)
+    amounts = {"window_s": 0, "salt": 0, "bond": 0, "leg_cap": 0, "uncertainty_max_milli": 0}
+    return replace(found, tiers=(), legs=legs, **nobody, **amounts).encode()  # type: ignore[arg-type]
 
 
 # --- attacks ------------------------------------------------------------------------------------------------------
@@ -409,6 +429,20 @@ def change_terms(**changes: object) -> Evidence:
     return change_settlement(terms=terms.encode())
 
 
+def change_leg(**changes: object) -> Evidence:
+    terms = Terms.decode(honest().settlements[0].terms)
+    return change_terms(legs=(replace(terms.legs[0], **changes),))  # type: ignore[arg-type]
+
+
+def change_v1(**changes: object) -> Evidence:
+    return replace(honest_v1(), settlements=(replace(honest_v1().settlements[0], **changes),))  # type: ignore[arg-type]
+
+
+def change_terms_v1(**changes: object) -> Evidence:
+    terms = replace(TermsV1.decode(honest_v1().settlements[0].terms), **changes)  # type: ignore[arg-type]
+    return change_v1(terms=terms.encode())
+
+
 def reopened() -> Evidence:
     """The closing frame called open, in place."""
     return change_frame(3, lambda f: Frame(replace(f.header, leg_state=OPEN), f.signature, f.runs))
@@ -526,11 +560,24 @@ ATTACKS: dict[str, tuple[Callable[[], Evidence], set[str]]] = {
     "a clone proof of another gateway": (lambda: clone_by(OTHER_GATEWAY), {"signature"}),
     "a clone proof with a forged signature": (clone_with_a_forged_signature, {"signature"}),
     "another amount": (lambda: change_settlement(amount=301), {"settlement"}),
-    "a release for a penalty": (lambda: change_settlement(kind="release", amount=1000), {"settlement"}),
+    "more than the bond released": (lambda: change_settlement(rest=701), {"settlement"}),
+    "a release for a penalty": (
+        lambda: change_settlement(kind="release", amount=1000, rest=1000, reached=0), {"settlement"},
+    ),
+    "another tier reached": (lambda: change_settlement(reached=1), {"settlement"}),
+    "a leg that the terms do not have": (lambda: change_settlement(leg_index=1), {"settlement"}),
+    "terms with a lower cap": (lambda: change_terms(leg_cap=299), {"settlement"}),
+    "terms that ask for a calibration": (lambda: change_terms(uncertainty_max_milli=1), {"settlement"}),
     "the payment of another leg": (lambda: change_settlement(leg_id=sha256(b"x")), {"settlement"}),
-    "terms of another leg": (lambda: change_terms(leg_id=sha256(b"x")), {"settlement"}),
-    "terms under other limits": (lambda: change_terms(limits_hash=loosened().hash), {"settlement"}),
+    "terms of another leg": (lambda: change_leg(leg_id=sha256(b"x")), {"settlement"}),
+    "terms under other limits": (lambda: change_leg(limits_hash=loosened().hash), {"settlement"}),
     "terms with a higher amount": (lambda: change_terms(tiers=(Tier(1, 2, 1_800_000, 301),)), {"settlement"}),
+    "first version, another amount": (lambda: change_v1(amount=301), {"settlement"}),
+    "first version, a release for a penalty": (lambda: change_v1(kind="release", amount=1000), {"settlement"}),
+    "first version, a higher amount agreed": (
+        lambda: change_terms_v1(tiers=(Tier(1, 2, 1_800_000, 301),)), {"settlement"},
+    ),
+    "first version, terms of another leg": (lambda: change_terms_v1(leg_id=sha256(b"x")), {"settlement"}),
     "terms with a trailing word": (
         lambda: change_settlement(terms=honest().settlements[0].terms + bytes(32)),
         {"settlement"},

@@ -17,7 +17,8 @@ from lading.gateways import GatewayEntry, GatewayFile, save_gateways
 from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.settlement import Settlement
-from lading.terms import Metric, Terms, Tier
+from lading.terms_v1 import TermsV1
+from lading.tiers import Metric, Tier
 from lading.verify import EXIT_GOOD, Expected, verify
 from tests.unit.lading.evidence_world import (
     GATEWAY,
@@ -117,7 +118,7 @@ def test_what_others_settled_under_the_leg_id_is_left_out(tmp_path: Path, gatewa
     """A leg id is no secret: another tenant's agreement over it would fail the `settlement` check of this leg."""
     world = make_world()
     log = logged(tmp_path, world)
-    terms = Terms(
+    terms = TermsV1(
         bytes(19) + b"\1", bytes(19) + b"\2", bytes(19) + b"\3", tenant_id("north"), bytes(32), world.begin.leg_id,
         bytes(32), 0, 1, 2, 3600, 1000, 7, (Tier(0, Metric.SILENCE_MS, 0, 500),),
     )  # fmt: skip

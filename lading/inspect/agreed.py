@@ -1,0 +1,66 @@
+"""Terms of both versions by their ABI words; places are the words'."""
+
+from dataclasses import fields
+from typing import Any
+
+from lading.abi_words import WORD
+from lading.inspect.node import Node, time_note
+from lading.terms import HEAD_KINDS, LEG_KINDS, Leg, Terms
+from lading.terms_v1 import HEAD_KINDS as HEAD_KINDS_V1
+from lading.terms_v1 import TermsV1
+from lading.tiers import TIER_KINDS, Metric, Tier
+
+_LEG_BYTES, _TIER_BYTES = len(LEG_KINDS) * WORD, len(TIER_KINDS) * WORD
+
+
+def read_terms(data: bytes, at: int) -> tuple[Node, ...]:
+    """Head, legs, tiers."""
+    terms = Terms.decode(data[at:])
+    head = at + WORD
+    legs_at = head + (len(HEAD_KINDS) + 3) * WORD  # after the two places and the number of legs
+    tiers_at = legs_at + len(terms.legs) * _LEG_BYTES + WORD
+    legs = (
+        Node(f"leg {i}", legs_at + i * _LEG_BYTES, _LEG_BYTES, "", "", _leg(leg, legs_at + i * _LEG_BYTES))
+        for i, leg in enumerate(terms.legs)
+    )
+    return (*_head(terms, head, len(HEAD_KINDS)), *legs, *_tiers(terms.tiers, tiers_at))
+
+
+def read_terms_v1(data: bytes, at: int) -> tuple[Node, ...]:
+    """Head, tiers."""
+    terms = TermsV1.decode(data[at:])
+    tiers_at = at + WORD + (len(HEAD_KINDS_V1) + 2) * WORD
+    return (*_head(terms, at + WORD, len(HEAD_KINDS_V1)), *_tiers(terms.tiers, tiers_at))
+
+
+def _head(terms: Terms | TermsV1, at: int, count: int) -> list[Node]:
+    return _words(terms, [field.name for field in fields(terms)][:count], at)
+
+
+def _leg(leg: Leg, at: int) -> tuple[Node, ...]:
+    return tuple(_words(leg, [field.name for field in fields(leg)], at))
+
+
+def _words(record: Any, names: list[str], at: int) -> list[Node]:
+    return [_word(name, getattr(record, name), at + i * WORD) for i, name in enumerate(names)]
+
+
+def _word(name: str, value: int | bytes, at: int) -> Node:
+    if isinstance(value, bytes):
+        return Node(name, at, WORD, value.hex())
+    note = (
+        time_note(value) if name.endswith("_ms") else time_note(value * 1000) if name == "deadline_s" else ""
+    )
+    return Node(name, at, WORD, str(value), note)
+
+
+def _tiers(tiers: tuple[Tier, ...], at: int) -> list[Node]:
+    return [
+        Node(
+            f"tier {i}",
+            at + i * _TIER_BYTES,
+            _TIER_BYTES,
+            f"{Metric(one.metric).name.lower()} > {one.threshold} on channel {one.channel}: {one.amount}",
+        )
+        for i, one in enumerate(tiers)
+    ]
