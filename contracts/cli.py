@@ -1,8 +1,8 @@
-"""`lading settle …`: run the stage, make agreements, show them, take money out."""
+"""`lading settle …`: run the stage, make agreements where both keys are, show them, take money out."""
 
 import json
-import secrets
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,24 +10,21 @@ import structlog
 import typer
 
 from contracts import meters
-from contracts.agreements import Agreement, AgreementFolder, Domain, agreement_id, save
-from contracts.drafting import make_terms, newest_begin, read_draft
+from contracts.agreements import Agreement, AgreementFolder
+from contracts.drafting import Parties, read_draft
 from contracts.ledger import Ledger
-from contracts.parties import credit_of, deposit, mint, withdraw
-from contracts.settings import SettleSettings
-from contracts.stage import Settling, escrow_state
-from lading import logs, settings
-from lading.account import Account
-from lading.assignment import Assignment
-from lading.chain import Chain, connect
-from lading.deployment import Deployment
+from contracts.making import draft_agreement, fund
+from contracts.opening import Bench, open_bench
+from contracts.parties import credit_of, withdraw
+from contracts.stage import Settling
+from lading import logs
 from lading.health import log_answers, watched
 from lading.heart import Heart
 from lading.log import wall_ms
-from lading.onchain import chain_answers, open_deployment, open_sender
-from lading.opening import open_gateways, open_log, open_operator_public
+from lading.onchain import chain_answers, open_sender
+from lading.opening import open_gateways, open_log
 from lading.process import results, stop_on_signals
-from lading.settings import Shared
+from lading.settlement import Settlement
 from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True)
@@ -41,18 +38,17 @@ CARRIER, SHIPPER = Path("carrier.key"), Path("shipper.key")
 def run(config: Config = CONFIG) -> None:
     """Open agreements and pay what final evidence makes due, until SIGTERM or an interrupt."""
     logs.configure("settle")
-    shared, own = _load(config)
     stop = stop_on_signals()
-    chain = connect(shared.chain.rpc)
-    deployment = open_deployment(shared, chain, "escrow")
+    bench = open_bench(config)
+    shared, own, chain = bench.shared, bench.own, bench.chain
     log = open_log(shared)
     sender = open_sender(shared, own, chain)
     ledger = Ledger(log, shared.lading.below(own.ledger))
-    agreements = _agreements(shared, own, chain, deployment)
-    stage = Settling(log, deployment, sender, ledger, open_gateways(shared).tenant_of, agreements)
+    agreements = bench.agreements()
+    stage = Settling(log, bench.deployment, sender, ledger, open_gateways(shared).tenant_of, agreements)
 
     def measure() -> None:
-        live = sum(not ledger.is_settled(key) for key in agreements())
+        live = sum(not stage.is_over(one) for one in agreements().values())
         meters.measure(live, len(stage.waits), sender)
 
     probes = {"log": log_answers(log), "chain": chain_answers(chain)}
@@ -77,6 +73,7 @@ def _loop(
             log.info(
                 "settled",
                 agreement=one.agreement.hex(),
+                leg=one.leg_id.hex(),
                 kind=one.kind,
                 amount=one.amount,
                 gas_used=one.gas_used,
@@ -95,7 +92,7 @@ def agree(
     draft: Annotated[
         Path,
         typer.Argument(
-            help="Terms file (toml), - for stdin: bond, deadline_s, window_s, tiers.", allow_dash=True
+            help="Terms file (toml), - for stdin: bond, deadline, window, tiers.", allow_dash=True
         ),
     ],
     config: Config = CONFIG,
@@ -103,49 +100,28 @@ def agree(
     shipper: Shipper = SHIPPER,
     test_tokens: Annotated[bool, typer.Option(help="First make the bond's worth of test tokens.")] = False,
 ) -> None:
-    """Sign terms over a leg with both keys, put up the carrier's bond, and hand the agreement to the stage."""
-    shared, own = _load(config)
-    chain = connect(shared.chain.rpc)
-    deployment = open_deployment(shared, chain, "escrow")
-    accounts = [Account.load(shared.lading.beside_operator(path)) for path in (carrier, shipper)]
-    begin = _begin(shared, leg)
-    parties = (accounts[0].address, accounts[1].address)
-    terms = make_terms(read_draft(draft), begin, *parties, deployment.token, secrets.randbits(128))
-    if test_tokens:
-        mint(chain, deployment, accounts[0], terms.bond)
-    deposit(chain, deployment, accounts[0], terms.bond)
-    domain = Domain(chain.chain_id, deployment.escrow)
-    path = save(shared.lading.below(own.agreements), Agreement.sign(terms, domain, *accounts), domain)
-    typer.echo(f"{agreement_id(terms, domain).hex()} over {begin.reference}: {path}")
+    """Sign terms over a leg with both keys, put up the carrier's bond, and hand the agreement to the stage.
+
+    Where the parties are apart: `lading agreement`.
+    """
+    bench = open_bench(config)
+    accounts = [bench.account(path) for path in (carrier, shipper)]
+    parties = Parties(accounts[0].address, accounts[1].address)
+    agreement = draft_agreement(bench, read_draft(draft), [leg], parties)
+    for account in accounts:
+        agreement = agreement.signed_by(account)
+    path = fund(bench, agreement, accounts[0], test_tokens=test_tokens).path
+    (shown,) = agreement.disclosures
+    typer.echo(f"{agreement.id.hex()} over {shown.reference if shown else leg}: {path}")
 
 
 @app.command()
 def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
-    """Every agreement with its state on chain, and what was settled."""
-    shared, own = _load(config)
-    chain = connect(shared.chain.rpc)
-    deployment = open_deployment(shared, chain, "escrow")
-    ledger = Ledger(open_log(shared), ":memory:")
-    ledger.catch_up()
-    settled = {one.agreement: one for one in ledger.settlements()}
-    agreements = _agreements(shared, own, chain, deployment)
-    rows = []
-    for key, agreement in agreements().items():
-        row: dict[str, Any] = {
-            "agreement": key.hex(),
-            "leg": agreement.terms.leg_id.hex(),
-            "bond": agreement.terms.bond,
-        }
-        row["state"] = escrow_state(chain, deployment, key)
-        if key in settled:
-            one = settled[key]
-            row |= {
-                "kind": one.kind,
-                "amount": one.amount,
-                "tx": "0x" + one.tx_hash.hex(),
-                "gas_used": one.gas_used,
-            }
-        rows.append(row)
+    """Every agreement's legs with their state on chain, and what was settled."""
+    bench = open_bench(config)
+    agreements = bench.agreements()
+    ledger = bench.ledger()
+    rows = [row for one in agreements().values() for row in _rows(bench, one, ledger.settled_legs(one.id))]
     if as_json:
         typer.echo(json.dumps({"agreements": rows, "problems": agreements.problems}))
         return
@@ -158,29 +134,36 @@ def status(config: Config = CONFIG, as_json: AsJson = False) -> None:
         typer.echo(f"{name}: {reason}", err=True)
 
 
+def _rows(bench: Bench, agreement: Agreement, settled: Mapping[int, Settlement]) -> Iterator[dict[str, Any]]:
+    """A row a leg."""
+    terms = agreement.terms
+    state = bench.escrow_of(agreement).state(agreement.id, len(terms.legs))
+    for index, leg in enumerate(terms.legs):
+        row: dict[str, Any] = {
+            "agreement": agreement.id.hex(),
+            "leg": leg.leg_id.hex(),
+            "bond": terms.bond,
+            "state": "settled" if state.is_open and state.concluded[index] else state.name,
+        }
+        if index in settled:
+            one = settled[index]
+            row |= {
+                "kind": one.kind,
+                "amount": one.amount,
+                "tx": "0x" + one.tx_hash.hex(),
+                "gas_used": one.gas_used,
+            }
+        yield row
+
+
 @app.command("withdraw")
 def withdraw_credit(
     config: Config = CONFIG,
     key: Annotated[Path, typer.Option(help="Key file, beside the operator's unless absolute.")] = CARRIER,
 ) -> None:
     """Take everything out that the vault owes an account, to the account itself."""
-    shared, _ = _load(config)
-    chain = connect(shared.chain.rpc)
-    deployment = open_deployment(shared, chain, "escrow")
-    account = Account.load(shared.lading.beside_operator(key))
-    taken = withdraw(chain, deployment, account)
-    left = credit_of(chain, deployment, account.address)
+    bench = open_bench(config)
+    account = bench.account(key)
+    taken = withdraw(bench.chain, bench.deployment, account)
+    left = credit_of(bench.chain, bench.deployment, account.address)
     typer.echo(f"0x{account.address.hex()}: {taken} withdrawn, {left} left")
-
-
-def _begin(shared: Shared, leg: str) -> Assignment:
-    """The newest begin order of a leg in the log, signed by this operator."""
-    return newest_begin(open_log(shared), open_operator_public(shared), leg)
-
-
-def _agreements(shared: Shared, own: SettleSettings, chain: Chain, deployment: Deployment) -> AgreementFolder:
-    return AgreementFolder(shared.lading.below(own.agreements), Domain(chain.chain_id, deployment.escrow))
-
-
-def _load(config: Path) -> tuple[Shared, SettleSettings]:
-    return settings.load_shared(config), settings.load(config, "settle", SettleSettings)

@@ -1,127 +1,292 @@
-"""Terms over a leg, from the operator's begin order and a toml file of what carrier and shipper agreed.
+"""Terms over the legs of a shipment, from the operator's begin orders and a toml file of what the parties agreed.
 
-bond = 1000000              # token's units
-deadline_s = 432000         # after the due time, or after the begin where no due time was agreed
-window_s = 172800
+carrier = "0x…"             # may be left out where the command is given keys or addresses
+shipper = "0x…"
+bond = "2000 TEST"          # the token's name; a plain number is in its smallest units
+leg_cap = "1500 TEST"       # most that one leg may cost; the bond where it is left out
+deadline = "5 days"         # after the due time, or after the begin where no due time was agreed
+window = "2 days"           # in which better evidence may be shown after the deadline
+uncertainty_max = "0.5 C"   # calibration certificates must be at least so good; left out: none is asked for
 [[tier]]
-channel = 1                 # 0 for late_ms and silence_ms
-metric = "above_ms"         # docs/spec/settlement.md
-threshold = 1800000         # of the metric; for mkt, max_value and min_value thousandths of the unit
-amount = 100000
+channel = 1                 # left out for late and silence, which are of the leg
+metric = "above"            # contracts.drafting.METRICS, docs/agreements.md
+threshold = "30 min"        # a plain number is in ms, or in thousandths of the unit
+amount = "100 TEST"
 """
 
 import sys
 import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from lading.assignment import BEGIN, Assignment
-from lading.cose import PublicKey
+from contracts import written
+from contracts.legs import leg_terms
+from contracts.money import Money
+from lading.assignment import Assignment
 from lading.errors import MalformedError, ServiceError
-from lading.export import orders
-from lading.log import Log
+from lading.fields import U32_MAX
+from lading.limits import ChannelLimits
 from lading.mkt import weight
-from lading.terms import TIERS_MAX, VALUE_OFFSET, Metric, Terms, Tier
+from lading.quantities import Quantity
+from lading.terms import LEGS_MAX, Leg, Terms
+from lading.tiers import METRICS_OF_LEG, TIERS_MAX, VALUE_OFFSET, Metric, Tier
 
 STDIN = Path("-")
 FILE_BYTES_MAX = 65_536
 U128_MAX = 2**128 - 1
+BOND_MAX = 2**96 - 1
+DEADLINE_S_MAX = 10**9
+METRICS = {metric.name.lower().removesuffix("_ms"): metric for metric in Metric}
+_OF_VALUES = (Metric.MKT, Metric.MAX_VALUE, Metric.MIN_VALUE)
+
+
+def _number_or_text(value: object) -> object:
+    if type(value) not in (int, str):
+        raise ValueError(f"found {str(value)[:40]!r}, wanted a whole number, or text with its unit")
+    return value
+
+
+_Quantity = Annotated[int | str, BeforeValidator(_number_or_text)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class DraftTier(_Table):
     """One tier as people write it."""
 
-    channel: int = Field(ge=0, le=65_535)
+    channel: int = Field(0, ge=0, le=65_535)
     metric: str
-    threshold: int
-    amount: int = Field(ge=1, le=U128_MAX)
-
-    def tier(self) -> Tier:
-        """As the escrow compares it."""
-        try:
-            metric = Metric[self.metric.upper()]
-        except KeyError as exc:
-            raise MalformedError(
-                "terms", f"metric {self.metric!r}, wanted one of {', '.join(_NAMES)}"
-            ) from exc
-        threshold = _threshold(metric, self.threshold)
-        if not 0 <= threshold <= U128_MAX:
-            raise MalformedError("terms", f"threshold {self.threshold} of {self.metric}")
-        return Tier(self.channel, metric, threshold, self.amount)
-
-
-_NAMES = [metric.name.lower() for metric in Metric]
+    threshold: _Quantity
+    amount: _Quantity
 
 
 class Draft(_Table):
-    """What a terms file says."""
+    """What a terms file says. `_s` and plain numbers are as on the wire; the others have units."""
 
-    bond: int = Field(ge=1, le=2**112 - 1)
-    deadline_s: int = Field(ge=1, le=10**9)
-    window_s: int = Field(ge=1, le=2**32 - 1)
+    carrier: str = ""
+    shipper: str = ""
+    bond: _Quantity
+    leg_cap: _Quantity | None = None
+    deadline: str = ""
+    deadline_s: int = Field(0, ge=0, le=DEADLINE_S_MAX)
+    window: str = ""
+    window_s: int = Field(0, ge=0, le=U32_MAX)
+    uncertainty_max: _Quantity = 0
     tier: list[DraftTier] = Field(min_length=1, max_length=TIERS_MAX)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Draft":
+        for name in ("deadline", "window"):
+            if bool(getattr(self, name)) == bool(getattr(self, f"{name}_s")):
+                raise ValueError(f"wanted one of {name} and {name}_s")
+        return self
+
+
+class Parties(NamedTuple):
+    """Addresses."""
+
+    carrier: bytes
+    shipper: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What terms are drafted for: the token with its name, and the least window of the chain's contracts."""
+
+    token: bytes
+    money: Money
+    window_min_s: int = 1
 
 
 def read_draft(path: Path) -> Draft:
     """From a file, or stdin as `-`. ServiceError when there is none, MalformedError `terms` when it says otherwise."""
     try:
         text = sys.stdin.read(FILE_BYTES_MAX + 1) if path == STDIN else path.read_text("utf-8")
-    except OSError as exc:
-        raise ServiceError("terms", f"{path}: {exc.strerror}") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ServiceError("terms", f"{path}: {exc}") from exc
     if len(text) > FILE_BYTES_MAX:
         raise MalformedError("terms", f"{path}: {len(text)} characters, wanted at most {FILE_BYTES_MAX}")
     try:
         return Draft.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as exc:
+    except tomllib.TOMLDecodeError as exc:
         raise MalformedError("terms", f"{path}: {exc}") from exc
+    except ValidationError as exc:
+        raise MalformedError("terms", f"{path}: {_problems(exc)}") from exc
 
 
 def make_terms(
-    draft: Draft, begin: Assignment, carrier: bytes, shipper: bytes, token: bytes, salt: int
+    draft: Draft, begins: Sequence[Assignment], parties: Parties, place: Place, salt: int, now_s: int
 ) -> Terms:
-    """The terms of a draft over the leg that `begin` begins."""
+    """The terms of a draft over the legs that `begins` begin. MalformedError `terms` names the draft's key."""
+    legs = tuple(sorted((_leg(draft, begin) for begin in begins), key=lambda leg: leg.leg_id))
+    bond = _amount("bond", draft.bond, place.money, BOND_MAX)
+    terms = Terms(
+        parties.carrier,
+        parties.shipper,
+        place.token,
+        begins[0].tenant,
+        draft.window_s or _read("window", written.duration_s, draft.window),
+        _uncertainty(draft, begins),
+        bond,
+        bond if draft.leg_cap is None else _amount("leg_cap", draft.leg_cap, place.money, BOND_MAX),
+        salt,
+        legs,
+        _tiers(draft, begins, place.money),
+    )
+    _check(terms, draft, begins, place, now_s)
+    return terms
+
+
+def _leg(draft: Draft, begin: Assignment) -> Leg:
     if begin.limits is None:
         raise MalformedError("terms", "the order ends a leg, wanted one that begins it")
-    tiers = sorted((one.tier() for one in draft.tier), key=lambda t: (t.channel, t.metric, t.threshold))
-    return Terms(
-        carrier,
-        shipper,
-        token,
-        begin.tenant,
-        begin.gateway,
-        begin.leg_id,
-        begin.limits.hash,
-        begin.begin_ms,
-        begin.due_ms,
-        (begin.due_ms or begin.begin_ms) // 1000 + draft.deadline_s,
-        draft.window_s,
-        draft.bond,
-        salt,
-        tuple(tiers),
-    )
+    after_s = draft.deadline_s or _read("deadline", written.duration_s, draft.deadline)
+    if not 1 <= after_s <= DEADLINE_S_MAX:
+        raise _wrong("deadline", draft.deadline, f"1 s to {DEADLINE_S_MAX} s")
+    from_s = (begin.due_ms or begin.begin_ms) // 1000
+    return leg_terms(begin, from_s + after_s)
 
 
-def _threshold(metric: Metric, value: int) -> int:
+def _tiers(draft: Draft, begins: Sequence[Assignment], money: Money) -> tuple[Tier, ...]:
+    """In the escrow's order; each at a place of its own."""
+    placed: dict[tuple[int, int, int], int] = {}
+    tiers = []
+    for number, one in enumerate(draft.tier, 1):
+        tier = _tier(f"tier {number}", one, begins, money)
+        other = placed.setdefault((tier.channel, tier.metric, tier.threshold), number)
+        if other != number:
+            raise MalformedError("terms", f"tier {number} has channel, metric and threshold of tier {other}")
+        tiers.append(tier)
+    return tuple(sorted(tiers, key=lambda tier: (tier.channel, tier.metric, tier.threshold)))
+
+
+def _tier(where: str, one: DraftTier, begins: Sequence[Assignment], money: Money) -> Tier:
+    metric = METRICS.get(one.metric.lower().removesuffix("_ms"))
+    if metric is None:
+        raise _wrong(f"{where}, metric", one.metric, f"one of {', '.join(METRICS)}")
+    if metric in METRICS_OF_LEG:
+        return _tier_of_leg(where, metric, one, begins, money)
+    limits = [_channel(f"{where}, channel", one.channel, begin) for begin in begins]
+    quantities = {found.quantity for found in limits}
+    if len(quantities) > 1:
+        raise _wrong(f"{where}, channel", one.channel, "a channel of the same quantity on every leg")
+    quantity = quantities.pop()
+    if metric is Metric.MKT and quantity != Quantity.TEMPERATURE:
+        raise _wrong(f"{where}, metric", one.metric, "another: only a temperature has a mean kinetic one")
+    threshold = _threshold(f"{where}, threshold", metric, one.threshold, quantity)
+    return Tier(one.channel, metric, threshold, _amount(f"{where}, amount", one.amount, money, U128_MAX))
+
+
+def _tier_of_leg(
+    where: str, metric: Metric, one: DraftTier, begins: Sequence[Assignment], money: Money
+) -> Tier:
+    if one.channel:
+        raise _wrong(f"{where}, channel", one.channel, f"none: {one.metric} is of the leg")
+    if metric is Metric.LATE_MS and not all(begin.due_ms for begin in begins):
+        raise _wrong(f"{where}, metric", one.metric, "another: a leg was begun without a due time")
+    threshold = _threshold(f"{where}, threshold", metric, one.threshold, 0)
+    return Tier(0, metric, threshold, _amount(f"{where}, amount", one.amount, money, U128_MAX))
+
+
+def _channel(where: str, channel: int, begin: Assignment) -> ChannelLimits:
+    assert begin.limits is not None
+    found = begin.limits.by_channel.get(channel)
+    if found is None:
+        known = ", ".join(map(str, begin.limits.by_channel))
+        raise _wrong(where, channel, f"one of {known}, which {begin.reference} has limits for")
+    return found
+
+
+def _threshold(where: str, metric: Metric, given: int | str, quantity: int) -> int:
+    if isinstance(given, int):
+        value = given
+    elif metric in _OF_VALUES:
+        value = _read(where, lambda text: written.value_milli(text, quantity), given)
+    else:
+        value = _read(where, written.duration_ms, given)
     if metric is Metric.MKT:
         return weight(value)
-    if metric is Metric.MAX_VALUE:
-        return value + VALUE_OFFSET
-    return VALUE_OFFSET - value if metric is Metric.MIN_VALUE else value
+    if metric in (Metric.MAX_VALUE, Metric.MIN_VALUE):
+        value = VALUE_OFFSET + (value if metric is Metric.MAX_VALUE else -value)
+    if not 0 <= value <= U128_MAX:
+        raise _wrong(where, given, "a figure that the metric can reach")
+    return value
 
 
-def newest_begin(log: Log, operator: PublicKey, leg: str) -> Assignment:
-    """The newest begin order in the log that this operator signed for a leg, by reference or id in hex."""
-    found = [
-        order.assignment
-        for order in orders(log, operator)
-        if order.assignment.action == BEGIN
-        and leg in (order.assignment.reference, order.assignment.leg_id.hex())
-    ]
-    if not found:
-        raise ServiceError("leg", f"the log holds no begin order of {leg!r}")
-    return found[-1]
+def _uncertainty(draft: Draft, begins: Sequence[Assignment]) -> int:
+    """In thousandths of the unit of the channels that tiers name; with a unit written, all have that one."""
+    given, where = draft.uncertainty_max, "uncertainty_max"
+    if isinstance(given, str):
+        wanted = {one.channel for one in draft.tier if one.channel}
+        found = {_channel(where, channel, begin).quantity for channel in wanted for begin in begins}
+        if len(found) != 1:
+            raise _wrong(
+                where, given, "thousandths as a whole number: the tiers' channels differ in quantity"
+            )
+        quantity = found.pop()
+        given = _read(where, lambda text: written.value_milli(text, quantity), given)
+    if not 0 <= given <= U32_MAX:
+        raise _wrong(where, draft.uncertainty_max, f"0 to {U32_MAX} thousandths")
+    return given
+
+
+def _check(terms: Terms, draft: Draft, begins: Sequence[Assignment], place: Place, now_s: int) -> None:
+    """What the escrow would refuse, said by the draft's keys."""
+    if len({begin.leg_id for begin in begins}) != len(begins) or len(begins) > LEGS_MAX:
+        raise MalformedError("terms", f"{len(begins)} legs, wanted at most {LEGS_MAX}, each once")
+    if len({begin.tenant for begin in begins}) > 1:
+        raise MalformedError("terms", "legs of several tenants, wanted one's")
+    if terms.carrier == terms.shipper:
+        raise MalformedError("terms", f"carrier and shipper are both 0x{terms.carrier.hex()}, wanted two")
+    if terms.leg_cap > terms.bond:
+        raise _wrong("leg_cap", draft.leg_cap, "at most the bond")
+    if terms.window_s < place.window_min_s:
+        raise _wrong(
+            "window", f"{terms.window_s} s", f"at least {place.window_min_s} s, an anchor's own window"
+        )
+    over = [leg for leg in terms.legs if leg.deadline_s <= now_s]
+    if over:
+        raise MalformedError(
+            "terms",
+            f"deadline: leg {over[0].leg_id.hex()[:16]}… is {now_s - over[0].deadline_s} s past its own",
+        )
+
+
+def _amount(where: str, given: int | str, money: Money, maximum: int) -> int:
+    value = (
+        given
+        if isinstance(given, int)
+        else _read(where, lambda text: written.amount_units(text, money), given)
+    )
+    if not 1 <= value <= maximum:
+        raise _wrong(where, given, f"1 to {maximum} of the token's smallest units")
+    return value
+
+
+def _read(where: str, parse: Callable[[str], int], text: str) -> int:
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise _wrong(where, text, str(exc)) from exc
+
+
+def _wrong(where: str, found: object, wanted: str) -> MalformedError:
+    return MalformedError("terms", f"{where}: found {found!r}, wanted {wanted}")
+
+
+def _problems(exc: ValidationError) -> str:
+    """Each problem by its key, as the file has it: tiers from 1 on."""
+    said = []
+    for error in exc.errors(include_url=False):
+        place = [f"{part + 1}" if isinstance(part, int) else str(part) for part in error["loc"]]
+        where = " ".join(place[:2]) + "".join(f", {part}" for part in place[2:3])
+        text = error["msg"].removeprefix("Value error, ")
+        found = "" if error["type"] in ("missing", "value_error") else f", found {str(error['input'])[:40]!r}"
+        said.append(f"{where}: {text}{found}" if where else text)
+    return "; ".join(dict.fromkeys(said))

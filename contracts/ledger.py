@@ -4,7 +4,7 @@ Where each frame is, which batch it is in, the newest anchor of each interval, t
 which settlements were written. Each topic's records and how far it was read move together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,24 @@ from lading import sqlite, topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.decoding import decode_header
 from lading.errors import ServiceError
+from lading.fields import signed_64
+from lading.frame import IDLE
 from lading.log import Log, Record, require_reached
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
 
 READ_RECORDS = 2_000
-SCHEMA_VERSION = 2
-_TABLES = ("positions", "frames", "batches", "anchors", "verdicts", "settlements")
+LEG_FRAMES_MAX = 100_000  # looked at for the newest that counts
+SCHEMA_VERSION = 3
+_TABLES = ("positions", "frames", "leg_frames", "batches", "anchors", "verdicts", "settlements")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions(
     topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, partition));
 CREATE TABLE IF NOT EXISTS frames(
     hash BLOB PRIMARY KEY, partition INTEGER NOT NULL, at INTEGER NOT NULL, leg_state INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leg_frames(
+    leg_id BLOB NOT NULL, gateway_id BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (leg_id, gateway_id, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches(
     tenant BLOB NOT NULL, partition INTEGER NOT NULL, last INTEGER NOT NULL, record BLOB NOT NULL,
     PRIMARY KEY (tenant, partition, last));
@@ -31,7 +37,8 @@ CREATE TABLE IF NOT EXISTS anchors(interval INTEGER PRIMARY KEY, record BLOB NOT
 CREATE TABLE IF NOT EXISTS verdicts(
     leg_id BLOB NOT NULL, gateway_id BLOB NOT NULL, limits_hash BLOB NOT NULL, record BLOB NOT NULL,
     PRIMARY KEY (leg_id, gateway_id, limits_hash));
-CREATE TABLE IF NOT EXISTS settlements(agreement BLOB PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS settlements(
+    agreement BLOB NOT NULL, leg_index INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (agreement, leg_index));
 """
 _TOPICS = (topics.FRAMES, topics.BATCHES, topics.ANCHORS, topics.VERDICTS, topics.SETTLEMENTS)
 
@@ -91,6 +98,17 @@ class Ledger:
         ).fetchone()
         return None if row is None else KnownFrame(*row)
 
+    def leg_frames(self, verdict: Verdict) -> Iterator[tuple[int, bytes]]:
+        """(frame_seq, frame hash) of a leg as far as a verdict goes, newest first."""
+        horizon = verdict.horizon
+        seqs = (signed_64(horizon.first_frame_seq), signed_64(horizon.last_frame_seq))
+        rows = self._db.execute(
+            "SELECT seq, hash FROM leg_frames WHERE leg_id = ? AND gateway_id = ? AND seq BETWEEN ? AND ?"
+            " ORDER BY seq DESC LIMIT ?",
+            (verdict.leg_id, verdict.gateway_id, *seqs, LEG_FRAMES_MAX),
+        )
+        yield from rows
+
     def batch_at(self, tenant: bytes, partition: int, offset: int) -> BatchRecord | None:
         """The tenant's batch that holds a position of the frames' topic."""
         row = self._db.execute(
@@ -109,10 +127,18 @@ class Ledger:
         row = self._db.execute("SELECT record FROM anchors WHERE interval = ?", (interval,)).fetchone()
         return None if row is None else AnchorRecord.decode(row[0])
 
-    def is_settled(self, agreement: bytes) -> bool:
-        """Whether the agreement's settlement was written to the log."""
-        row = self._db.execute("SELECT 1 FROM settlements WHERE agreement = ?", (agreement,)).fetchone()
-        return row is not None
+    def settled_legs(self, agreement: bytes) -> dict[int, Settlement]:
+        """The settlements of an agreement that were written to the log, by leg."""
+        rows = self._db.execute("SELECT record FROM settlements WHERE agreement = ?", (agreement,))
+        found = [Settlement.decode(row[0]) for row in rows]
+        return {one.leg_index: one for one in found}
+
+    def settled_count(self, agreement: bytes) -> int:
+        """How many of its legs' settlements were written to the log."""
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM settlements WHERE agreement = ?", (agreement,)
+        ).fetchone()
+        return int(count)
 
     def settlements(self) -> list[Settlement]:
         """All that were written."""
@@ -124,35 +150,55 @@ class Ledger:
         return dict(rows.fetchall())
 
     def _take(self, topic: str, found: Sequence[Record], positions: dict[int, int]) -> None:
-        statement, rows = _rows(topic, found)
         with sqlite.transaction(self._db):
-            self._db.executemany(statement, rows)
+            for statement, rows in _rows(topic, found):
+                self._db.executemany(statement, rows)
             self._db.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
                 [(topic, partition, offset) for partition, offset in positions.items()],
             )
 
 
-def _rows(topic: str, found: Sequence[Record]) -> tuple[str, list[tuple[object, ...]]]:
+_Rows = tuple[str, list[tuple[object, ...]]]
+
+
+def _rows(topic: str, found: Sequence[Record]) -> Iterable[_Rows]:
     """What to insert for records of a topic."""
     if topic == topics.FRAMES:
-        headers = [(decode_header(record.value), record) for record in found]
-        frames = [(header.hash, r.partition, r.offset, header.leg_state) for header, r in headers]
-        return "INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?)", list(frames)
+        return _frame_rows(found)
     if topic == topics.BATCHES:
         batches = [(BatchRecord.decode(record.value), record.value) for record in found]
-        return "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", [
+        rows: list[tuple[object, ...]] = [
             (batch.leaf.tenant, partition, last, value)
             for batch, value in batches
             for partition, _, last in batch.positions
         ]
+        return [("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", rows)]
     if topic == topics.ANCHORS:
-        anchors = [(AnchorRecord.decode(record.value).interval, record.value) for record in found]
-        return "INSERT OR REPLACE INTO anchors VALUES (?, ?)", list(anchors)
+        rows = [(AnchorRecord.decode(record.value).interval, record.value) for record in found]
+        return [("INSERT OR REPLACE INTO anchors VALUES (?, ?)", rows)]
     if topic == topics.VERDICTS:
         verdicts = [(VerdictRecord.decode(record.value).verdict, record.value) for record in found]
-        return "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", [
+        rows = [
             (verdict.leg_id, verdict.gateway_id, verdict.limits_hash, value) for verdict, value in verdicts
         ]
-    settled = [(Settlement.decode(record.value).agreement, record.value) for record in found]
-    return "INSERT OR IGNORE INTO settlements VALUES (?, ?)", list(settled)
+        return [("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)]
+    settled = [(Settlement.decode(record.value), record.value) for record in found]
+    rows = [(one.agreement, one.leg_index, value) for one, value in settled]
+    return [("INSERT OR IGNORE INTO settlements VALUES (?, ?, ?)", rows)]
+
+
+def _frame_rows(found: Sequence[Record]) -> Iterable[_Rows]:
+    headers = [(decode_header(record.value), record) for record in found]
+    frames: list[tuple[object, ...]] = [
+        (header.hash, r.partition, r.offset, header.leg_state) for header, r in headers
+    ]
+    of_legs: list[tuple[object, ...]] = [
+        (header.leg_id, header.gateway_id, signed_64(header.frame_seq), header.hash)
+        for header, _ in headers
+        if header.leg_state != IDLE
+    ]
+    return [
+        ("INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?)", frames),
+        ("INSERT OR IGNORE INTO leg_frames VALUES (?, ?, ?, ?)", of_legs),
+    ]

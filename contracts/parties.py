@@ -1,5 +1,8 @@
 """What carrier and shipper do themselves: put up the bond, see their credit, take it out."""
 
+from collections.abc import Iterable
+
+from contracts.agreements import Agreement
 from lading import abi
 from lading.account import Account
 from lading.chain import Chain
@@ -21,23 +24,40 @@ def deposit(chain: Chain, deployment: Deployment, carrier: Account, amount: int)
     wallet.transact(vault, "deposit", deployment.escrow, deployment.token, amount)
 
 
+def missing_of(
+    chain: Chain, deployment: Deployment, agreement: Agreement, waiting: Iterable[Agreement]
+) -> int:
+    """What the carrier's free deposit lacks for this bond, beside those of other agreements that wait to be opened."""
+    terms = agreement.terms
+    place = (agreement.domain, terms.carrier, terms.token)
+    others = (
+        one.terms.bond
+        for one in waiting
+        if (one.domain, one.terms.carrier, one.terms.token) == place and one.id != agreement.id
+    )
+    free = _free(chain, deployment, agreement.domain.escrow, terms.carrier)
+    return max(terms.bond + sum(others) - free, 0)
+
+
 def credit_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
-    """What an address can take out of the vault: its credits, and its deposit as far as no agreement locks it."""
+    """What an address can take out of the vault: its credits, and its deposits as far as no agreement locks them."""
     vault = abi.at(chain, "CreditVault", deployment.vault)
     credit: int = vault.call("creditOf", deployment.token, address)
-    return credit + _free(chain, deployment, address)
+    return credit + sum(_free(chain, deployment, escrow, address) for escrow in _escrows(deployment))
 
 
 def withdraw(chain: Chain, deployment: Deployment, account: Account) -> int:
     """Take out all that the account can, to itself; how much."""
-    free = _free(chain, deployment, account.address)
-    credit = credit_of(chain, deployment, account.address) - free
     vault, wallet = abi.at(chain, "CreditVault", deployment.vault), Wallet(chain, account)
+    credit = taken = int(vault.call("creditOf", deployment.token, account.address))
     if credit:
         wallet.transact(vault, "withdraw", deployment.token, credit, account.address)
-    if free:
-        wallet.transact(vault, "reclaim", deployment.escrow, deployment.token, free, account.address)
-    return credit + free
+    for escrow in _escrows(deployment):
+        free = _free(chain, deployment, escrow, account.address)
+        if free:
+            wallet.transact(vault, "reclaim", escrow, deployment.token, free, account.address)
+            taken += free
+    return taken
 
 
 def balance_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
@@ -46,8 +66,13 @@ def balance_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
     return balance
 
 
-def _free(chain: Chain, deployment: Deployment, address: bytes) -> int:
-    """What an address deposited for the escrow that is not locked, or no longer."""
+def _escrows(deployment: Deployment) -> tuple[bytes, ...]:
+    """Every escrow that deposits may be for."""
+    return (deployment.escrow, *deployment.escrows_before)
+
+
+def _free(chain: Chain, deployment: Deployment, escrow: bytes, address: bytes) -> int:
+    """What an address deposited for an escrow that is not locked, or no longer."""
     vault = abi.at(chain, "CreditVault", deployment.vault)
-    free, _locked = vault.call("depositOf", deployment.escrow, deployment.token, address)
+    free, _locked = vault.call("depositOf", escrow, deployment.token, address)
     return int(free)

@@ -3,12 +3,15 @@
 from typing import Any
 
 from contracts.ledger import Ledger
+from contracts.typed_data import AnyTerms
+from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
-from lading.batchlog import TenantOf, frames_of
+from lading.batchlog import TenantOf, frames_of, records_between
 from lading.decoding import decode_envelope, decode_frame, decode_header
 from lading.errors import ServiceError
+from lading.frame import Frame
 from lading.log import Log
-from lading.terms import METRICS_OF_LEG, Terms
+from lading.tiers import channels_of
 from lading.tree import check_inclusion, leaf_hash, proof
 
 FrameProof = tuple[Any, ...]  # struct FrameProof of contracts/src/Settlement.sol
@@ -22,7 +25,16 @@ class Evidence:
         self._ledger = ledger
         self._tenant_of = tenant_of
 
-    def anchored(self, terms: Terms, frame_hash: bytes) -> tuple[BatchRecord, AnchorRecord] | None:
+    def frame(self, frame_hash: bytes) -> Frame | None:
+        """The frame itself; None where the log has none of this hash."""
+        known = self._ledger.frame(frame_hash)
+        if known is None:
+            return None
+        at = {known.partition: (known.offset, known.offset)}
+        (record,) = records_between(self._log, topics.FRAMES, at)
+        return decode_frame(record.value, may_withhold=True)
+
+    def anchored(self, terms: AnyTerms, frame_hash: bytes) -> tuple[BatchRecord, AnchorRecord] | None:
         """The frame's batch and its finalized anchor; None while there is none."""
         frame = self._ledger.frame(frame_hash)
         batch = None if frame is None else self._ledger.batch_at(terms.tenant, frame.partition, frame.offset)
@@ -32,7 +44,7 @@ class Evidence:
         return batch, anchor
 
     def frame_proof(
-        self, terms: Terms, frame_hash: bytes, batch: BatchRecord, anchor: AnchorRecord
+        self, terms: AnyTerms, frame_hash: bytes, batch: BatchRecord, anchor: AnchorRecord
     ) -> FrameProof:
         """The escrow's argument: header, signature, both paths, and the run records that the tiers name."""
         frames = [record.value for record in frames_of(self._log, batch, self._tenant_of)]
@@ -66,9 +78,8 @@ def anchor_argument(anchor: AnchorRecord) -> tuple[bytes, int, int]:
     return anchor.super_root, anchor.batch_count, anchor.block_time_ms // 1000
 
 
-def _runs(terms: Terms, records: list[bytes], channels: list[int]) -> list[tuple[bytes, int, list[bytes]]]:
+def _runs(terms: AnyTerms, records: list[bytes], channels: list[int]) -> list[tuple[bytes, int, list[bytes]]]:
     """The runs of the tiers' channels, ascending, each once."""
     hashes = [leaf_hash(record) for record in records]
-    wanted = sorted({tier.channel for tier in terms.tiers if tier.metric not in METRICS_OF_LEG})
-    places = [channels.index(channel) for channel in wanted if channel in channels]
+    places = [channels.index(channel) for channel in channels_of(terms.tiers) if channel in channels]
     return [(records[place], place, proof(hashes, place)) for place in places]

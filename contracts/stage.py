@@ -1,36 +1,28 @@
 """The stage's driver: opens agreements, pays from final evidence, writes what the chain has settled to the log.
 
 What is due is derived from the chain's own state at each step, so it does not matter where the last process died; the
-escrow itself settles an agreement once. Which frame counts is the verdict's: the last one of its horizon.
+escrow itself concludes a leg once. An agreement is served by the escrow that it was signed for.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import astuple
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from contracts.agreements import Agreement
+from contracts.escrows import Escrow, State, escrows_of
 from contracts.ledger import Ledger
-from contracts.proofs import Evidence, anchor_argument
-from lading import abi, topics
+from contracts.proofs import Evidence
+from contracts.records import Recorder
+from contracts.steps import Planner, Step
+from lading import topics
 from lading.batchlog import TenantOf
-from lading.chain import Chain, RevertedError
+from lading.chain import RevertedError
 from lading.deployment import Deployment
 from lading.errors import ProofError, ServiceError
-from lading.finality import Sightings
-from lading.frame import CLOSED
 from lading.log import Log
 from lading.sending import Sender
-from lading.settlement import KINDS, Settlement
-from lading.terms import Terms
-from lading.verdict import Verdict
+from lading.settlement import Settlement
 
-NONE, OPEN, SHOWN, SETTLED, JUDGED = range(5)
-_OF_ONE_AGREEMENT = {
-    "send_refused",
-    "batch_log",
-    "gateway_unknown",
-}  # these stop one agreement, not the others
-STATES = ("none", "open", "shown", "settled", "judged")  # the escrow's states in its order
+# These stop one leg, not the others.
+_OF_ONE_LEG = {"send_refused", "batch_log", "gateway_unknown"}
 
 Agreements = Callable[[], Mapping[bytes, Agreement]]
 
@@ -47,33 +39,36 @@ class Settling:
         tenant_of: TenantOf,
         agreements: Agreements,
     ) -> None:
-        chain = sender.chain
         self.ledger = ledger
         self.waits: dict[bytes, str] = {}  # agreement → why the chain does not take its next step yet
         self._log = log
         self._sender = sender
-        self._deployment = deployment
-        self._escrow = abi.at(chain, "PenaltyEscrow", deployment.escrow)
-        self._anchors = abi.at(chain, "AnchorRegistry", deployment.anchors)
-        self._evidence = Evidence(log, ledger, tenant_of)
+        self._escrows = {one.domain: one for one in escrows_of(sender.chain, deployment)}
+        evidence = Evidence(log, ledger, tenant_of)
+        self._planner = Planner(sender.chain, deployment.anchors, ledger, evidence)
+        self._recorder = Recorder(sender, deployment, ledger, evidence)
         self._agreements = agreements
-        self._sightings = Sightings(chain, sender.finality)
-        self._window_s: int | None = None
+        self._over: set[bytes] = set()
 
     def state(self, key: bytes) -> str:
-        """What the escrow says of an agreement: none, open, shown or settled."""
-        return escrow_state(self._sender.chain, self._deployment, key)
+        """What the escrow says of an agreement: none, open, shown (first escrow only), settled or judged (likewise)."""
+        agreement = self._agreements()[key]
+        return self._escrow(agreement).state(key, len(agreement.terms.legs)).name
 
     def step(self, now_ms: int) -> list[Settlement]:
         """Send what is due, follow it; the settlements that were written."""
         self.ledger.catch_up()
-        live = {key: one for key, one in self._agreements().items() if not self.ledger.is_settled(key)}
+        live = {key: one for key, one in self._agreements().items() if not self.is_over(one)}
         self.waits = {key: reason for key, reason in self.waits.items() if key in live}
-        states = {key: self._advance(key, agreement, now_ms) for key, agreement in live.items()}
+        states = {key: self._advance(agreement, now_ms // 1000) for key, agreement in live.items()}
         moved = {intent.key.split("/")[0].split()[-1] for intent in self._sender.step(now_ms)}
         self._tell_waits(live)
-        over = {key: one for key, one in live.items() if states[key] == SETTLED or key.hex() in moved}
-        return self._write(over)
+        ended = [
+            one
+            for key, one in live.items()
+            if sum(states[key].concluded) > self.ledger.settled_count(key) or key.hex() in moved
+        ]
+        return self._write(ended)
 
     def _tell_waits(self, live: Mapping[bytes, Agreement]) -> None:
         """Transactions that are on their way and do not get on."""
@@ -83,113 +78,72 @@ class Settling:
             if key is not None:
                 self.waits[key] = f"{purpose.split()[0]}: {reason}"
 
-    def _advance(self, key: bytes, agreement: Agreement, now_ms: int) -> int:
-        """Take the agreement's next step, if there is one; the escrow's state before it."""
-        state, shown_seq, *_ = self._escrow.call("agreementOf", key)
+    def is_over(self, agreement: Agreement) -> bool:
+        """Whether every leg's settlement is in the log, and nothing of them is still owed on chain."""
+        key, legs = agreement.id, len(agreement.terms.legs)
+        if key not in self._over and self.ledger.settled_count(key) == legs:
+            was_owed = any(one.owed for one in self.ledger.settled_legs(key).values())
+            if not was_owed or not self._escrow(agreement).state(key, legs).owed:
+                self._over.add(key)
+        return key in self._over
+
+    def _escrow(self, agreement: Agreement) -> Escrow:
+        return self._escrows[agreement.domain]
+
+    def _advance(self, agreement: Agreement, now_s: int) -> State:
+        """Take the agreement's next steps, if there are any; the escrow's state before them."""
+        escrow = self._escrow(agreement)
+        state = escrow.state(agreement.id, len(agreement.terms.legs))
+        reasons = list(self._take_steps(agreement, escrow, state, now_s))
+        if reasons:
+            self.waits[agreement.id] = "; ".join(dict.fromkeys(reasons))
+        else:
+            self.waits.pop(agreement.id, None)
+        return state
+
+    def _take_steps(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[str]:
+        """Why those that are refused now are."""
+        if state.name == "none":
+            yield from self._try(agreement, escrow, self._planner.open(agreement))
+        if state.owed:
+            yield from self._try(agreement, escrow, self._planner.pay(agreement, state.owed))
+        if not state.is_open:
+            return
+        for index, is_concluded in enumerate(state.concluded):
+            if not is_concluded:
+                yield from self._advance_leg(agreement, escrow, index, now_s)
+
+    def _advance_leg(self, agreement: Agreement, escrow: Escrow, index: int, now_s: int) -> Iterator[str]:
         try:
-            self._take_step(key, agreement, (state, shown_seq), now_ms)
+            plan = self._planner.leg(agreement, escrow, index, now_s)
         except (ProofError, ServiceError) as exc:
-            if isinstance(exc, ServiceError) and exc.code not in _OF_ONE_AGREEMENT:
+            if isinstance(exc, ServiceError) and exc.code not in _OF_ONE_LEG:
                 raise
-            self.waits[key] = str(exc)
-        return int(state)
-
-    def _take_step(self, key: bytes, agreement: Agreement, on_chain: tuple[int, int], now_ms: int) -> None:
-        state, shown_seq = on_chain
-        if state == NONE:
-            terms = terms_argument(agreement.terms)
-            self._try(key, "open", terms, agreement.carrier_signature, agreement.shipper_signature)
-        elif state in (OPEN, SHOWN):
-            self._conclude(key, agreement, shown_seq if state == SHOWN else -1, now_ms // 1000)
-        elif state == JUDGED:  # what is due waits for the vault's outflow limit to recover
-            self._try(key, "pay", terms_argument(agreement.terms))
-
-    def _conclude(self, key: bytes, agreement: Agreement, shown_seq: int, now_s: int) -> None:
-        """Settle from the closing frame; after the deadline show the newest; after the window finish."""
-        terms = agreement.terms
-        end_s = terms.deadline_s + terms.window_s
-        if now_s >= end_s:
-            self._try(key, "finish", terms_argument(agreement.terms))
+            yield str(exc)
             return
-        verdict = self.ledger.verdict(terms.leg_id, terms.gateway_id, terms.limits_hash)
-        if verdict is None or not (verdict.final or now_s >= terms.deadline_s):
-            return
-        step = self._step_for(verdict, shown_seq, is_past_deadline=now_s >= terms.deadline_s)
-        found = self._evidence.anchored(terms, verdict.horizon.last_frame_hash) if step else None
-        if found is None or not self._is_final(found[1].interval, anchor_argument(found[1]), now_s):
-            return
-        proof = self._evidence.frame_proof(terms, verdict.horizon.last_frame_hash, *found)
-        self._try(key, step, terms_argument(agreement.terms), proof)
+        if plan.step is not None:
+            yield from self._try(agreement, escrow, plan.step)
 
-    def _step_for(self, verdict: Verdict, shown_seq: int, is_past_deadline: bool) -> str:
-        """A closing frame settles; after the deadline a newer open one than was shown is shown; else nothing."""
-        frame = self.ledger.frame(verdict.horizon.last_frame_hash)
-        if frame is None:
-            return ""
-        if frame.leg_state == CLOSED:
-            return "settle"
-        newest_seq = verdict.horizon.last_frame_seq
-        return f"show {newest_seq}" if is_past_deadline and newest_seq > shown_seq else ""
-
-    def _is_final(self, interval: int, anchored: tuple[bytes, int, int], now_s: int) -> bool:
-        """Whether the registry's window of the anchor is over; False too while it is contested or of another fork."""
-        if self._window_s is None:
-            self._window_s = int(self._anchors.call("windowS"))
-        if now_s < anchored[2] + self._window_s:
-            return False
+    def _try(self, agreement: Agreement, escrow: Escrow, step: Step) -> Iterator[str]:
+        """Queue a call of the escrow; where it would be refused now, say by which name, and come again."""
+        interface = escrow.contract.interface
+        data = interface.encode_call(step.function, *step.arguments)
         try:
-            final: bool = self._anchors.call("isFinal", interval, anchored)
-        except RevertedError:
-            return False
-        return final
-
-    def _try(self, key: bytes, step: str, *arguments: Any) -> None:
-        """Queue a call of the escrow; where it would be refused now, note by which name and come again."""
-        function = step.split()[0]
-        data = self._escrow.interface.encode_call(function, *arguments)
-        try:
-            self._sender.attempt(f"{step} {key.hex()}", self._escrow.address, data)
-            self.waits.pop(key, None)
+            self._sender.attempt(f"{step.name} {agreement.id.hex()}", escrow.address, data)
         except RevertedError as exc:
-            self.waits[key] = self._escrow.interface.named(exc).text
+            yield interface.named(exc).text
+        except ServiceError as exc:
+            if exc.code not in _OF_ONE_LEG:
+                raise
+            yield str(exc)
 
-    def _write(self, over: Mapping[bytes, Agreement]) -> list[Settlement]:
+    def _write(self, ended: Iterable[Agreement]) -> list[Settlement]:
         """Write to the log what the chain has finally settled."""
-        found = [self._settlement(key, agreement) for key, agreement in over.items()]
-        settled = [one for one in found if one is not None]
+        settled = [
+            one
+            for agreement in ended
+            for one in self._recorder.settlements(agreement, self._escrow(agreement))
+        ]
         self._log.append(topics.SETTLEMENTS, [(one.agreement, one.encode()) for one in settled])
         self.ledger.catch_up()
         return settled
-
-    def _settlement(self, key: bytes, agreement: Agreement) -> Settlement | None:
-        """The agreement's payment, once it is finalized."""
-        chain = self._sender.chain
-        for event, values in self._escrow.events("Settled", key, first=self._deployment.block):
-            receipt = self._sightings.receipt(event)
-            if receipt is None:
-                continue
-            return Settlement(
-                key,
-                agreement.terms.leg_id,
-                self._deployment.escrow,
-                chain.chain_id,
-                agreement.terms.encode(),
-                KINDS[values["kind"] - 1],
-                values["amount"],
-                receipt.tx_hash,
-                receipt.block_number,
-                receipt.block_hash,
-                receipt.gas_used,
-            )
-        return None
-
-
-def escrow_state(chain: Chain, deployment: Deployment, key: bytes) -> str:
-    """What the escrow says of an agreement: none, open, shown or settled."""
-    return STATES[abi.at(chain, "PenaltyEscrow", deployment.escrow).call("agreementOf", key)[0]]
-
-
-def terms_argument(terms: Terms) -> tuple[Any, ...]:
-    """struct Terms."""
-    *values, tiers = astuple(terms)
-    return (*values, list(tiers))

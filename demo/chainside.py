@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
-from contracts.agreements import Agreement, Domain, agreement_id
+from contracts.agreements import Agreement, Disclosure
+from contracts.legs import leg_terms
 from contracts.parties import deposit, mint
+from contracts.typed_data import Domain
 from lading.account import Account
 from lading.assignment import Assignment
 from lading.chain import Chain
@@ -14,7 +16,8 @@ from lading.cose import PublicKey
 from lading.deployment import Deployment
 from lading.evm import EvmNode
 from lading.sending import Fees, Sender
-from lading.terms import Terms, Tier
+from lading.terms import Terms
+from lading.tiers import Tier
 
 ETHER = 10**18
 COIN = 10**6  # the test token has 6 decimals
@@ -61,7 +64,6 @@ class Chainside:
 
     def agree(self, leg: Assignment, tiers: tuple[Tier, ...], deadline_s: int) -> Agreement:
         """Carrier and shipper sign terms for a leg, and the carrier puts up its bond."""
-        assert leg.limits is not None
         carrier, shipper = self.accounts["carrier"], self.accounts["shipper"]
         mint(self.chain, self.deployment, carrier, BOND)
         deposit(self.chain, self.deployment, carrier, BOND)
@@ -70,17 +72,15 @@ class Chainside:
             shipper.address,
             self.deployment.token,
             leg.tenant,
-            leg.gateway,
-            leg.leg_id,
-            leg.limits.hash,
-            leg.begin_ms,
-            leg.due_ms,
-            deadline_s,
             WINDOW_S,
+            0,
+            BOND,
             BOND,
             len(self.agreements),
+            (leg_terms(leg, deadline_s),),
             tuple(sorted(tiers, key=lambda tier: (tier.channel, tier.metric, tier.threshold))),
         )
-        agreement = Agreement.sign(terms, self.domain, carrier, shipper)
-        self.agreements[agreement_id(terms, self.domain)] = agreement
+        drafted = Agreement(terms, self.domain, (Disclosure.of(leg),))
+        agreement = drafted.signed_by(carrier).signed_by(shipper)
+        self.agreements[agreement.id] = agreement
         return agreement

@@ -33,8 +33,8 @@ from lading.cose import PublicKey
 from lading.export import export_leg
 from lading.gateways import GatewayFile
 from lading.log import Log
+from lading.paid import terms_of
 from lading.settlement import Settlement
-from lading.terms import Terms
 from lading.verify import verify
 
 
@@ -174,13 +174,14 @@ class Closing:
         )
 
     def _settlement(self, settlement: Settlement, scene: Scene) -> SettlementRow:
-        terms = Terms.decode(settlement.terms)
-        penalty = settlement.amount if settlement.kind == "penalty" else 0
+        terms = terms_of(settlement)
+        penalty = settlement.penalty
+        back = settlement.rest if settlement.version > 1 else terms.bond - penalty
         payouts = tuple(
             Payout(scene.parties.get(address, "0x" + address.hex()), role, amount)
             for address, role, amount in (
                 (terms.shipper, "shipper", penalty),
-                (terms.carrier, "carrier", terms.bond - penalty),
+                (terms.carrier, "carrier", back),
             )
             if amount
         )

@@ -16,7 +16,7 @@ from lading import topics
 from lading.deadletter import DeadLetter
 from lading.errors import ServiceError
 from lading.limits import OFF_U32, Limits
-from lading.terms import Metric, Tier
+from lading.tiers import Metric, Tier
 
 TICK_MS = HOUR_MS
 SILENCE_MS = 24 * HOUR_MS  # of every device: the next reading begins new legs

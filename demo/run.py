@@ -17,7 +17,7 @@ from lading.limits import Limits
 from lading.mkt import weight
 from lading.profiles import load
 from lading.quantities import Quantity
-from lading.terms import Metric, Tier
+from lading.tiers import Metric, Tier
 from lading.topics import gateway_topic
 
 TICK_MS = 2 * HOUR_MS  # every time of the story is a multiple of it

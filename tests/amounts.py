@@ -3,8 +3,10 @@
 from random import Random
 
 from lading.assignment import Assignment
+from lading.due import Seen, due
 from lading.frame import CLOSED, NO_ANCHOR, OPEN, Frame, LegRef, make_run, seal
-from lading.terms import METRICS_OF_LEG, Metric, Payment, Terms, Tier, due_from_closing, due_from_shown
+from lading.terms import Terms
+from lading.tiers import METRICS_OF_LEG, Metric, Tier
 from lading.totals import EMPTY, Totals
 from tests.legs import GATEWAY, make_order
 from tests.settling import BOND, HOUR_MS, LIMITS, START_MS, World, make_terms_of
@@ -81,18 +83,18 @@ def some_frame(order: Assignment, seq: int, totals: Totals, closed: bool) -> Fra
     return seal(GATEWAY, leg, seq, previous, START_MS + LEG_MS, NO_ANCHOR, [run])
 
 
-def settle_many(world: World, seed: int, legs: int) -> list[tuple[Terms, Payment, Payment]]:
-    """(terms, what Python says is due, what the chain paid) of each leg; every third leg is never closed."""
+def settle_many(world: World, seed: int, legs: int) -> list[tuple[Terms, int, int]]:
+    """(terms, penalty by Python, penalty paid by the chain) of each leg; every third leg is never closed."""
     random = Random(seed)
-    wanted: dict[bytes, tuple[Terms, Payment]] = {}
+    wanted: dict[bytes, tuple[Terms, int]] = {}
     frames = []
     for number in range(legs):
         totals, closed = some_totals(random), number % 3 != 2
         order = make_order(LIMITS, reference=f"leg-{number}")
         frame = some_frame(order, number, totals, closed)
         terms = make_terms_of(world, frame.header, some_tiers(random, totals), due_ms=START_MS + HOUR_MS)
-        due = (due_from_closing if closed else due_from_shown)(terms, {1: totals}, frame.header.sent_ms)
-        wanted[world.agree(terms)] = terms, due
+        seen = Seen({1: totals}, frame.header.sent_ms, closed)
+        wanted[world.agree(terms)] = terms, due(terms.leg_terms(0), seen)
         frames.append(frame)
     world.until(lambda: all(world.settling.state(key) == "open" for key in wanted), 1000)
     world.take(frames)
@@ -101,6 +103,7 @@ def settle_many(world: World, seed: int, legs: int) -> list[tuple[Terms, Payment
     world.until(lambda: len(world.settling.ledger.settlements()) == legs)
     found = []
     for one in world.settling.ledger.settlements():
-        terms, due = wanted[one.agreement]
-        found.append((terms, due, Payment(one.kind, one.amount, terms.bond - one.amount)))
+        terms, penalty = wanted[one.agreement]
+        assert one.penalty + one.rest == terms.bond
+        found.append((terms, penalty, one.penalty))
     return found

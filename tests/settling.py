@@ -7,20 +7,24 @@ from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from anchoring.index import Index
 from anchoring.registry import Registry
 from anchoring.stage import Anchoring
-from contracts.agreements import Agreement, Domain, agreement_id
+from contracts.agreements import Agreement
 from contracts.ledger import Ledger
 from contracts.parties import deposit, mint
 from contracts.stage import Settling
+from contracts.typed_data import Domain, agreement_id
 from lading import topics
 from lading.account import Account
 from lading.chain import Chain, Rpc
+from lading.deployment import Deployment
 from lading.evm import EvmNode
 from lading.frame import CLOSED, Frame, Header
 from lading.limits import ChannelLimits, Limits
 from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.sending import Fees, Sender
-from lading.terms import Terms, Tier
+from lading.terms import Leg as LegTerms
+from lading.terms import Terms
+from lading.tiers import Tier
 from lading.totals import Reading
 from lading.verdict import Horizon, Verdict, VerdictRecord
 from tests.dying import DyingLog, DyingRpc, Fuse
@@ -56,12 +60,17 @@ class World:
         if self.is_real:
             for one in ACCOUNTS:
                 self.chain.rpc.request("anvil_setBalance", ["0x" + one.address.hex(), hex(WEI)])
-        self.deployment = deploy(self.chain, DEPLOYER, ANCHORER.address, WINDOW_S)
-        enrol_tenant(self.chain, self.deployment, DEPLOYER, TENANT, DEPLOYER.address)
-        register_gateways(self.chain, self.deployment, DEPLOYER, TENANT, [GatewayKey(GATEWAY.public)])
+        self.deployment = self.deploy()
         self.log = SqliteLog(folder / "log.sqlite", now_ms=lambda: self.now_ms)
         self.agreements: dict[bytes, Agreement] = {}
         self.start(Fuse())
+
+    def deploy(self) -> Deployment:
+        """The contracts on the world's chain, with the one tenant and its gateway."""
+        deployment = deploy(self.chain, DEPLOYER, ANCHORER.address, WINDOW_S)
+        enrol_tenant(self.chain, deployment, DEPLOYER, TENANT, DEPLOYER.address)
+        register_gateways(self.chain, deployment, DEPLOYER, TENANT, [GatewayKey(GATEWAY.public)])
+        return deployment
 
     @property
     def domain(self) -> Domain:
@@ -179,14 +188,17 @@ def make_terms_of(world: World, header: Header, tiers: Sequence[Tier], **changed
         "bond": BOND,
         "salt": 7,
     } | changed
+    times = (fields["begin_ms"], fields["due_ms"], fields["deadline_s"])
     return Terms(
         CARRIER.address,
         SHIPPER.address,
         world.deployment.token,
         tenant_id(TENANT),
-        header.gateway_id,
-        header.leg_id,
-        header.limits_hash,
-        **fields,
-        tiers=tuple(tiers),
+        fields["window_s"],
+        0,
+        fields["bond"],
+        fields["bond"],
+        fields["salt"],
+        (LegTerms(header.gateway_id, header.leg_id, header.limits_hash, *times),),
+        tuple(tiers),
     )

@@ -76,8 +76,7 @@ abstract contract LegEvidence is ILegEvidence {
         view
         returns (FrameCodec.Header memory header)
     {
-        bytes calldata encoded = proof.header;
-        FrameCodec.decodeHeader(encoded, header);
+        FrameCodec.decodeHeader(proof.header, header);
         require(header.gatewayId == leg.gatewayId, FrameGateway(header.gatewayId, leg.gatewayId));
         require(header.legId == leg.legId, FrameLeg(header.legId, leg.legId));
         require(header.limitsHash == leg.limitsHash, FrameLimits(header.limitsHash, leg.limitsHash));
@@ -85,7 +84,7 @@ abstract contract LegEvidence is ILegEvidence {
             header.sentMs <= uint256(proof.anchored.anchoredS) * 1000 + CLOCK_AHEAD_MS_MAX,
             FrameAhead(header.sentMs, proof.anchored.anchoredS)
         );
-        (bytes32 frameHash, bytes32 digest) = FrameCodec.frameHashes(encoded);
+        (bytes32 frameHash, bytes32 digest) = FrameCodec.frameHashes(proof.header);
         _checkAnchored(tenant, proof, frameHash);
         (bytes32 found, uint256 x, uint256 y) = gateways.keyAt(header.gatewayId, header.sentMs);
         require(found == tenant, FrameTenant(found, tenant));
@@ -191,23 +190,21 @@ abstract contract LegEvidence is ILegEvidence {
         view
         returns (FrameCodec.RunRecord memory run)
     {
-        bytes calldata encoded = proof.record;
         Rfc9162.verifyInclusion(
-            FrameCodec.leafHash(encoded), proof.index, header.runCount, proof.siblings, header.runsRoot
+            FrameCodec.leafHash(proof.record), proof.index, header.runCount, proof.siblings, header.runsRoot
         );
-        FrameCodec.decodeLegRun(encoded, run);
+        FrameCodec.decodeLegRun(proof.record, run);
     }
 
     function _checkAnchored(bytes32 tenant, FrameProof calldata proof, bytes32 frameHash) private view {
         require(anchors.isFinal(proof.interval, proof.anchored), IntervalNotFinal(proof.interval));
-        bytes calldata encoded = proof.batchLeaf;
-        FrameCodec.BatchLeaf memory batch = FrameCodec.decodeBatchLeaf(encoded);
+        FrameCodec.BatchLeaf memory batch = FrameCodec.decodeBatchLeaf(proof.batchLeaf);
         require(batch.tenant == tenant, FrameTenant(batch.tenant, tenant));
         Rfc9162.verifyInclusion(
             frameHash, proof.frameIndex, batch.frameCount, proof.frameSiblings, batch.framesRoot
         );
         Rfc9162.verifyInclusion(
-            FrameCodec.leafHash(encoded),
+            FrameCodec.leafHash(proof.batchLeaf),
             proof.batchIndex,
             proof.anchored.batchCount,
             proof.batchSiblings,

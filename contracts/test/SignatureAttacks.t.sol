@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FrameProof, Terms} from "../src/Settlement.sol";
-import {IPenaltyEscrow} from "../src/interfaces/IPenaltyEscrow.sol";
+import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {LegFixture} from "./LegFixture.sol";
 
 /// @notice A chain's P-256 precompile, missing or strange, neither lets a forgery in nor keeps the truth out.
@@ -30,11 +30,11 @@ contract SignatureAttacksTest is LegFixture {
     function testPrecompileFails() public {
         (Terms memory terms, FrameProof memory proof) = (_terms(), _opened());
         vm.etch(PRECOMPILE, hex"60006000fd");
-        try escrow.settle{gas: 3_000_000}(terms, proof) {
+        try escrow.settle{gas: 3_000_000}(terms, 0, proof) {
             revert NotTrue("refused");
         } catch {}
         vm.etch(PRECOMPILE, "");
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         assertEq(_credit(shipper), 300e6, "later");
     }
 
@@ -42,10 +42,10 @@ contract SignatureAttacksTest is LegFixture {
         (Terms memory terms, FrameProof memory proof) = (_terms(), _opened());
         bytes32 s = proof.s;
         proof.s = bytes32(uint256(s) ^ 1);
-        vm.expectRevert(abi.encodeWithSelector(IPenaltyEscrow.FrameSignature.selector));
-        escrow.settle(terms, proof);
+        vm.expectRevert(abi.encodeWithSelector(ILegEvidence.FrameSignature.selector));
+        escrow.settle(terms, 0, proof);
         proof.s = s;
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         assertEq(_credit(shipper), 300e6, "penalty");
     }
 

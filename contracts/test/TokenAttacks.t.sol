@@ -53,11 +53,11 @@ contract TokenAttacksTest is LegFixture {
         calling.setCall(address(0), "");
         escrow.open(terms, byCarrier, byShipper);
         FrameProof memory proof = _closing(2 * HOUR_MS);
-        calling.setCall(address(escrow), abi.encodeCall(escrow.settle, (terms, proof)));
+        calling.setCall(address(escrow), abi.encodeCall(escrow.settle, (terms, 0, proof)));
         _reclaim(10);
         _expectGuarded();
         calling.setCall(address(0), "");
-        escrow.settle(terms, proof);
+        escrow.settle(terms, 0, proof);
         assertEq(vault.creditOf(address(calling), shipper), 300e6, "once, afterwards");
     }
 
@@ -141,7 +141,7 @@ contract TokenAttacksTest is LegFixture {
         Terms memory terms = _terms();
         terms.bond = 1;
         _open(terms);
-        escrow.settle(terms, _closing(2 * HOUR_MS));
+        escrow.settle(terms, 0, _closing(2 * HOUR_MS));
         assertEq(_credit(shipper), 1, "all of it");
         assertEq(_free() + _locked(), 0, "no more");
     }

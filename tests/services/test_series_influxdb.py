@@ -19,6 +19,7 @@ from lading.quantities import INVALID
 from lading.rules import judge
 from lading.settlement import Settlement
 from lading.sqlite import BUSY_TIMEOUT_S
+from lading.terms import Leg as LegTerms
 from lading.terms import Terms
 from tests.legs import GATEWAY, Leg, fork_of
 from tests.series import T0_MS, Installation, a_leg, archive, write_all
@@ -269,10 +270,21 @@ def test_a_payment_has_its_leg_and_tenant(place: Installation) -> None:
     order, word = leg.begin, bytes([9]) * 32
     assert order.limits is not None
     party, limits = bytes([1]) * 20, order.limits.hash
-    bound = (order.tenant, order.gateway, order.leg_id, limits)
-    terms = Terms(party, party, party, *bound, T0_MS, T0_MS, 1, 1, 10**30, 0, ())
+    agreed = LegTerms(order.gateway, order.leg_id, limits, T0_MS, T0_MS, 1)
+    terms = Terms(party, party, party, order.tenant, 1, 0, 10**30, 10**30, 0, (agreed,), ())
     paid = Settlement(
-        word, order.leg_id, party, 31_337, terms.encode(), "penalty", 10**24, word, 77, word, 180_000
+        word,
+        order.leg_id,
+        party,
+        31_337,
+        terms.encode(),
+        "penalty",
+        10**24,
+        word,
+        77,
+        word,
+        180_000,
+        version=2,
     )
     place.log.append(topics.SETTLEMENTS, [(paid.agreement, paid.encode())])
     write_all(place.open_series())

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from contracts.agreements import Agreement, Domain, save
+from contracts.agreements import Agreement, save
+from contracts.legs import leg_terms
 from contracts.parties import deposit, mint
+from contracts.typed_data import Domain
 from edge.simulation import CHANNELS, Channel
 from lading import topics
 from lading.assignment import BEGIN, END, Assignment, sign_assignment
@@ -15,7 +17,8 @@ from lading.chain import LATEST
 from lading.deployment import Deployment
 from lading.limits import ChannelLimits, Limits
 from lading.names import LEG_SALT_BYTES, tenant_id
-from lading.terms import Metric, Terms, Tier
+from lading.terms import Terms
+from lading.tiers import Metric, Tier
 from lading.topics import gateway_topic
 from lading.tree import sha256
 from tests.simulation.installation import (
@@ -142,7 +145,6 @@ class Operator:
         )  # a broker that is away gets it with a reminder
 
     def _agree(self, order: Assignment) -> None:
-        assert order.limits is not None
         carrier, shipper = self.site.account("carrier"), self.site.account("shipper")
         self.site.until("the chain answers", lambda: self._chain.height(LATEST) >= 0, CHAIN_LIMIT_S)
         mint(self._chain, self._deployment, carrier, BOND)
@@ -152,17 +154,14 @@ class Operator:
             shipper.address,
             self._deployment.token,
             order.tenant,
-            order.gateway,
-            order.leg_id,
-            order.limits.hash,
-            order.begin_ms,
-            order.due_ms,
-            DEADLINE_S,
             WINDOW_S,
+            0,
+            BOND,
             BOND,
             len(self.terms),
+            (leg_terms(order, DEADLINE_S),),
             TIERS,
         )
         self.terms[order.reference] = terms
         domain = Domain(self._chain.chain_id, self._deployment.escrow)
-        save(self.site.data / "agreements", Agreement.sign(terms, domain, carrier, shipper), domain)
+        save(self.site.data / "agreements", Agreement.sign(terms, domain, carrier, shipper))

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.scoring.engine import Engine
-from contracts.agreements import Domain, agreement_id
 from contracts.parties import credit_of
+from contracts.typed_data import Domain, agreement_id
 from ingest.queries import Queries, Series
 from lading import abi, topics
 from lading.assignment import Assignment
@@ -20,9 +20,10 @@ from lading.chain import Chain
 from lading.deadletter import DeadLetter
 from lading.decoding import decode_records
 from lading.deployment import Deployment
+from lading.due import Seen, due
 from lading.log import Log, Record
-from lading.settlement import KINDS, Settlement
-from lading.terms import Terms, due_from_closing
+from lading.settlement import Settlement
+from lading.terms import Terms
 from lading.verdict import Verdict, VerdictRecord
 from tests.simulation.installation import MEMBERS, Installation
 from tests.simulation.parts import require as _require
@@ -34,8 +35,7 @@ READ_RECORDS = 5_000
 class Payment:
     """What the chain paid for one leg."""
 
-    kind: str
-    amount: int
+    penalty: int
     rest: int
 
 
@@ -232,7 +232,7 @@ def _payments(
     escrow = abi.at(chain, "PenaltyEscrow", deployment.escrow)
     domain = Domain(chain.chain_id, deployment.escrow)
     opened = Counter(fields["agreement"] for _, fields in escrow.events("Opened"))
-    settled = escrow.events("Settled")
+    settled = escrow.events("Concluded")
     logged = [Settlement.decode(record.value) for record in records(log, topics.SETTLEMENTS)]
     found = {}
     for reference, agreed in terms.items():
@@ -243,18 +243,16 @@ def _payments(
         _require(len(events) == 1, f"{reference} was settled {len(events)} times on the chain")
         _require(len(written) == 1, f"{reference} is {len(written)} times in the log's settlements")
         event, fields = events[0]
-        payment = Payment(KINDS[fields["kind"] - 1], fields["amount"], fields["rest"])
+        payment = Payment(fields["penalty"], fields["rest"])
         verdict = verdicts[reference]
-        due = due_from_closing(
-            agreed, {channel: totals for channel, _, totals in verdict.totals}, verdict.horizon.last_ms
-        )
+        seen = Seen({channel: totals for channel, _, totals in verdict.totals}, verdict.horizon.last_ms, True)
+        penalty = due(agreed.leg_terms(0), seen)
         _require(
-            (payment.kind, payment.amount) == (due.kind, due.amount),
-            f"{reference}: paid {payment}, due {due}",
+            payment == Payment(penalty, agreed.bond - penalty), f"{reference}: paid {payment}, due {penalty}"
         )
-        in_log = (written[0].kind, written[0].amount, written[0].tx_hash, written[0].leg_id)
+        in_log = (written[0].penalty, written[0].rest, written[0].tx_hash, written[0].leg_id)
         _require(
-            in_log == (payment.kind, payment.amount, event.tx_hash, agreed.leg_id),
+            in_log == (payment.penalty, payment.rest, event.tx_hash, agreed.legs[0].leg_id),
             f"{reference}: the log says {in_log}",
         )
         found[reference] = payment
@@ -274,7 +272,7 @@ def _credits(
     found = {
         name: credit_of(chain, deployment, site.account(name).address) for name in ("carrier", "shipper")
     }
-    penalties = sum(one.amount for one in payments.values() if one.kind == "penalty")
+    penalties = sum(one.penalty for one in payments.values())
     bonds = sum(one.bond for one in terms.values())
     wanted = {"carrier": bonds - penalties, "shipper": penalties}
     _require(found == wanted, f"credits {found}, wanted {wanted}")

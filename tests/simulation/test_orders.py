@@ -17,10 +17,12 @@ from anchoring.index import Index
 from anchoring.registry import Registry
 from anchoring.stage import Anchoring
 from anomaly.stage import Anomaly
-from contracts.agreements import Agreement, Domain, agreement_id
+from contracts.agreements import Agreement
 from contracts.ledger import Ledger
+from contracts.legs import leg_terms
 from contracts.parties import credit_of, deposit, mint
 from contracts.stage import Settling
+from contracts.typed_data import Domain, agreement_id
 from ingest.archive import Archive
 from ingest.queries import Queries
 from ingest.stage import Ingest
@@ -35,8 +37,9 @@ from lading.log import SqliteLog
 from lading.names import tenant_id
 from lading.quantities import Quantity
 from lading.sending import Fees, Sender
-from lading.settlement import KINDS, Settlement
-from lading.terms import Metric, Terms, Tier
+from lading.settlement import Settlement
+from lading.terms import Terms
+from lading.tiers import Metric, Tier
 from lading.topics import gateway_topic
 from lading.totals import Reading
 from lading.verdict import VerdictRecord
@@ -167,15 +170,12 @@ class World:
             SHIPPER.address,
             self._deployment.token,
             begin.tenant,
-            begin.gateway,
-            begin.leg_id,
-            LIMITS.hash,
-            begin.begin_ms,
-            begin.due_ms,
-            (START_MS + 90 * DAY_MS) // 1000,
             WINDOW_S,
+            0,
+            BOND,
             BOND,
             1,
+            (leg_terms(begin, (START_MS + 90 * DAY_MS) // 1000),),
             TIERS,
         )
         domain = Domain(self._chain.chain_id, self._deployment.escrow)
@@ -217,14 +217,12 @@ class World:
             newest[names[verdict.leg_id]] = verdict
         assert all(verdict.final and verdict.state == "closed" for verdict in newest.values())
         logged = [Settlement.decode(record.value) for record in records(self.log, topics.SETTLEMENTS)]
-        events = abi.at(self._chain, "PenaltyEscrow", self._deployment.escrow).events("Settled")
-        on_chain = {
-            names[fields["legId"]]: (KINDS[fields["kind"] - 1], fields["amount"]) for _, fields in events
-        }
+        events = abi.at(self._chain, "PenaltyEscrow", self._deployment.escrow).events("Concluded")
+        on_chain = {names[fields["legId"]]: (fields["penalty"], fields["rest"]) for _, fields in events}
         assert len(events) == len(logged) == len(on_chain) == len(LEGS), (
             "a payment is there twice, or not at all"
         )
-        assert {names[one.leg_id]: (one.kind, one.amount) for one in logged} == on_chain
+        assert {names[one.leg_id]: (one.penalty, one.rest) for one in logged} == on_chain
         queries = Queries(self._archive_folder)
         assert queries.duplicates() == 0
         readings = {

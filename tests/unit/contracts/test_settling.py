@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from contracts.agreements import Agreement, agreement_id
+from contracts.agreements import Agreement
 from contracts.ledger import Ledger
 from contracts.parties import balance_of, credit_of, deposit, mint, withdraw
+from contracts.typed_data import agreement_id
 from lading import abi, topics
 from lading.errors import ServiceError
 from lading.log import SqliteLog
 from lading.sending import TRIES_MAX
 from lading.settlement import Settlement
-from lading.terms import Tier
+from lading.tiers import Tier
 from lading.verdict import Horizon, VerdictRecord
 from tests.dying import Died, Fuse, places_to_die
 from tests.settling import (
@@ -237,7 +238,7 @@ def test_death_at_every_write(tmp_path: Path) -> None:
         assert credits_of(world) == (BOND - 300_000, 300_000), die_at
         assert [one.amount for one in written(world)] == [300_000], die_at
         escrow = abi.at(world.chain, "PenaltyEscrow", world.deployment.escrow)
-        assert len(escrow.events("Opened")) == len(escrow.events("Settled")) == 1, die_at
+        assert len(escrow.events("Opened")) == len(escrow.events("Concluded")) == 1, die_at
         world.stop()
 
 

@@ -1,0 +1,89 @@
+"""Making an agreement: drafted from orders in the log, its bond put up, handed to the stage."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from contracts.agreements import Agreement, Disclosure, save
+from contracts.drafting import Draft, Parties, make_terms
+from contracts.legs import newest_begin
+from contracts.opening import Bench
+from contracts.parties import deposit, mint, missing_of
+from lading.account import Account
+from lading.errors import MalformedError, RejectedError, ServiceError
+from lading.log import wall_ms
+from lading.opening import open_log, open_operator_public
+from lading.settlement import ADDRESS_BYTES
+
+
+class Funded(NamedTuple):
+    """What was put up now, and where the stage has the agreement; `path` None while a signature is missing."""
+
+    deposited: int
+    path: Path | None
+
+
+def draft_agreement(bench: Bench, draft: Draft, legs: Sequence[str], parties: Parties) -> Agreement:
+    """An agreement without signatures over legs that the operator has begun, by reference or id."""
+    escrow = bench.escrows[0]
+    if escrow.version == 1:
+        raise ServiceError(
+            "escrow", f"0x{escrow.address.hex()} is the first version, wanted the present one: deploy it"
+        )
+    log, operator = open_log(bench.shared), open_operator_public(bench.shared)
+    begins = [newest_begin(log, operator, leg) for leg in dict.fromkeys(legs)]
+    terms = make_terms(draft, begins, parties, bench.place(), secrets.randbits(128), wall_ms() // 1000)
+    by_leg = {begin.leg_id: Disclosure.of(begin) for begin in begins}
+    return Agreement(terms, escrow.domain, tuple(by_leg[leg.leg_id] for leg in terms.legs))
+
+
+def fund(bench: Bench, agreement: Agreement, carrier: Account, *, test_tokens: bool) -> Funded:
+    """Deposit what the carrier's bond lacks, and hand the agreement over where both have signed."""
+    if carrier.address != agreement.terms.carrier:
+        raise RejectedError(
+            "party", f"0x{carrier.address.hex()} is not the carrier, wanted 0x{agreement.terms.carrier.hex()}"
+        )
+    chain, deployment = bench.chain, bench.deployment
+    escrow, legs = bench.escrow_of(agreement), len(agreement.terms.legs)
+    missing = 0
+    if escrow.state(agreement.id, legs).name == "none":
+        missing = missing_of(chain, deployment, agreement, _waiting(bench))
+    if missing and test_tokens:
+        mint(chain, deployment, carrier, missing)
+    if missing:
+        deposit(chain, deployment, carrier, missing)
+    return Funded(missing, hand_over(bench, agreement))
+
+
+def hand_over(bench: Bench, agreement: Agreement) -> Path | None:
+    """Put a complete agreement into the stage's folder; None while a signature is missing."""
+    if agreement.missing:
+        return None
+    bench.escrow_of(agreement)
+    agreement.check()
+    return save(bench.folder, agreement)
+
+
+def address_of(bench: Bench, text: str, role: str) -> bytes:
+    """A party: an address in hex, or a key file's."""
+    if text.startswith("0x"):
+        try:
+            address = bytes.fromhex(text[2:])
+        except ValueError:
+            address = b""
+        if len(address) != ADDRESS_BYTES:
+            raise MalformedError(
+                "terms", f"{role}: found {text[:60]!r}, wanted 0x and 40 hex digits, or a key file"
+            )
+        return address
+    return bench.account(Path(text)).address
+
+
+def _waiting(bench: Bench) -> list[Agreement]:
+    """The stage's agreements that are not open yet."""
+    return [
+        one
+        for key, one in bench.agreements()().items()
+        if bench.escrow_of(one).state(key, len(one.terms.legs)).name == "none"
+    ]

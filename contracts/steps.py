@@ -1,0 +1,181 @@
+"""What an agreement's escrow may be called for next, by the chain's own state and evidence from final anchors alone.
+
+Which frame counts is the verdict's: the last one of its horizon, and before that is final, the newest that is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from contracts.agreements import Agreement
+from contracts.escrows import Escrow, State
+from contracts.ledger import Ledger
+from contracts.proofs import Evidence, anchor_argument
+from contracts.typed_data import terms_argument, version_of
+from lading import abi
+from lading.batch import AnchorRecord, BatchRecord
+from lading.chain import FINALIZED, Chain, RevertedError
+from lading.frame import CLOSED
+from lading.rules.words import duration
+from lading.verdict import Verdict
+
+LAST_CALL_PART = 8  # of the window: its last eighth, in which no better evidence is waited for any more
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call of the escrow. `name` tells it from every other of the same agreement."""
+
+    name: str
+    function: str
+    arguments: tuple[Any, ...]
+
+
+class LegPlan(NamedTuple):
+    """A leg's next step, or why there is none yet."""
+
+    step: Step | None
+    why: str = ""
+
+
+class _Found(NamedTuple):
+    """A frame in a final interval."""
+
+    frame_hash: bytes
+    seq: int
+    batch: BatchRecord
+    anchor: AnchorRecord
+
+
+class Planner:
+    """Derives steps; it sends nothing and keeps nothing but the registry's window."""
+
+    def __init__(self, chain: Chain, anchors: bytes, ledger: Ledger, evidence: Evidence) -> None:
+        self._chain = chain
+        self._anchors = abi.at(chain, "AnchorRegistry", anchors)
+        self._ledger = ledger
+        self._evidence = evidence
+        self._window_s: int | None = None
+
+    def open(self, agreement: Agreement) -> Step:
+        """The step that begins the agreement."""
+        signatures = (agreement.carrier_signature, agreement.shipper_signature)
+        return Step("open", "open", (terms_argument(agreement.terms), *signatures))
+
+    def pay(self, agreement: Agreement, owed: int) -> Step:
+        """The step that pays what waits for the vault's outflow limit to recover."""
+        name = "pay" if version_of(agreement.terms) == 1 else f"pay {owed}"
+        return Step(name, "pay", (terms_argument(agreement.terms),))
+
+    def legs(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[LegPlan]:
+        """What each leg that has not concluded waits for."""
+        for index, is_concluded in enumerate(state.concluded):
+            if not is_concluded:
+                yield self.leg(agreement, escrow, index, now_s)
+
+    def leg(self, agreement: Agreement, escrow: Escrow, index: int, now_s: int) -> LegPlan:
+        """Settle from the closing frame; after the deadline show the newest; after the window finish."""
+        leg = agreement.terms.legs[index]
+        end_s = leg.deadline_s + agreement.terms.window_s
+        if now_s >= end_s:
+            return LegPlan(_step(agreement, index, "finish"))
+        verdict = self._ledger.verdict(leg.leg_id, leg.gateway_id, leg.limits_hash)
+        if verdict is None:
+            return LegPlan(None, "no frame of it is judged yet")
+        if not verdict.final and now_s < leg.deadline_s:
+            return LegPlan(None, f"its verdict is not final: {verdict.state}")
+        closing = self._closing(agreement, verdict, now_s)
+        if closing is not None:
+            return LegPlan(self._shown(agreement, index, "settle", closing))
+        if now_s < leg.deadline_s:
+            return LegPlan(
+                None, "its closing frame is not final yet" if verdict.state == "closed" else "not closed yet"
+            )
+        return self._show(agreement, escrow, index, verdict, now_s)
+
+    def _closing(self, agreement: Agreement, verdict: Verdict, now_s: int) -> _Found | None:
+        """The closing frame, where the verdict ends with it and its interval is final."""
+        horizon = verdict.horizon
+        frame = self._ledger.frame(horizon.last_frame_hash)
+        if frame is None or frame.leg_state != CLOSED:
+            return None
+        found = self._anchored(agreement, horizon.last_frame_hash, horizon.last_frame_seq)
+        return found if found is not None and self._is_final(found.anchor, now_s) else None
+
+    def _show(
+        self, agreement: Agreement, escrow: Escrow, index: int, verdict: Verdict, now_s: int
+    ) -> LegPlan:
+        """The newest open frame that is final, if it is newer than what was shown.
+
+        Once something was shown, another is only when no newer frame can become final before the window ends.
+        """
+        shown = escrow.shown(agreement.id, index)
+        shown_seq = -1 if shown is None else shown.frame_seq
+        leg, window_s = agreement.terms.legs[index], agreement.terms.window_s
+        end_s = leg.deadline_s + window_s
+        found, may_come = self._newest_open(agreement, verdict, shown_seq, now_s, end_s)
+        is_last_call = now_s >= end_s - window_s // LAST_CALL_PART
+        if found is None or (shown is not None and may_come and not is_last_call):
+            left = duration(max(end_s - now_s, 0) * 1000)
+            what = "nothing" if shown is None else f"frame {shown.frame_seq}"
+            return LegPlan(None, f"{what} was shown; better evidence may come for {left}")
+        return LegPlan(self._shown(agreement, index, f"show {found.seq}", found))
+
+    def _newest_open(
+        self, agreement: Agreement, verdict: Verdict, shown_seq: int, now_s: int, end_s: int
+    ) -> tuple[_Found | None, bool]:
+        """The newest open frame in a final interval; whether a newer one can still be final in time."""
+        may_come, finals = False, dict[int, bool]()
+        for seq, frame_hash in self._ledger.leg_frames(verdict):
+            if seq <= shown_seq:
+                break
+            frame = self._ledger.frame(frame_hash)
+            if frame is None or frame.leg_state == CLOSED:
+                continue
+            found = self._anchored(agreement, frame_hash, seq)
+            if found is None:
+                may_come = may_come or now_s + self._window() < end_s
+                continue
+            interval = found.anchor.interval
+            if interval not in finals:
+                finals[interval] = self._is_final(found.anchor, now_s)
+            if finals[interval]:
+                return found, may_come
+            may_come = may_come or found.anchor.block_time_ms // 1000 + self._window() < end_s
+        return None, may_come
+
+    def _anchored(self, agreement: Agreement, frame_hash: bytes, seq: int) -> _Found | None:
+        found = self._evidence.anchored(agreement.terms, frame_hash)
+        return None if found is None else _Found(frame_hash, seq, *found)
+
+    def _shown(self, agreement: Agreement, index: int, name: str, found: _Found) -> Step:
+        proof = self._evidence.frame_proof(agreement.terms, found.frame_hash, found.batch, found.anchor)
+        return _step(agreement, index, name, proof)
+
+    def _is_final(self, anchor: AnchorRecord, now_s: int) -> bool:
+        """What the registry says at the finalized block: not what a reorganisation could still take back.
+
+        False while the window runs, and while the interval is contested or of another fork.
+        """
+        argument = anchor_argument(anchor)
+        if now_s < argument[2] + self._window() or anchor.block_number > self._chain.height(FINALIZED):
+            return False
+        try:
+            final: bool = self._anchors.call("isFinal", anchor.interval, argument, tag=FINALIZED)
+        except RevertedError:
+            return False
+        return final
+
+    def _window(self) -> int:
+        if self._window_s is None:
+            self._window_s = int(self._anchors.call("windowS"))
+        return self._window_s
+
+
+def _step(agreement: Agreement, index: int, name: str, *proof: Any) -> Step:
+    """A call about one leg: the first escrow knows no other and is given no index."""
+    function, *rest = name.split()
+    terms = terms_argument(agreement.terms)
+    if version_of(agreement.terms) == 1:
+        return Step(name, function, (terms, *proof))
+    return Step(" ".join([function, str(index), *rest]), function, (terms, index, *proof))
