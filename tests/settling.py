@@ -48,11 +48,17 @@ class World:
     """Everything on py-evm in this process, or on the chain given; the stages may reach it another way."""
 
     def __init__(
-        self, folder: Path, rpc: Rpc | None = None, stages_rpc: Rpc | None = None, fees: Fees = Fees()
+        self,
+        folder: Path,
+        rpc: Rpc | None = None,
+        stages_rpc: Rpc | None = None,
+        fees: Fees = Fees(),
+        finalized_depth: int = 0,
     ) -> None:
         self.folder = folder
         self.now_ms = START_MS
-        self.node = EvmNode({one.address: WEI for one in ACCOUNTS}, lambda: self.now_ms // 1000)
+        accounts = {one.address: WEI for one in ACCOUNTS}
+        self.node = EvmNode(accounts, lambda: self.now_ms // 1000, finalized_depth=finalized_depth)
         self.is_real = rpc is not None
         self.chain = Chain(rpc or self.node)
         self._stages_rpc = stages_rpc or self.chain.rpc

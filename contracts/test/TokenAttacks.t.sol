@@ -42,7 +42,7 @@ contract TokenAttacksTest is LegFixture {
     /// @notice Token to product to vault: a bond is not locked while its deposit leaves, and nothing settles then.
     function testCalledBackThroughTheEscrow() public {
         Terms memory terms = _terms();
-        (terms.token, terms.bond) = (address(calling), 300e6);
+        (terms.token, terms.bond, terms.legCap) = (address(calling), 300e6, 300e6);
         _fund(calling, FUNDS);
         bytes32 id = escrow.agreementId(terms);
         bytes memory byCarrier = _sign("carrier", id);
@@ -139,7 +139,7 @@ contract TokenAttacksTest is LegFixture {
     /// @notice The vault counts smallest units: one unit of a token with 0 decimals is a bond like any other.
     function testOneUnit() public {
         Terms memory terms = _terms();
-        terms.bond = 1;
+        (terms.bond, terms.legCap) = (1, 1);
         _open(terms);
         escrow.settle(terms, 0, _closing(2 * HOUR_MS));
         assertEq(_credit(shipper), 1, "all of it");

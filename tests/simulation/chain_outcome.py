@@ -65,7 +65,7 @@ def _check_settlements(
     once = Counter(dict.fromkeys(wanted, 1))
     escrow = abi.at(chain, "PenaltyEscrow", deployment.escrow)
     opened = Counter(fields["agreement"] for _, fields in escrow.events("Opened"))
-    paid = Counter(fields["agreement"] for _, fields in escrow.events("Settled"))
+    paid = Counter(fields["agreement"] for _, fields in escrow.events("Concluded"))
     require(opened == once, f"opened {_named(opened, wanted)}")
     require(paid == once, f"settled {_named(paid, wanted)}")
     written = [Settlement.decode(record.value) for record in records(log, topics.SETTLEMENTS)]

@@ -12,10 +12,8 @@ from contracts.legs import leg_terms
 from contracts.parties import credit_of, deposit, mint, withdraw
 from contracts.typed_data import Domain
 from lading import abi, topics
-from lading.chain import Chain
 from lading.chaincheck import ChainCheck
 from lading.checks import Expected, Status
-from lading.evm import EvmNode
 from lading.export import export_leg
 from lading.frame import Frame
 from lading.settlement import Settlement
@@ -29,7 +27,6 @@ from tests.dying import Fuse
 from tests.legs import GATEWAY, OPERATOR, Leg, make_leg, make_order
 from tests.settling import (
     ABOVE_MS,
-    ACCOUNTS,
     BOND,
     CARRIER,
     DEPLOYER,
@@ -39,7 +36,6 @@ from tests.settling import (
     SHIPPER,
     SILENCE_MS,
     START_MS,
-    WEI,
     World,
     make_terms,
     warm_leg,
@@ -237,21 +233,17 @@ def test_a_leg_that_goes_on_is_shown_by_its_newest_final_frame(world: World) -> 
 
 def test_only_what_the_finalized_block_holds_for_final_is_acted_on(tmp_path: Path) -> None:
     """A contest that is over in a block that a reorganisation can still take back keeps the leg waiting."""
-    world = World(tmp_path)
-    node = EvmNode({one.address: WEI for one in ACCOUNTS}, lambda: world.now_ms // 1000, finalized_depth=3)
-    world.stop()
-    world.chain, world.node = Chain(node), node
-    world.deployment = world.deploy()
-    world.start(Fuse())
+    world = World(tmp_path, finalized_depth=3)
+    node = world.node
     leg = warm_leg(40 * MINUTE_MS)
     key = world.agree(make_terms(world, leg, TIERS))
     for _ in range(4):
         node.mine()
     world.step(1000)
     arrive(world, leg.frames)
-    world.until(lambda: world.anchoring.index.anchor(1) is not None, 1000)
-    ((_, fields),) = abi.at(world.chain, "AnchorRegistry", world.deployment.anchors).events("Anchored")
     registry = abi.at(world.chain, "AnchorRegistry", world.deployment.anchors)
+    world.until(lambda: bool(registry.events("Anchored")), 1000)
+    ((_, fields),) = registry.events("Anchored")
     anchored = (fields["superRoot"], fields["batchCount"], world.chain.head().time_s)
     guardian = Wallet(world.chain, DEPLOYER)
     world.step(50_000)
