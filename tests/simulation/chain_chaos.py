@@ -50,7 +50,7 @@ class Chaos:
         self._spike_left = self._stuck_left = 0
 
     def mine(self, time_s: int) -> None:
-        """A block at a time, or a second after the one before it."""
+        """A block at a time, or at that of the one before it."""
         held = self._take_pool() if self._stuck_left else []
         self._stuck_left = max(0, self._stuck_left - 1)
         self._mine(time_s)
@@ -60,7 +60,7 @@ class Chaos:
         fee = self._spike_gwei if self._spike_left else 1
         self._spike_left = max(0, self._spike_left - 1)
         self._request("anvil_setNextBlockBaseFeePerGas", [hex(fee * GWEI)])
-        self._request("evm_setNextBlockTimestamp", [max(time_s, self._chain.head().time_s + 1)])
+        self._request("evm_setNextBlockTimestamp", [max(time_s, self._chain.head().time_s)])
         self._request("evm_mine", [])
 
     # Actions

@@ -1,7 +1,8 @@
 """The chain drill: anchoring and settlement on a chain that reorganises, forgets, lies and gets dear.
 
-`python -m tests.simulation.chain_drill --reorgs 120 --seed 7` runs it; the seed decides everything. On anvil; both
-stages run in this process, at a clock of their own, behind a proxy that serves badly, and die at random places.
+`python -m tests.simulation.chain_drill --reorgs 120 --seed 7` runs it on anvil; the seed decides everything. Both
+stages are in this process, at a clock of their own, behind a proxy that serves badly, and die at random places. With
+`--processes` they are processes, killed with SIGKILL, in real time: then a seed decides what happens, not when.
 """
 
 import argparse
@@ -16,27 +17,39 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lading import topics
+from lading.batch import AnchorRecord, BatchRecord
 from lading.chain import HttpRpc
-from lading.errors import LadingError
+from lading.log import wall_ms
 from lading.sending import Fees
-from tests.dying import Died, Fuse
 from tests.services.anvil import Anvil
 from tests.settling import ANCHORER, HOUR_MS, SETTLER, START_MS, World
 from tests.simulation.chain_chaos import Chaos
-from tests.simulation.chain_outcome import Found, check
+from tests.simulation.chain_outcome import Found, check, open_count
+from tests.simulation.chain_stages import (
+    BUDGET_WEI,
+    STEPS_AN_HOUR,
+    TOUCHES_MAX,
+    Make,
+    begin_ms,
+    make_inside,
+    make_outside,
+    outboxes,
+)
 from tests.simulation.chain_stories import WAVE_H, Stories
 from tests.simulation.faulty_rpc import FaultyRpc
+from tests.simulation.outcome import records
 from tests.simulation.parts import DrillError
 
 REORGS_A_WAVE = 24
 PER_REORG = {"drop": 0.5, "spike": 0.3, "stuck": 0.3, "race": 0.3, "kill": 0.4}  # other disturbances
 EPOCH_SLOTS = 4  # anvil finalizes what is twice as many blocks back
 FINAL_BLOCKS = 2 * EPOCH_SLOTS + 1
-STEP_MS = 2 * 60_000
 FAULT_RATE = 0.02
-TOUCHES_MAX = 80
+REST_STEPS = 3  # between two reorganisations
+REORGS_LATE_MAX = 6  # that wait for the chain to be busy
 CALM_STEPS_MAX = 400
-BUDGET_WEI = 3 * 10**16
+RESEND_MS = HOUR_MS // 15
 RPC_TIMEOUT_S = 10
 
 Show = Callable[[str], None]
@@ -53,29 +66,31 @@ class Report:
     failed_steps: dict[str, int]
     agreements: int
     found: Found
+    memory_mib: dict[str, float]
     seconds: float
+
+
+class _World(World):
+    window_s = 2  # from an anchor to its finality in the registry
 
 
 class ChainDrill:
     """One run over a world of its own."""
 
-    def __init__(self, folder: Path, anvil: Anvil, seed: int, reorgs: int, show: Show) -> None:
+    def __init__(self, folder: Path, anvil: Anvil, seed: int, reorgs: int, make: Make, show: Show) -> None:
         self._seed, self._show = seed, show
         self._rng = random.Random(f"drill {seed}")
         self._proxy = FaultyRpc(anvil.port, f"rpc {seed}", 0.0)
-        direct = HttpRpc(anvil.url)
-        stages = HttpRpc(self._proxy.url, RPC_TIMEOUT_S)
-        self._world = World(folder, direct, stages, Fees(budget_wei=BUDGET_WEI, resend_ms=2 * STEP_MS))
-        self._world.stop()
-        self._restart()
+        direct, stages = HttpRpc(anvil.url), HttpRpc(self._proxy.url, RPC_TIMEOUT_S)
+        self._world = _World(folder, direct, stages, Fees(budget_wei=BUDGET_WEI, resend_ms=RESEND_MS))
+        self._stages = make(self._world, self._rng, self._proxy.url)
         self._chaos = Chaos(self._world.chain, f"chaos {seed}", (ANCHORER, SETTLER))
-        self._stories = Stories(self._world)
+        self._stories = Stories(self._world, self._stages.hour_ms)
         self._waves = max(1, round(reorgs / REORGS_A_WAVE))
         self._plan = {"reorg": reorgs} | {name: round(reorgs * share) for name, share in PER_REORG.items()}
         self._begun: Counter[str] = Counter()
+        self._rested = 0  # steps since a reorganisation
         self._armed: list[tuple[int, str]] = []  # requests until it happens, what
-        self._failed: Counter[str] = Counter()
-        self.kills = 0
 
     def run(self) -> Report:
         """All waves, then calm until everything is paid; DrillError when a promise is broken."""
@@ -83,39 +98,42 @@ class ChainDrill:
         for wave in range(self._waves):
             self._wave(wave)
         self._calm()
+        self._stages.stop()
         world = self._world
-        world.stop()
-        outboxes = {world.folder / f"{name}.sqlite": BUDGET_WEI for name in ("anchor", "settle")}
-        found = check(world.log, world.chain, world.deployment, self._stories.wanted, outboxes)
+        found = check(world.log, world.chain, world.deployment, self._stories.wanted, outboxes(world))
         return Report(
             self._seed,
-            dict(self._chaos.done) | {"kill": self.kills},
+            dict(self._chaos.done) | {"kill": self._stages.kills},
             dict(sorted(self._chaos.depths.items())),
             dict(self._proxy.served.most_common()),
-            dict(self._failed.most_common()),
+            dict(self._stages.failed.most_common()),
             len(self._stories.wanted),
             found,
+            self._stages.memory_mib,
             time.monotonic() - begun_s,
         )
 
     def close(self) -> None:
-        """End the proxy."""
+        """End the stages and the proxy."""
+        self._stages.stop()
         self._proxy.close()
 
     def _wave(self, wave: int) -> None:
         """New agreements in peace; then all that is due to this wave, spread over its hours."""
         world = self._world
         self._peace()
-        self._stories.begin(wave, world.now_ms)
-        world.chain.rpc.request("evm_setAutomine", [False])
-        for _ in range(FINAL_BLOCKS):
-            self._mine(1000)
+        self._stages.pass_time()
+        self._stories.begin(wave, begin_ms(world))
+        self._stages.agree()
+        with self._proxy.lock:
+            world.chain.rpc.request("evm_setAutomine", [False])
+            for _ in range(FINAL_BLOCKS):
+                self._chaos.mine(0)
         self._proxy.rate = FAULT_RATE
         self._proxy.before = self._disturb
-        steps = WAVE_H * HOUR_MS // STEP_MS
+        steps = WAVE_H * STEPS_AN_HOUR
         for step in range(steps):
-            share = (wave + (step + 1) / steps) / self._waves
-            self._arm(share)
+            self._arm((wave + (step + 1) / steps) / self._waves)
             self._step()
             if step % 100 == 0:
                 self._show(f"wave {wave}, step {step}: {dict(self._chaos.done)}")
@@ -128,62 +146,55 @@ class ChainDrill:
 
     def _calm(self) -> None:
         """Until every agreement is paid, the log knows it, and no transaction is open."""
-        self._run_armed()
+        while self._begun["reorg"] < self._plan["reorg"]:
+            self._arm(1.0)
+            self._step()
         self._proxy.calm()
         self._chaos.calm()
         for _ in range(CALM_STEPS_MAX):
             if self._is_over():
                 return
             self._step()
-        world = self._world
-        raise DrillError(
-            f"not over after {CALM_STEPS_MAX} calm steps: waits {list(world.settling.waits.values())},"
-            f" intervals {world.anchoring.index.unfinished()},"
-            f" open {[one.key for s in (world.anchor_sender, world.settle_sender) for one in s.open_intents()]}"
-        )
+        raise DrillError(f"not over after {CALM_STEPS_MAX} calm steps: {self._left()}")
 
     def _is_over(self) -> bool:
-        world = self._world
-        return (
-            self._stories.is_told
-            and len(world.settling.ledger.settlements()) >= len(self._stories.wanted)
-            and not world.anchoring.index.unfinished()
-            and not world.anchor_sender.open_intents()
-            and not world.settle_sender.open_intents()
-        )
+        return self._stories.is_told and not any(self._left().values())
+
+    def _left(self) -> dict[str, int]:
+        """What is to come still."""
+        log = self._world.log
+        anchors = [AnchorRecord.decode(record.value) for record in records(log, topics.ANCHORS)]
+        intervals = {BatchRecord.decode(record.value).interval for record in records(log, topics.BATCHES)}
+        final = {anchor.interval for anchor in anchors if anchor.state == "finalized"}
+        return {
+            "agreements": len(self._stories.wanted) - sum(log.end(topics.SETTLEMENTS).values()),
+            "intervals": len(intervals - final),
+            **{path.name: open_count(path) for path in outboxes(self._world)},
+        }
 
     def _step(self) -> None:
-        """Time passes, a block is mined, news comes, each stage steps once, whatever becomes of it."""
-        self._mine(STEP_MS)
-        self._stories.tell(self._world.now_ms)
-        for stage in ("anchoring", "settling"):
-            try:
-                getattr(self._world, stage).step(self._world.now_ms)
-            except LadingError as exc:
-                self._failed[f"{stage} {exc.code}"] += 1
-            except Died:
-                self.kills += 1
-                self._world.stop()
-                self._restart()
+        """Time passes, a block is mined, news comes, the stages work, whatever becomes of it."""
+        now_ms = self._stages.pass_time()
+        with self._proxy.lock:
+            self._chaos.mine(now_ms // 1000)
+        self._stories.tell(now_ms)
+        self._stages.step(self._world.now_ms)
         self._run_armed()
-
-    def _mine(self, passed_ms: int) -> None:
-        self._world.now_ms += passed_ms
-        self._chaos.mine(self._world.now_ms // 1000)
-
-    def _restart(self) -> None:
-        """Both stages anew. What fails while they open is tried again, as whoever supervises them does."""
-        self._fuse = Fuse()
-        self._world.start(self._fuse)
 
     # Disturbances
 
     def _arm(self, share: float) -> None:
-        """Choose what happens in this step: so much is left that it comes to its number at the end."""
+        """Choose what happens in this step: each its number of times by the end, reorganisations while much is open."""
+        self._rested += 1
+        is_busy = any(open_count(path) for path in outboxes(self._world))
         for name, total in self._plan.items():
-            while self._begun[name] < round(total * share):
+            due = round(total * share) - self._begun[name]
+            if name == "reorg" and due < REORGS_LATE_MAX and not (is_busy and self._rested >= REST_STEPS):
+                continue
+            for _ in range(min(due, 1 if name == "reorg" else due)):
                 self._armed.append((self._rng.randint(1, TOUCHES_MAX), name))
                 self._begun[name] += 1
+                self._rested = 0 if name == "reorg" else self._rested
 
     def _disturb(self) -> None:
         """Before each request: what has come to its time happens."""
@@ -194,25 +205,27 @@ class ChainDrill:
 
     def _run_armed(self) -> None:
         """What was to come between requests that were not made comes now."""
-        armed, self._armed = self._armed, []
-        for _, name in armed:
-            self._happen(name)
+        with self._proxy.lock:
+            armed, self._armed = self._armed, []
+            for _, name in armed:
+                self._happen(name)
 
     def _happen(self, name: str) -> None:
         if name == "kill":
-            self._fuse.left = self._rng.randint(1, TOUCHES_MAX)
+            self._stages.kill()
             return
         self._chaos.act(name)
         if name == "reorg":
             self._proxy.remember(self._chaos.dead)
 
 
-def drill(folder: Path, seed: int, reorgs: int, show: Show = print) -> Report:
+def drill(folder: Path, seed: int, reorgs: int, make: Make = make_inside, show: Show = print) -> Report:
     """A run on a chain of its own; DrillError when a promise is broken."""
-    anvil = Anvil("--timestamp", str(START_MS // 1000), "--slots-in-an-epoch", str(EPOCH_SLOTS))
+    begin_s = (START_MS if make is make_inside else wall_ms()) // 1000
+    anvil = Anvil("--timestamp", str(begin_s), "--slots-in-an-epoch", str(EPOCH_SLOTS))
     anvil.start()
     try:
-        one = ChainDrill(folder, anvil, seed, reorgs, show)
+        one = ChainDrill(folder, anvil, seed, reorgs, make, show)
         try:
             return one.run()
         finally:
@@ -226,6 +239,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.chain_drill", description=__doc__)
     parser.add_argument("--reorgs", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--processes", action="store_true", help="the stages as processes, killed with SIGKILL, in real time"
+    )
     parser.add_argument("--keep", type=Path, help="an empty folder for all files; otherwise they are removed")
     options = parser.parse_args()
 
@@ -234,7 +250,8 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="drill") as scratch:
         try:
-            report = drill(options.keep or Path(scratch), options.seed, options.reorgs, show)
+            make = make_outside if options.processes else make_inside
+            report = drill(options.keep or Path(scratch), options.seed, options.reorgs, make, show)
         except AssertionError as exc:
             print(f"seed {options.seed}: {exc}", file=sys.stderr)
             return 1

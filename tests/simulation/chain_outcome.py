@@ -145,6 +145,16 @@ def _check_outbox(path: Path, budget_wei: int) -> tuple[int, int, int, int]:
     return len(rows), sum(state == "reverted" for _, state, *_ in rows), most, sum(row[3] for row in rows)
 
 
+def open_count(path: Path) -> int:
+    """Intents of an outbox that can still change."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        count: int = db.execute("SELECT count(*) FROM intents WHERE closed = 0").fetchone()[0]
+        return count
+    finally:
+        db.close()
+
+
 class _Offer(NamedTuple):
     """What a signed transaction pays, a gas, for which nonce."""
 

@@ -12,7 +12,7 @@ from tests.settling import ABOVE_MS, BOND, HOUR_MS, LATE_MS, LIMITS, SILENCE_MS,
 
 DUE_H, DEADLINE_H, WINDOW_H = 3, 6, 5
 LATE, SILENCE, SOME, MORE = 50_000, 400_000, 100_000, 200_000
-WAVE_H = DEADLINE_H + WINDOW_H
+WAVE_H = DEADLINE_H + WINDOW_H + 1
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,11 @@ class Stories:
         self.wanted: dict[bytes, Wanted] = {}
 
     def begin(self, wave: int, begin_ms: int) -> None:
-        """Sign and fund one agreement a plot."""
-        for plot in PLOTS:
-            self._begin(plot, f"{plot.name}-{wave}", begin_ms)
+        """Sign and fund agreements: each plot twice, some time apart."""
+        for number, plot in enumerate((*PLOTS, *PLOTS)):
+            self._begin(
+                plot, f"{plot.name}-{wave}-{number}", begin_ms + number * self._hour_ms // 15 // 1000 * 1000
+            )
 
     def _begin(self, plot: Plot, name: str, begin_ms: int) -> None:
         hour_ms = self._hour_ms
