@@ -16,6 +16,7 @@ from lading.deployment import Deployment
 from lading.errors import ServiceError
 
 _ARTIFACTS = {1: "v1/PenaltyEscrow", 2: "PenaltyEscrow"}
+_SHOWN = {1: "Shown", 2: "FrameShown"}
 _ENDED = {1: "Settled", 2: "Concluded"}
 _V1_STATES = ("none", "open", "shown", "settled", "judged")  # in the first escrow's order
 _STATES = ("none", "open", "settled")
@@ -95,6 +96,11 @@ class Escrow:
             return Shown(*shown) if _V1_STATES[number] == "shown" else None
         is_shown, seq, sent_ms, _, penalty = self.contract.call("shownOf", agreement, index)
         return Shown(seq, sent_ms, penalty) if is_shown else None
+
+    def is_shown_since(self, agreement: bytes, leg_id: bytes, first: int) -> bool:
+        """Whether a frame of a leg was shown in block `first` or after it."""
+        events = self.contract.events(_SHOWN[self.version], agreement, first=first)
+        return any(values["legId"] == leg_id for _, values in events)
 
     def ended(self, agreement: bytes, first: int, last: str | int = LATEST) -> Iterator[Ended]:
         """The ends of an agreement's legs in blocks first..last."""

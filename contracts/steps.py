@@ -78,7 +78,7 @@ class Planner:
         leg = agreement.terms.legs[index]
         end_s = leg.deadline_s + agreement.terms.window_s
         if now_s >= end_s:
-            return LegPlan(_step(agreement, index, "finish"))
+            return self._finish(agreement, escrow, index)
         verdict = self._ledger.verdict(leg.leg_id, leg.gateway_id, leg.limits_hash)
         if verdict is None:
             return LegPlan(None, "no frame of it is judged yet")
@@ -92,6 +92,13 @@ class Planner:
                 None, "its closing frame is not final yet" if verdict.state == "closed" else "not closed yet"
             )
         return self._show(agreement, escrow, index, verdict, now_s)
+
+    def _finish(self, agreement: Agreement, escrow: Escrow, index: int) -> LegPlan:
+        """It pays by what was shown: not before that is final, for on another branch it would pay without it."""
+        first = self._chain.height(FINALIZED) + 1
+        if escrow.is_shown_since(agreement.id, agreement.terms.legs[index].leg_id, first):
+            return LegPlan(None, "the frame that was shown is not final yet")
+        return LegPlan(_step(agreement, index, "finish"))
 
     def _closing(self, agreement: Agreement, verdict: Verdict, now_s: int) -> _Found | None:
         """The closing frame, where the verdict ends with it and its interval is final."""
@@ -153,15 +160,16 @@ class Planner:
         return _step(agreement, index, name, proof)
 
     def _is_final(self, anchor: AnchorRecord, now_s: int) -> bool:
-        """What the registry says at the finalized block: not what a reorganisation could still take back.
+        """What the registry says of an anchor in a final block, which no reorganisation can take back.
 
+        It is asked as of now: a node need not keep the state of older blocks, and the escrow asks it again anyway.
         False while the window runs, and while the interval is contested or of another fork.
         """
         argument = anchor_argument(anchor)
         if now_s < argument[2] + self._window() or anchor.block_number > self._chain.height(FINALIZED):
             return False
         try:
-            final: bool = self._anchors.call("isFinal", anchor.interval, argument, tag=FINALIZED)
+            final: bool = self._anchors.call("isFinal", anchor.interval, argument)
         except RevertedError:
             return False
         return final

@@ -71,9 +71,9 @@ class World:
         self.agreements: dict[bytes, Agreement] = {}
         self.start(Fuse())
 
-    def deploy(self) -> Deployment:
+    def deploy(self, window_s: int = WINDOW_S) -> Deployment:
         """The contracts on the world's chain, with the one tenant and its gateway."""
-        deployment = deploy(self.chain, DEPLOYER, ANCHORER.address, WINDOW_S)
+        deployment = deploy(self.chain, DEPLOYER, ANCHORER.address, window_s)
         enrol_tenant(self.chain, deployment, DEPLOYER, TENANT, DEPLOYER.address)
         register_gateways(self.chain, deployment, DEPLOYER, TENANT, [GatewayKey(GATEWAY.public)])
         return deployment

@@ -10,7 +10,7 @@ from lading.settlement import Settlement
 from lading.tiers import Tier
 from tests.amounts import settle_many
 from tests.services.anvil import anvil
-from tests.settling import ABOVE_MS, BOND, MINUTE_MS, START_MS, World, make_terms, warm_leg
+from tests.settling import ABOVE_MS, BOND, HOUR_MS, MINUTE_MS, START_MS, World, make_terms, warm_leg
 
 ANCHOR_GAS_MAX = 60_000
 SETTLE_GAS_MAX = 180_000
@@ -96,3 +96,17 @@ def test_chain_pays_what_is_due(world: World) -> None:
     assert [paid for _, _, paid in found] == [due for _, due, _ in found]
     assert {due == 0 for _, due, _ in found} == {True, False}
     assert any(due not in (0, BOND) for _, due, _ in found)
+
+
+def test_finish_waits_until_what_was_shown_is_final(world: World) -> None:
+    """On another branch, without the frame, `finish` would pay too little: it is not sent before that is final."""
+    leg = warm_leg(40 * MINUTE_MS, closed=False)
+    world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    end_ms = START_MS + 7 * HOUR_MS
+    world.until(lambda: any(one.key.startswith("show") for one in world.settle_sender.open_intents()))
+    world.step(end_ms - world.now_ms)
+    assert [one.key for one in world.settle_sender.open_intents() if one.key.startswith("finish")] == []
+    world.until(lambda: bool(written(world)), MINUTE_MS)
+    assert written(world)[0].amount == 300_000

@@ -20,6 +20,7 @@ from typing import Any
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.chain import HttpRpc
+from lading.deployment import Deployment
 from lading.log import wall_ms
 from lading.sending import Fees
 from tests.services.anvil import Anvil
@@ -46,6 +47,7 @@ PER_REORG = {"drop": 0.5, "spike": 0.3, "stuck": 0.3, "race": 0.3, "kill": 0.4} 
 EPOCH_SLOTS = 4  # anvil finalizes what is twice as many blocks back
 FINAL_BLOCKS = 2 * EPOCH_SLOTS + 1
 FAULT_RATE = 0.02
+WINDOW_S = 2  # from an anchor to its finality in the registry
 REST_STEPS = 3  # between two reorganisations
 REORGS_LATE_MAX = 6  # that wait for the chain to be busy
 CALM_STEPS_MAX = 400
@@ -71,7 +73,9 @@ class Report:
 
 
 class _World(World):
-    window_s = 2  # from an anchor to its finality in the registry
+    def deploy(self, window_s: int = WINDOW_S) -> Deployment:
+        """With a window that real time has, too."""
+        return super().deploy(window_s)
 
 
 class ChainDrill:

@@ -12,7 +12,7 @@ from contracts.typed_data import agreement_id
 from lading import abi, topics
 from lading.errors import ServiceError
 from lading.log import SqliteLog
-from lading.sending import TRIES_MAX
+from lading.sending import TRIES_MAX, Fees
 from lading.settlement import Settlement
 from lading.tiers import Tier
 from lading.verdict import Horizon, VerdictRecord
@@ -263,3 +263,13 @@ def _folder(parent: Path, name: str) -> Path:
     folder = parent / name
     folder.mkdir()
     return folder
+
+
+def test_transaction_beyond_the_budget_waits_by_name(tmp_path: Path) -> None:
+    """Blocks that ask for more than the stage may pay: the agreement waits, and the stage says why."""
+    world = World(tmp_path, fees=Fees(budget_wei=10**13))
+    key = world.agree(make_terms(world, warm_leg(0), TIERS))
+    for _ in range(3):
+        world.step(MINUTE_MS)
+    assert world.settling.state(key) == "none"
+    assert world.settling.waits[key].startswith("open: budget: dearer would be")
