@@ -40,7 +40,7 @@ from tests.simulation.chain_stages import (
 from tests.simulation.chain_stories import WAVE_H, Stories
 from tests.simulation.faulty_rpc import FaultyRpc
 from tests.simulation.outcome import records
-from tests.simulation.parts import DrillError
+from tests.simulation.parts import DrillError, require
 
 REORGS_A_WAVE = 24
 PER_REORG = {"drop": 0.5, "spike": 0.3, "stuck": 0.3, "race": 0.3, "kill": 0.4}  # other disturbances
@@ -50,6 +50,7 @@ FAULT_RATE = 0.02
 WINDOW_S = 2  # from an anchor to its finality in the registry
 REST_STEPS = 3  # between two reorganisations
 REORGS_LATE_MAX = 6  # that wait for the chain to be busy
+MEMORY_MIB_MAX = 300
 CALM_STEPS_MAX = 400
 RESEND_MS = HOUR_MS // 15
 RPC_TIMEOUT_S = 10
@@ -103,6 +104,8 @@ class ChainDrill:
             self._wave(wave)
         self._calm()
         self._stages.stop()
+        memory = self._stages.memory_mib
+        require(max(memory.values(), default=0) <= MEMORY_MIB_MAX, f"resident memory, MiB: {memory}")
         world = self._world
         found = check(world.log, world.chain, world.deployment, self._stories.wanted, outboxes(world))
         return Report(
@@ -113,7 +116,7 @@ class ChainDrill:
             dict(self._stages.failed.most_common()),
             len(self._stories.wanted),
             found,
-            self._stages.memory_mib,
+            memory,
             time.monotonic() - begun_s,
         )
 
