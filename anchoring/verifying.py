@@ -16,13 +16,6 @@ from lading.errors import ServiceError
 
 WORD = 32
 _DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-_FIELDS = {
-    "manager": "AccessManager",
-    "gateways": "GatewayRegistry",
-    "anchors": "AnchorRegistry",
-    "vault": "CreditVault",
-    "escrow": "PenaltyEscrow",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +29,11 @@ class Finding:
 def findings(chain: Chain, deployment: Deployment) -> list[Finding]:
     """Everything that differs; nothing where all is as this version deploys it."""
     found = []
-    for field, name in _FIELDS.items():
-        address: bytes | None = getattr(deployment, field)
-        if address is not None:
-            contract = abi.at(chain, name, address)
-            wanted = _parameters(chain, deployment, name)
-            window = _answer(abi.at(chain, "AnchorRegistry", deployment.anchors), "windowS")
-            code = _code_problems(chain, contract, _words(contract, wanted) | {_word(window)})
-            found += [Finding(name, text) for text in code or _parameter_problems(contract, wanted)]
+    window = _word(_answer(abi.at(chain, "AnchorRegistry", deployment.anchors), "windowS"))
+    for contract, wanted in _deployed(chain, deployment):
+        problems_here = _code_problems(chain, contract, _words(contract, wanted) | {window})
+        problems_here = problems_here or list(_parameter_problems(contract, wanted))
+        found += [Finding(contract.interface.name, text) for text in problems_here]
     if not found:
         found += [Finding("CreditVault", text) for text in _vault_problems(chain, deployment)]
     if not found and deployment.manager is not None:
@@ -62,20 +52,28 @@ def addresses(deployer: bytes, anchorer: bytes, window_s: int, is_managed: bool)
     return found
 
 
-def _parameters(chain: Chain, deployment: Deployment, name: str) -> dict[str, Any]:
-    """What the contract is to say of itself: getter → answer. Direct keys are the deployer's choice."""
-    registry = abi.at(chain, "AnchorRegistry", deployment.anchors)
+def _deployed(chain: Chain, deployment: Deployment) -> Iterator[tuple[Contract, dict[str, Any]]]:
+    """Each contract with what it is to say of itself: getter → answer. Direct keys are the deployer's choice."""
     office = deployment.manager
-    if name == "PenaltyEscrow":
-        return {"gateways": deployment.gateways, "anchors": deployment.anchors, "vault": deployment.vault}
-    if name == "AnchorRegistry":
-        return {"windowS": _answer(registry, "windowS"), "guardian": office or _answer(registry, "guardian")}
-    if name == "GatewayRegistry":
-        at = abi.at(chain, name, deployment.gateways)
-        return {"registrar": office or _answer(at, "registrar")}
-    if name == "CreditVault":
-        return {"steward": office or _answer(abi.at(chain, name, deployment.vault), "steward")}
-    return {}
+
+    def at(name: str, address: bytes) -> Contract:
+        return abi.at(chain, name, address)
+
+    if office is not None:
+        yield at("AccessManager", office), {}
+    gateways, anchors = at("GatewayRegistry", deployment.gateways), at("AnchorRegistry", deployment.anchors)
+    vault = at("CreditVault", deployment.vault)
+    yield gateways, {"registrar": office or _answer(gateways, "registrar")}
+    yield anchors, {"guardian": office or _answer(anchors, "guardian")}
+    yield vault, {"steward": office or _answer(vault, "steward")}
+    registries = {"gateways": deployment.gateways, "anchors": deployment.anchors}
+    yield at("PenaltyEscrow", deployment.escrow), registries | {"vault": deployment.vault}
+    if deployment.cover is not None:
+        cover = at("ParametricCover", deployment.cover)
+        pools = _answer(cover, "pools")
+        yield cover, registries | {"pools": pools}
+        if isinstance(pools, bytes):
+            yield at("CoverPools", pools), {"seller": deployment.cover, "vault": deployment.vault}
 
 
 def _answer(contract: Contract, getter: str) -> Any:
@@ -106,9 +104,9 @@ def _without(code: bytes, built: Artifact) -> bytes:
 
 
 def _words(contract: Contract, wanted: dict[str, Any]) -> set[bytes]:
-    """The parameters as immutables hold them; for the escrow also its EIP-712 domain at this chain and address."""
+    """The parameters as immutables hold them, and the EIP-712 domain at this chain and address where there is one."""
     found = {_word(value) for value in wanted.values()}
-    if contract.interface.name == "AccessManager" or "vault" not in wanted:
+    if not contract.interface.has("eip712Domain"):
         return found
     try:
         _, name, version, *_ = contract.call("eip712Domain")
@@ -137,8 +135,12 @@ def _vault_problems(chain: Chain, deployment: Deployment) -> Iterator[str]:
     vault = abi.at(chain, "CreditVault", deployment.vault)
     if not vault.call("isAllowed", deployment.token):
         yield f"token {_shown(deployment.token)} is not allowed"
-    if not vault.call("outflowOf", deployment.escrow, deployment.token)[0]:
-        yield f"escrow {_shown(deployment.escrow)} is not admitted for the token"
+    products = {"escrow": deployment.escrow}
+    if deployment.cover is not None:
+        products["pools"] = abi.at(chain, "ParametricCover", deployment.cover).call("pools")
+    for name, product in products.items():
+        if not vault.call("outflowOf", product, deployment.token)[0]:
+            yield f"{name} {_shown(product)} is not admitted for the token"
 
 
 def _shown(value: Any) -> str:

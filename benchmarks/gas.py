@@ -1,6 +1,6 @@
 """`python -m benchmarks.gas`: what a claim costs on chain, beside two insurance systems that were run the same way.
 
-Ours: contracts/snapshots/Gas.json, whole transactions by forge --isolate, hardfork Osaka. The peers' own code and
+Ours: contracts/snapshots/, whole transactions by forge --isolate, hardfork Osaka. The peers' own code and
 example was built and run by forge --isolate too, for the project's reference notes: UMA's Insurance.sol on
 OptimisticOracleV3 (repository of May 2026, solc 0.8.16, 1,000,000 runs; an undisputed claim: requestPayout, two hours,
 settleAssertion) and Etherisc GIF v3's Fire example (repository of October 2024, solc 0.8.26, 200 runs; submitClaim,
@@ -20,7 +20,9 @@ OURS = ("anchor", "penalty", "payout")
 
 def main() -> None:
     """One line an operation, with the peers' gas over ours."""
-    found = json.loads((files("contracts") / "snapshots" / "Gas.json").read_text())
+    folder = files("contracts") / "snapshots"
+    parts = [json.loads(one.read_text()) for one in folder.iterdir() if one.name.endswith(".json")]
+    found = {name: gas for part in parts for name, gas in part.items()}
     for name, gas in PEERS.items():
         print(f"{gas:>10,}  {name}")
     for name, text in sorted(found.items()):

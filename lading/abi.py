@@ -100,6 +100,10 @@ class Interface:
         entry = self._functions[function]
         return _topic(entry)[:4] + self._encode(entry["inputs"], arguments)
 
+    def has(self, function: str) -> bool:
+        """Whether there is such a function."""
+        return function in self._functions
+
     def selector(self, function: str) -> bytes:
         """The first four bytes of a call."""
         return _topic(self._functions[function])[:4]

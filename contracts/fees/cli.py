@@ -35,9 +35,8 @@ def fees(
     ] = 600,
     tenants: Annotated[int, typer.Option(min=1, max=10**6, help="Tenants that share the anchors.")] = 1,
     legs_per_month: Annotated[float, typer.Option(min=0, max=10**9, help="Legs under an agreement.")] = 0,
-    breach_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of them that end in a penalty.")
-    ] = 0,
+    breach_share: Annotated[float, typer.Option(min=0, max=1, help="Share of legs and covers that pay.")] = 0,
+    covers_per_month: Annotated[float, typer.Option(min=0, max=10**9, help="Covers bought.")] = 0,
     rpc: Annotated[
         list[str] | None,
         typer.Option(help="Read the present prices of the chain at this URL; several times."),
@@ -82,7 +81,9 @@ def fees(
     }
     given = {} if prices is None else read_given(prices)
     given |= check_given({name: value for name, value in options.items() if value is not None})
-    fleet = Fleet(gateways, readings_per_day, frame_s, tenants, legs_per_month, breach_share)
+    fleet = Fleet(
+        gateways, readings_per_day, frame_s, tenants, legs_per_month, breach_share, covers_per_month
+    )
     sources = [("prices given", one) for one in prices_given(given)] + _read(rpc or [])
     if not sources:
         raise ServiceError("fees", _NO_PRICES)

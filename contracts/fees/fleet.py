@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from contracts.fees.formulas import Fee, Prices
-from contracts.fees.transactions import OPERATIONS, measured
+from contracts.fees.transactions import COVER_OPERATIONS, OPERATIONS, measured
 
 DAY_S = 86_400
 MONTH_DAYS = 30
@@ -13,7 +13,7 @@ CADENCES_S = (60, 300, 900, 3_600, 6 * 3_600, DAY_S)
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Readings are a gateway's; tenants share the anchors; `breach_share` of the legs end in a penalty."""
+    """Readings are a gateway's; tenants share the anchors; `breach_share` of legs and covers end in a payment."""
 
     gateways: int
     readings_per_day: float
@@ -21,6 +21,7 @@ class Fleet:
     tenants: int
     legs_per_month: float
     breach_share: float
+    covers_per_month: float = 0
 
     @property
     def frames_per_day(self) -> float:
@@ -45,14 +46,21 @@ class Fleet:
     def per_month(self, interval_s: float) -> dict[str, float]:
         """Transactions by operation. A penalty is followed by a withdrawal and by a deposit that fills the bond."""
         penalties = self.legs_per_month * self.breach_share
-        return {
+        payouts = self.covers_per_month * self.breach_share
+        covers = {
+            "cover": self.covers_per_month,
+            "payout": payouts,
+            "expiry": self.covers_per_month - payouts,
+        }
+        agreements = {
             "anchor": self.anchors_per_month(interval_s),
             "deposit": penalties,
             "open": self.legs_per_month,
             "penalty": penalties,
             "release": self.legs_per_month - penalties,
-            "withdraw": penalties,
+            "withdraw": penalties + payouts,
         }
+        return agreements | (covers if self.covers_per_month else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,8 @@ class Costs:
 def costs(fleet: Fleet, prices: Prices, interval_s: float) -> Costs:
     """What the fleet pays at an interval length."""
     depths = fleet.depths(interval_s)
-    fees = {one.name: prices.fee(measured(one, *depths)) for one in OPERATIONS}
+    operations = OPERATIONS + (COVER_OPERATIONS if fleet.covers_per_month else ())
+    fees = {one.name: prices.fee(measured(one, *depths)) for one in operations}
     return Costs(interval_s, fees, fleet.per_month(interval_s))
 
 

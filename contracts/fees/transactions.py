@@ -1,6 +1,6 @@
 """The transactions that anchoring and settling send: gas as measured, and bytes of the shape that the contracts take.
 
-Gas is that of contracts/snapshots/Gas.json, which the contracts' tests hold to what forge measures. Bytes are encoded
+Gas is that of contracts/snapshots/, which the contracts' tests hold to what forge measures. Bytes are encoded
 by the committed ABI around made-up hashes, so they follow every change of the contracts.
 """
 
@@ -22,6 +22,7 @@ DEPTH_MEASURED = 20  # 16 of the frame in its batch, 4 of the batch in its inter
 _DEEPER = 30
 _PENALTY_FIRST = "settle, penalty, depth 16 + 4, both payees' first credit"
 _PENALTY_DEEPER = "settle, penalty, depth 20 + 10, both payees' first credit"
+_PAYOUT_FIRST = "settle, payout, depth 16 + 4, holder's first credit"
 _CHAIN_ID, _NONCE, _GAS, _TIP, _FEE_MAX = 10, 10_000, 200_000, 10**6, 10**9  # as long as usual ones
 _ITEMS = {"runs": 1, "tiers": 2, "legs": 1}
 _RUN_DEPTH = 1
@@ -66,6 +67,11 @@ OPERATIONS = (
     ),
     Operation("withdraw", "CreditVault", "withdraw", "withdraw, all"),
 )
+COVER_OPERATIONS = (
+    Operation("cover", "ParametricCover", "buy", "buy, two tiers"),
+    Operation("payout", "ParametricCover", "settle", _PAYOUT_FIRST, has_paths=True),
+    Operation("expiry", "ParametricCover", "settle", "settle, release, depth 16 + 4", has_paths=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,9 @@ def _snapshot(name: str) -> int:
 
 @cache
 def _snapshots() -> dict[str, str]:
-    found: dict[str, str] = json.loads((files("contracts") / "snapshots" / "Gas.json").read_text())
-    return found
+    folder = files("contracts") / "snapshots"
+    parts = [json.loads(one.read_text()) for one in folder.iterdir() if one.name.endswith(".json")]
+    return {name: gas for part in parts for name, gas in part.items()}
 
 
 @cache
