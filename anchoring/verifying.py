@@ -15,6 +15,7 @@ from lading.deployment import Deployment
 from lading.errors import ServiceError
 
 WORD = 32
+_ESCROWS = ("v1/PenaltyEscrow", "PenaltyEscrow")
 _DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
 
@@ -34,6 +35,7 @@ def findings(chain: Chain, deployment: Deployment) -> list[Finding]:
         problems_here = _code_problems(chain, contract, _words(contract, wanted) | {window})
         problems_here = problems_here or list(_parameter_problems(contract, wanted))
         found += [Finding(contract.interface.name, text) for text in problems_here]
+    found += [Finding("PenaltyEscrow", text) for text in _earlier_problems(chain, deployment)]
     if not found:
         found += [Finding("CreditVault", text) for text in _vault_problems(chain, deployment)]
     if not found and deployment.manager is not None:
@@ -93,6 +95,15 @@ def _code_problems(chain: Chain, contract: Contract, words: Set[bytes]) -> list[
         return [f"the code at 0x{contract.address.hex()} is not the committed one"]
     found = {code[start : start + length] for start, length in built.immutables}
     return [f"immutable {word.hex()}, wanted one of the parameters" for word in sorted(found - words)]
+
+
+def _earlier_problems(chain: Chain, deployment: Deployment) -> Iterator[str]:
+    """An earlier escrow is of a version whose artifact is kept."""
+    known = [artifact(name) for name in _ESCROWS]
+    for address in deployment.escrows_before:
+        code = chain.code(address)
+        if not any(_without(code, one) == _without(one.runtime, one) for one in known):
+            yield f"the code at 0x{address.hex()} is no earlier escrow's"
 
 
 def _without(code: bytes, built: Artifact) -> bytes:

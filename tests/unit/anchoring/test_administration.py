@@ -183,6 +183,7 @@ def test_verifying_says_what_differs(handed: Site) -> None:
         (replace(right, escrow=direct.escrow), "PenaltyEscrow", "wanted one of the parameters"),
         (replace(right, vault=direct.vault), "CreditVault", "wanted one of the parameters"),
         (replace(right, token=THIEF.address), "CreditVault", "is not allowed"),
+        (replace(right, escrows_before=(right.vault,)), "PenaltyEscrow", "is no earlier escrow's"),
     ):
         found = findings(chain, deployment)
         assert any(one.contract == contract and text in one.text for one in found), (contract, found)
@@ -192,6 +193,8 @@ def test_an_upgrade_keeps_the_escrow_before(handed: Site) -> None:
     """Under direct keys the new escrow is admitted at once; under a manager the text says what to schedule."""
     creator = EqualCreator(handed.deployer)
     direct = deploy(handed.chain, DEPLOYER, ANCHORER.address, 60)
+    first = handed.deployer.create("v1/PenaltyEscrow", direct.gateways, direct.anchors, direct.vault)
+    direct = replace(direct, escrow=first.address)
     after = upgrade(direct, creator, handed.deployer)
     assert after.escrow != direct.escrow
     assert after == replace(direct, escrow=after.escrow, escrows_before=(direct.escrow,))
