@@ -14,8 +14,9 @@ from contracts.fees.cli import app
 from contracts.fees.fleet import Fleet, costs
 from contracts.fees.formulas import ArbitrumPrices, Fork, L1Prices, OpPrices, floor_gas
 from contracts.fees.transactions import OPERATIONS, Measured, measured
-from lading.chain import Chain, Rpc
+from lading import topics
 from lading.errors import MalformedError
+from lading.evm import EvmNode
 from lading.tree import sha256
 from tests import naive_fastlz
 from tests.settling import ABOVE_MS, MINUTE_MS, Tier, World, make_terms, warm_leg
@@ -125,35 +126,33 @@ def test_gas_is_the_snapshots() -> None:
     assert 500 < measured(penalty, 17, 4).gas - measured(penalty, 16, 4).gas < 1_500
 
 
-class _Recording:
-    """Passes requests on and keeps what was sent."""
+def recorded(node: EvmNode, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is sent to the node from now on."""
+    raws: list[bytes] = []
+    request = node.request
 
-    rpc: Rpc
-
-    def __init__(self) -> None:
-        self.raws: list[bytes] = []
-
-    def request(self, method: str, params: list[Any]) -> Any:
+    def noting(method: str, params: list[Any]) -> Any:
         if method == "eth_sendRawTransaction":
-            self.raws.append(bytes.fromhex(params[0][2:]))
-        return self.rpc.request(method, params)
+            raws.append(bytes.fromhex(params[0][2:]))
+        return request(method, params)
+
+    monkeypatch.setattr(node, "request", noting)
+    return raws
 
 
-def test_bytes_are_those_of_real_transactions(tmp_path: Path) -> None:
+def test_bytes_are_those_of_real_transactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An anchored and settled leg sends what we charge for: as long but for siblings, as dense within a tenth."""
-    recording = _Recording()
-    world = World(tmp_path, stages_rpc=recording)
-    recording.rpc = world.node
-    world.chain = Chain(recording)
+    world = World(tmp_path)
+    raws = recorded(world.node, monkeypatch)
     leg = warm_leg(40 * MINUTE_MS)
     tiers = (Tier(1, ABOVE_MS, 10 * MINUTE_MS, 100_000), Tier(1, ABOVE_MS, 30 * MINUTE_MS, 200_000))
-    key = world.agree(make_terms(world, leg, tiers))
+    world.agree(make_terms(world, leg, tiers))
     world.take(leg.frames)
     world.judge(leg.frames)
-    world.until(lambda: world.settling.ledger.is_settled(key))
+    world.until(lambda: bool(list(world.log.read(topics.SETTLEMENTS, {}, 1))))
     for one in OPERATIONS:
         made = [measured(one, depth, 0) for depth in range(8)]
-        sent = [raw for raw in recording.raws if made[0].calldata[:4] in raw]
+        sent = [raw for raw in raws if made[0].calldata[:4] in raw]
         if one.name == "withdraw":
             continue
         alike = min((one.raw for one in made), key=lambda raw: abs(len(raw) - len(sent[0])))
