@@ -15,9 +15,8 @@ series' range and length beforehand; this does not.
 
 from math import sqrt
 
-import numpy as np
-
 from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault, least_at
+from anomaly.detectors.vectors import nearest
 
 BLOCKS = 6
 PROTOTYPES = 64
@@ -35,7 +34,7 @@ _USES = _SHAPE + BLOCKS
 _DISTANCES = _USES + PROTOTYPES
 _BOOK = _DISTANCES + PROTOTYPES  # first all prototypes' first x, then all their second …
 WIDTH = _BOOK + BLOCKS * PROTOTYPES
-_N = np.uint64(PROTOTYPES)
+_nearest = nearest(BLOCKS, PROTOTYPES, _SHAPE, _DISTANCES, _BOOK)
 
 
 @compiled
@@ -45,32 +44,6 @@ def _begin(row: Floats, value: float) -> None:
     row[_WEIGHT] = 1.0
     for k in range(_BOOK, WIDTH):
         row[k] = FAR
-
-
-@compiled
-def _nearest(row: Floats) -> int:
-    """The number of the nearest prototype; squared distances to all of them are written.
-
-    The shape is read before anything is written, and places count from the array's begin: so it is compiled to vectors.
-    """
-    s = row[_SHAPE:_USES]
-    a, b, c, d, e, f = s[0], s[1], s[2], s[3], s[4], s[5]
-    for j in range(_N):
-        at = np.uint64(_BOOK) + np.uint64(j)
-        u = a - row[at]
-        total = u * u
-        u = b - row[at + _N]
-        total += u * u
-        u = c - row[at + _N * np.uint64(2)]
-        total += u * u
-        u = d - row[at + _N * np.uint64(3)]
-        total += u * u
-        u = e - row[at + _N * np.uint64(4)]
-        total += u * u
-        u = f - row[at + _N * np.uint64(5)]
-        total += u * u
-        row[np.uint64(_DISTANCES) + np.uint64(j)] = total
-    return least_at(row, _DISTANCES, PROTOTYPES)
 
 
 @compiled
@@ -103,8 +76,8 @@ def _judge(row: Floats, limit: float, pace: float) -> float:
     if row[_MADE] == 0.0:
         _set(row, _place(row))
         row[_USES] = 1.0
-    place = _nearest(row)
-    d = sqrt(row[_DISTANCES + place])
+    place, square = _nearest(row)
+    d = sqrt(square)
     judged = row[_JUDGED] + 1.0
     row[_JUDGED] = judged
     row[_WEIGHT] *= GROWTH

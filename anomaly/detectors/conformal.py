@@ -93,8 +93,8 @@ def _above(row: Floats, here: int, share: float) -> float:
     above = 0.0
     for k in range(octave + 1, OCTAVES):
         above += row[_SUMS + k]
-    for k in range(here + 1, octave * PARTS + PARTS):
-        above += row[_BUCKETS + k]
+    for k in range(octave * PARTS, octave * PARTS + PARTS):
+        above += row[_BUCKETS + k] if k > here else 0.0
     return above + share * row[_BUCKETS + here]
 
 

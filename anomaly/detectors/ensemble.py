@@ -25,6 +25,8 @@ SUSTAINED, STEPS = 1.25, 3.0
 PER_OCTAVE, STEPS_FULL, EFFECT_MIN = 0.7, 12.0, -3.0
 HALF = 3.0  # decades that say 0.5
 
+RUN_READINGS = 64  # that are scored together, at most: what comes between them stays near
+WORK = (6, RUN_READINGS + sustained.READINGS)
 _PACE = 1.0
 _PER_E = PER_OCTAVE / 0.6931471805599453
 _STEPS_MIN = 0.5  # no logarithm is needed below it
@@ -39,60 +41,111 @@ _SUSTAINED_TAIL = _SUSTAINED + sustained.WIDTH
 _PROFILE = _SUSTAINED_TAIL + gauss.WIDTH
 WIDTH = _PROFILE + profile.WIDTH
 
-_novelty, _recall, _sustained, _profile = codebook.novelty, recall.step, sustained.step, profile.step
-_unit, _rarity, _share = sustained.unit, gauss.rarity, conformal.share
+_novelty, _recall, _sustained, _profile = codebook.novelty, recall.step, sustained.run, profile.step
+_rarity, _share = gauss.rarity, conformal.share
 
 
 @compiled
-def _shape(row: Floats, value: float) -> float:
-    coarse = _novelty(row[_COARSE:_COARSE_TAIL], value, _PACE, COARSE_BLOCK, COARSE_LIMIT)
-    fine = _novelty(row[_FINE:_FINE_TAIL], value, _PACE, FINE_BLOCK, FINE_LIMIT)
-    return 0.5 * (
-        _rarity(row[_COARSE_TAIL:_FINE], coarse, _PACE) + _rarity(row[_FINE_TAIL:_RECALL], fine, _PACE)
-    )
-
-
-@compiled
-def _daily(row: Floats, time_ms: int, value: float) -> float:
-    share = _share(
-        row[_RECALL_RANKS:_SUSTAINED], _recall(row[_RECALL:_RECALL_RANKS], time_ms, value, _PACE), _PACE
-    )
-    return -log10(share) if share < 1.0 else 0.0
-
-
-@compiled
-def _stays(row: Floats, time_ms: int, value: float) -> float:
-    deviation = _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], time_ms, value, _PACE)
-    rarity = _rarity(row[_SUSTAINED_TAIL:_PROFILE], deviation, _PACE)
-    return SUSTAINED * max(min(rarity, deviation / (STEPS * _unit(row[_SUSTAINED:_SUSTAINED_TAIL]))), 0.0)
-
-
-@compiled
-def _effect(row: Floats, time_ms: int, value: float) -> float:
-    steps = _profile(row[_PROFILE:WIDTH], time_ms, value, _PACE) / _unit(row[_SUSTAINED:_SUSTAINED_TAIL])
-    if steps >= STEPS_FULL:
-        return 0.0
-    return EFFECT_MIN if steps < _STEPS_MIN else max(_PER_E * ln(steps / STEPS_FULL), EFFECT_MIN)
-
-
-@compiled
-def step(row: Floats, time_ms: int, value: float) -> tuple[float, int]:
-    """One reading: the score in [0, 1] and the detector's number; NaN and 0 for a fault."""
-    if is_fault(value):
-        return FAULT, 0
-    shape = _shape(row, value)
-    daily = _daily(row, time_ms, value)
-    stays = _stays(row, time_ms, value)
-    total = max(shape + daily + stays + _effect(row, time_ms, value), 0.0)
-    score = total / (total + HALF)
-    if score == 0.0:
-        return score, 0
-    most = max(max(shape, daily), stays)
-    return score, 1 if shape == most else 2 if daily == most else 3
-
-
-@compiled
-def ensemble(state: Floats, slot: Ints, time_ms: Ints, value: Floats, score: Floats, detector: Bytes) -> None:
-    """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector` (n,) u8."""
+def _shapes(row: Floats, value: Floats, shape: Floats, said: Floats) -> None:
+    coarse, coarse_tail = row[_COARSE:_COARSE_TAIL], row[_COARSE_TAIL:_FINE]
+    fine, fine_tail = row[_FINE:_FINE_TAIL], row[_FINE_TAIL:_RECALL]
+    for i in range(len(value)):  # both at once: each waits for itself from block to block
+        shape[i] = _novelty(coarse, value[i], _PACE, COARSE_BLOCK, COARSE_LIMIT)
+        said[i] = _novelty(fine, value[i], _PACE, FINE_BLOCK, FINE_LIMIT)
     for i in range(len(value)):
-        score[i], detector[i] = step(state[slot[i]], time_ms[i], value[i])
+        shape[i] = 0.5 * (_rarity(coarse_tail, shape[i], _PACE) + _rarity(fine_tail, said[i], _PACE))
+
+
+@compiled
+def _days(row: Floats, time_ms: Ints, value: Floats, daily: Floats) -> None:
+    ring, ranks = row[_RECALL:_RECALL_RANKS], row[_RECALL_RANKS:_SUSTAINED]
+    for i in range(len(value)):
+        daily[i] = _recall(ring, time_ms[i], value[i], _PACE)
+    for i in range(len(value)):
+        daily[i] = _share(ranks, daily[i], _PACE)
+    for i in range(len(value)):
+        share = daily[i]
+        decades = -log10(share)
+        daily[i] = decades if share < 1.0 else 0.0
+
+
+@compiled
+def _stay(row: Floats, value: Floats, past: Floats, stays: Floats, unit: Floats) -> None:
+    tail = row[_SUSTAINED_TAIL:_PROFILE]
+    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, past, stays, unit)
+    for i in range(len(value)):
+        rarity = _rarity(tail, stays[i], _PACE)
+        stays[i] = SUSTAINED * max(min(rarity, stays[i] / (STEPS * unit[i])), 0.0)
+
+
+@compiled
+def _effects(row: Floats, time_ms: Ints, value: Floats, unit: Floats, effect: Floats) -> None:
+    kept = row[_PROFILE:WIDTH]
+    for i in range(len(value)):
+        effect[i] = _profile(kept, time_ms[i], value[i], _PACE)
+    for i in range(len(value)):
+        steps = effect[i] / unit[i]
+        full, little = steps >= STEPS_FULL, steps < _STEPS_MIN
+        small = max(_PER_E * ln((1.0 if full or little else steps) / STEPS_FULL), EFFECT_MIN)
+        effect[i] = 0.0 if full else EFFECT_MIN if little else small
+
+
+@compiled
+def _fuse(work: Floats, score: Floats, detector: Bytes) -> None:
+    for i in range(len(score)):
+        shape, daily, stays = work[0, i], work[1, i], work[2, i]
+        total = max(shape + daily + stays + work[3, i], 0.0)
+        score[i] = total / (total + HALF)
+        most = max(max(shape, daily), stays)
+        which = 1 if shape == most else 2 if daily == most else 3
+        detector[i] = 0 if score[i] == 0.0 else which
+
+
+@compiled
+def _run(row: Floats, time_ms: Ints, value: Floats, score: Floats, detector: Bytes, work: Floats) -> None:
+    """Readings of one channel, none a fault: view after view, as no view needs what another says."""
+    count = len(value)
+    shape, daily, stays, effect, unit = (
+        work[0, :count],
+        work[1, :count],
+        work[2, :count],
+        work[3, :count],
+        work[4, :count],
+    )
+    _shapes(row, value, shape, daily)
+    _days(row, time_ms, value, daily)
+    _stay(row, value, work[5], stays, unit)
+    _effects(row, time_ms, value, unit, effect)
+    _fuse(work, score, detector)
+
+
+@compiled
+def ensemble(
+    state: Floats,
+    slot: Ints,
+    time_ms: Ints,
+    value: Floats,
+    score: Floats,
+    detector: Bytes,
+    work: Floats,
+) -> None:
+    """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector` (n,) u8; `work` WORK f64, for what comes
+    between. Readings of one channel that follow one another cost less: each view's state stays at hand."""
+    first = 0
+    while first < len(value):
+        if is_fault(value[first]):
+            score[first], detector[first] = FAULT, 0
+            first += 1
+            continue
+        end, last = first + 1, min(len(value), first + RUN_READINGS)
+        while end < last and slot[end] == slot[first] and not is_fault(value[end]):
+            end += 1
+        _run(
+            state[slot[first]],
+            time_ms[first:end],
+            value[first:end],
+            score[first:end],
+            detector[first:end],
+            work,
+        )
+        first = end

@@ -26,10 +26,12 @@ _COUNT, _MEAN, _VARIANCE = range(WIDTH)
 @compiled
 def decades(z: float) -> float:
     """−log10 of the normal distribution's tail above z."""
-    if z >= 0.0:
-        return min(LOG2 + z * (A + z * B), DECADES_MAX)
+    above = min(LOG2 + z * (A + z * B), DECADES_MAX)
     half = max(1.0 + 0.5 * z, 0.0)
-    return LOG2 * half * half
+    below = LOG2 * half * half
+    return (
+        above if z >= 0.0 else below
+    )  # chosen, not branched to: the sign is nothing that a processor can guess
 
 
 @compiled

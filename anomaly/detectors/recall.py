@@ -13,6 +13,7 @@ Source: seasonal naive residual (Hyndman and Athanasopoulos, Forecasting, 2021, 
 import numpy as np
 
 from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
+from anomaly.detectors.vectors import least_difference
 
 DAY_MS = 86_400_000
 DAYS = 3
@@ -26,7 +27,8 @@ _SEEN, _LAST_MS, _ROW_MS, _PERIOD, _TOGETHER, _SUM, _COUNT, _NEXT, _KEPT, _SMOOT
 _RING = _INTERVALS + INTERVALS
 WIDTH = _RING + RING
 UNKNOWN = np.nan
-_INFINITE = np.int64(0x7FF0000000000000)  # the bits of an infinity
+_WINDOW = 2 * NEAR + 1
+_least_near = least_difference(_WINDOW)
 
 
 @compiled
@@ -83,14 +85,13 @@ def _pass(row: Floats, time_ms: int) -> None:
 
 
 @compiled
-def _least_of(row: Floats, value: float, first: int, last: int, least: int) -> int:
-    """The bits of the least |v − row| of the places first … last − 1, or `least`.
-
-    Bits of floats that are not negative sort as they do, NaN above all: as integers, many are compared at once.
-    """
-    for place in range(first, last):
-        bits = np.float64(abs(value - row[place])).view(np.int64)
-        least = bits if bits < least else least
+def _least_across(row: Floats, value: float, place: int) -> float:
+    """The same where the ring ends in between."""
+    least = np.inf
+    for _ in range(_WINDOW):
+        d = abs(value - row[place])
+        least = d if d < least else least
+        place = place + 1 if place + 1 < WIDTH else _RING
     return least
 
 
@@ -99,11 +100,9 @@ def _least(row: Floats, value: float, back: int) -> float:
     """The least |v − row| near `back` rows ago; infinite where none is known."""
     place = int(row[_NEXT]) - back - NEAR
     place = _RING + (place + RING if place < 0 else place)
-    last = place + 2 * NEAR + 1
-    least = _least_of(row, value, place, min(last, WIDTH), _INFINITE)
-    if last > WIDTH:
-        least = _least_of(row, value, _RING, last - RING, least)
-    return np.int64(least).view(np.float64)
+    if place + _WINDOW > WIDTH:
+        return _least_across(row, value, place)
+    return _least_near(row, place, value)
 
 
 @compiled

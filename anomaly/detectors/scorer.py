@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly.detectors.arith import Bytes, Floats, Ints
-from anomaly.detectors.ensemble import DETECTORS, WIDTH, ensemble
+from anomaly.detectors.ensemble import DETECTORS, WIDTH, WORK, ensemble
 from lading.errors import MalformedError
 
 __all__ = ["DETECTORS", "ROW_BYTES", "STATE_BYTES", "Scored", "Scorer"]
@@ -29,6 +29,7 @@ class Scorer:
     def __init__(self, count: int = 0) -> None:
         self._count = count
         self._state = np.zeros((max(count, _ROOM_MIN), WIDTH))
+        self._work = np.empty(WORK)
 
     @property
     def count(self) -> int:
@@ -50,8 +51,8 @@ class Scorer:
         if bool((slot[1:] < slot[:-1]).any()):
             return self._by_channel(slot, time_ms, value)
         scored = Scored(np.empty(len(value)), np.empty(len(value), np.uint8))
-        ensemble(self._state, slot, time_ms, value, scored.score, scored.detector)
-        np.nan_to_num(scored.score, copy=False)
+        ensemble(self._state, slot, time_ms, value, scored.score, scored.detector, self._work)
+        scored.score[np.isnan(scored.score)] = 0.0
         return scored
 
     def _by_channel(self, slot: Ints, time_ms: Ints, value: Floats) -> Scored:

@@ -11,6 +11,7 @@ charts (Western Electric, 1956); the step is the mean of successive differences 
 """
 
 from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
+from anomaly.detectors.vectors import extreme
 
 READINGS = 12
 GAIN = 1.0 / 4096.0
@@ -20,6 +21,7 @@ STEP_SHARE_MIN, STEP_MIN = 1e-6, 1e-9  # of the middle, as for a scale
 WARM_READINGS = 50.0
 _MIDDLE, _STEP, _SPREAD, _LAST, _NEXT, _RING = 1, 2, 3, 4, 5, 6  # 0: readings seen
 WIDTH = _RING + READINGS
+_lowest, _highest = extreme(READINGS, "<"), extreme(READINGS, ">")
 
 
 @compiled
@@ -41,11 +43,22 @@ def _learn(row: Floats, value: float, pace: float) -> None:
     off = abs(value - row[_MIDDLE])
     held = min(off, CLIP * row[_SPREAD] + STEP_MIN) if count > CLIP_FROM else off
     row[_SPREAD] += gain * (held - row[_SPREAD])
-    way = 1.0 if value > row[_MIDDLE] else -1.0 if value < row[_MIDDLE] else 0.0
+    way = (1.0 if value > row[_MIDDLE] else 0.0) - (1.0 if value < row[_MIDDLE] else 0.0)
     row[_MIDDLE] += STRIDE * gain * row[_SPREAD] * way
     place = int(row[_NEXT])
     row[_RING + place] = value
     row[_NEXT] = float(place + 1 if place + 1 < READINGS else 0)
+
+
+@compiled
+def _distance(row: Floats) -> float:
+    """The least distance of the last readings from the middle; 0 where they are on both sides."""
+    middle = row[_MIDDLE]
+    low, high = row[_RING], row[_RING]
+    for k in range(1, READINGS):
+        low = min(low, row[_RING + k])
+        high = max(high, row[_RING + k])
+    return max(max(low - middle, middle - high), 0.0)
 
 
 @compiled
@@ -54,14 +67,30 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     if is_fault(value):
         return FAULT
     _learn(row, value, pace)
-    if row[0] <= WARM_READINGS:
-        return NONE
-    middle = row[_MIDDLE]
-    low, high = row[_RING], row[_RING]
-    for k in range(1, READINGS):
-        low = min(low, row[_RING + k])
-        high = max(high, row[_RING + k])
-    return max(max(low - middle, middle - high), 0.0)
+    return NONE if row[0] <= WARM_READINGS else _distance(row)
+
+
+@compiled
+def run(row: Floats, value: Floats, pace: float, past: Floats, out: Floats, units: Floats) -> None:
+    """Readings of one channel, none a fault: `step` and `unit` after each. `past`: room for READINGS more than them.
+
+    There they stand in a row behind those of the ring: so the last are read as vectors while the ring is written.
+    Which of two zeros is the least would be a question of order, and the answer's sign of it: those go by the ring.
+    """
+    place = int(row[_NEXT])
+    for k in range(READINGS):
+        past[k] = row[_RING + place]
+        place = place + 1 if place + 1 < READINGS else 0
+    for i in range(len(value)):
+        past[READINGS + i] = value[i]
+    for i in range(len(value)):
+        _learn(row, value[i], pace)
+        units[i] = unit(row)
+        low, high, middle = _lowest(past, i + 1), _highest(past, i + 1), row[_MIDDLE]
+        far = max(max(low - middle, middle - high), 0.0)
+        if low == 0.0 or high == 0.0:
+            far = _distance(row)
+        out[i] = NONE if row[0] <= WARM_READINGS else far
 
 
 @compiled

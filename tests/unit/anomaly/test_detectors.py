@@ -89,7 +89,7 @@ def cross_rows(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Flo
 
 def scores_and_detectors(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
     detector = np.empty(len(value), np.uint8)
-    ensemble.ensemble(state, slot, time_ms, value, out, detector)
+    ensemble.ensemble(state, slot, time_ms, value, out, detector, np.empty(ensemble.WORK))
     out *= 8
     out += detector
 
