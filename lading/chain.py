@@ -4,6 +4,7 @@ The port is `Rpc`: one method. Two sides implement it and pass one shared test c
 web3) and `lading.evm.EvmNode` (py-evm in this process). `Chain` is the same for both.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ EVENTS_QUERIES_MAX = 100_000  # that one look may take
 CALL_BYTES_MAX = 4 * 1024 * 1024  # answer of one call
 LATEST, SAFE, FINALIZED = "latest", "safe", "finalized"
 HTTP_TIMEOUT_S = 10
+AGAIN_S = (0.05, 0.25)  # pauses before a question is asked again
 
 
 class Rpc(Protocol):
@@ -211,7 +213,11 @@ class Chain:
 
 
 class HttpRpc:
-    """A node's JSON-RPC over HTTP, by web3's provider. Not retried here: the caller's step comes again."""
+    """A node's JSON-RPC over HTTP, by web3's provider.
+
+    A question whose answer was lost, or is none, is asked again at once, a few times: a step of a stage has hundreds
+    of them, and fails with one. What is sent is not: the caller's step comes again.
+    """
 
     def __init__(self, url: str, timeout_s: float = HTTP_TIMEOUT_S) -> None:
         from web3 import HTTPProvider  # a second to import: only where a node is used
@@ -223,7 +229,17 @@ class HttpRpc:
         self._numbers = count(1)
 
     def request(self, method: str, params: list[Any]) -> Any:
-        """The `result` of one request."""
+        """The `result` of one request. ServiceError `chain_unreachable` when there is no answer to it."""
+        for pause_s in AGAIN_S:
+            try:
+                return self._ask(method, params)
+            except ServiceError as exc:
+                if exc.code != "chain_unreachable" or method == "eth_sendRawTransaction":
+                    raise
+            time.sleep(pause_s)
+        return self._ask(method, params)
+
+    def _ask(self, method: str, params: list[Any]) -> Any:
         from requests.exceptions import RequestException  # web3's own transport
         from web3.types import RPCEndpoint
 
@@ -233,16 +249,17 @@ class HttpRpc:
             answer: Any = self._provider.make_request(RPCEndpoint(method), params)
         except (RequestException, OSError, ValueError) as exc:
             raise ServiceError("chain_unreachable", f"{self.url}: {method}: {exc}") from exc
-        if not isinstance(answer, dict) or answer.get("id") != number:
-            raise ServiceError(
-                "chain_rpc", f"{method}: {str(answer)[:80]!r} is no answer to request {number}"
-            )
+        if (
+            not isinstance(answer, dict)
+            or answer.get("id") != number
+            or not answer.keys() & {"result", "error"}
+        ):
+            text = f"{self.url}: {method}: {str(answer)[:80]!r} is no answer to request {number}"
+            raise ServiceError("chain_unreachable", text)
         error = answer.get("error")
         if error is not None:
             raise_rpc_error(method, dict(error) if isinstance(error, dict) else {"message": str(error)})
-        if "result" not in answer:
-            raise ServiceError("chain_rpc", f"{method}: an answer with neither result nor error")
-        return answer["result"]
+        return answer.get("result")
 
 
 def raise_rpc_error(method: str, error: dict[str, Any]) -> None:

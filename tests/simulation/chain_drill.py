@@ -8,6 +8,7 @@ stages are in this process, at a clock of their own, behind a proxy that serves 
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -251,6 +252,7 @@ def main() -> int:
     )
     parser.add_argument("--keep", type=Path, help="an empty folder for all files; otherwise they are removed")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # and stop everything first
 
     def show(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)

@@ -128,3 +128,40 @@ def test_odd_answers_are_service_errors(url: str) -> None:
         except ServiceError:
             continue
         assert told in (None, [])
+
+
+class Losing(BaseHTTPRequestHandler):
+    """Loses every answer but each third."""
+
+    asked = 0
+
+    def do_POST(self) -> None:
+        """Answer with the chain id, or not at all."""
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        type(self).asked += 1
+        if type(self).asked % 3:
+            self.close_connection = True
+            return
+        body = json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": "0x7a69"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Requests are not logged."""
+
+
+def test_lost_answers_are_asked_for_again_and_nothing_is_sent_twice() -> None:
+    """A question is asked three times before the step fails; a transaction is handed over once."""
+    server = HTTPServer(("127.0.0.1", 0), Losing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    chain = connect(f"http://127.0.0.1:{server.server_address[1]}")
+    Losing.asked = 0
+    assert chain.chain_id == 31_337
+    assert Losing.asked == 3
+    with pytest.raises(ServiceError, match="chain_unreachable"):
+        chain.send_raw(b"\x02")
+    assert Losing.asked == 4
+    server.shutdown()
+    server.server_close()
