@@ -75,6 +75,29 @@ contract GasTest is LegFixture {
         _record("settle, penalty, depth 16 + 4, payees with credits", SETTLE_GAS_MAX);
     }
 
+    function testSettleWithACertificate() public {
+        Terms memory terms = _terms();
+        terms.uncertaintyMaxMilli = 500;
+        _open(terms);
+        vm.prank(admin);
+        gateways.calibrate(gatewayId, 1, "certificate", BEGIN_MS - HOUR_MS, BEGIN_MS + 99 * HOUR_MS, 100);
+        escrow.settle(terms, 0, _deep(2 * HOUR_MS, 16, 4));
+        _record(
+            "settle, penalty, depth 16 + 4, first credit, one certificate",
+            SETTLE_GAS_MAX + FIRST_CREDIT_GAS + 10_000
+        );
+    }
+
+    function testSettleOneLegOfTwo() public {
+        Terms memory terms = _terms();
+        terms.legs = _legs(LEG, bytes32(type(uint256).max));
+        _open(terms);
+        escrow.settle(terms, 0, _deep(2 * HOUR_MS, 16, 4));
+        _record(
+            "settle, penalty, depth 16 + 4, first credit, one leg of two", SETTLE_GAS_MAX + FIRST_CREDIT_GAS
+        );
+    }
+
     function testRelease() public {
         Terms memory terms = _terms();
         _open(terms);
