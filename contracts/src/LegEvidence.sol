@@ -76,7 +76,8 @@ abstract contract LegEvidence is ILegEvidence {
         view
         returns (FrameCodec.Header memory header)
     {
-        FrameCodec.decodeHeader(proof.header, header);
+        bytes calldata encoded = proof.header;
+        FrameCodec.decodeHeader(encoded, header);
         require(header.gatewayId == leg.gatewayId, FrameGateway(header.gatewayId, leg.gatewayId));
         require(header.legId == leg.legId, FrameLeg(header.legId, leg.legId));
         require(header.limitsHash == leg.limitsHash, FrameLimits(header.limitsHash, leg.limitsHash));
@@ -84,7 +85,7 @@ abstract contract LegEvidence is ILegEvidence {
             header.sentMs <= uint256(proof.anchored.anchoredS) * 1000 + CLOCK_AHEAD_MS_MAX,
             FrameAhead(header.sentMs, proof.anchored.anchoredS)
         );
-        (bytes32 frameHash, bytes32 digest) = FrameCodec.frameHashes(proof.header);
+        (bytes32 frameHash, bytes32 digest) = FrameCodec.frameHashes(encoded);
         _checkAnchored(tenant, proof, frameHash);
         (bytes32 found, uint256 x, uint256 y) = gateways.keyAt(header.gatewayId, header.sentMs);
         require(found == tenant, FrameTenant(found, tenant));
@@ -190,21 +191,23 @@ abstract contract LegEvidence is ILegEvidence {
         view
         returns (FrameCodec.RunRecord memory run)
     {
+        bytes calldata encoded = proof.record;
         Rfc9162.verifyInclusion(
-            FrameCodec.leafHash(proof.record), proof.index, header.runCount, proof.siblings, header.runsRoot
+            FrameCodec.leafHash(encoded), proof.index, header.runCount, proof.siblings, header.runsRoot
         );
-        FrameCodec.decodeLegRun(proof.record, run);
+        FrameCodec.decodeLegRun(encoded, run);
     }
 
     function _checkAnchored(bytes32 tenant, FrameProof calldata proof, bytes32 frameHash) private view {
         require(anchors.isFinal(proof.interval, proof.anchored), IntervalNotFinal(proof.interval));
-        FrameCodec.BatchLeaf memory batch = FrameCodec.decodeBatchLeaf(proof.batchLeaf);
+        bytes calldata encoded = proof.batchLeaf;
+        FrameCodec.BatchLeaf memory batch = FrameCodec.decodeBatchLeaf(encoded);
         require(batch.tenant == tenant, FrameTenant(batch.tenant, tenant));
         Rfc9162.verifyInclusion(
             frameHash, proof.frameIndex, batch.frameCount, proof.frameSiblings, batch.framesRoot
         );
         Rfc9162.verifyInclusion(
-            FrameCodec.leafHash(proof.batchLeaf),
+            FrameCodec.leafHash(encoded),
             proof.batchIndex,
             proof.anchored.batchCount,
             proof.batchSiblings,

@@ -49,8 +49,9 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
 
     /// @inheritdoc IPenaltyEscrow
     function settle(Terms calldata terms, uint256 index, FrameProof calldata proof) external {
-        (bytes32 id, Agreement memory agreement) = _live(terms, index);
-        Leg calldata leg = terms.legs[index];
+        (bytes32 id, Leg calldata leg) = _legOf(terms, index);
+        Agreement memory agreement = _agreements[id];
+        _checkLive(id, agreement, index);
         uint256 endS = uint256(leg.deadlineS) + terms.windowS;
         require(block.timestamp < endS, TooLate(block.timestamp, endS));
         FrameCodec.Header memory header = _checkFrame(terms.tenant, leg, proof);
@@ -63,8 +64,8 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
 
     /// @inheritdoc IPenaltyEscrow
     function show(Terms calldata terms, uint256 index, FrameProof calldata proof) external {
-        (bytes32 id,) = _live(terms, index);
-        Leg calldata leg = terms.legs[index];
+        (bytes32 id, Leg calldata leg) = _legOf(terms, index);
+        _checkLive(id, _agreements[id], index);
         uint256 endS = uint256(leg.deadlineS) + terms.windowS;
         require(block.timestamp >= leg.deadlineS, TooEarly(block.timestamp, leg.deadlineS));
         require(block.timestamp < endS, TooLate(block.timestamp, endS));
@@ -85,8 +86,9 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
 
     /// @inheritdoc IPenaltyEscrow
     function finish(Terms calldata terms, uint256 index) external {
-        (bytes32 id, Agreement memory agreement) = _live(terms, index);
-        Leg calldata leg = terms.legs[index];
+        (bytes32 id, Leg calldata leg) = _legOf(terms, index);
+        Agreement memory agreement = _agreements[id];
+        _checkLive(id, agreement, index);
         uint256 endS = uint256(leg.deadlineS) + terms.windowS;
         require(block.timestamp >= endS, TooEarly(block.timestamp, endS));
         Shown memory shown = _shown[id][index];
@@ -165,16 +167,14 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
         }
     }
 
-    /// @dev The agreement, if it is open and the leg of this index has not concluded.
-    function _live(Terms calldata terms, uint256 index)
-        private
-        view
-        returns (bytes32 id, Agreement memory agreement)
-    {
-        id = agreementId(terms);
-        agreement = _agreements[id];
+    function _legOf(Terms calldata terms, uint256 index) private view returns (bytes32 id, Leg calldata leg) {
+        Leg[] calldata legs = terms.legs;
+        require(index < legs.length, LegUnknown(index, legs.length));
+        return (agreementId(terms), legs[index]);
+    }
+
+    function _checkLive(bytes32 id, Agreement memory agreement, uint256 index) private pure {
         require(agreement.state == State.Open, AgreementState(id, agreement.state));
-        require(index < terms.legs.length, LegUnknown(index, terms.legs.length));
         require(agreement.concluded >> index & 1 == 0, LegConcluded(id, index));
     }
 
