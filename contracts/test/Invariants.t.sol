@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {FrameCodec} from "../src/FrameCodec.sol";
 import {FrameProof, Terms} from "../src/Settlement.sol";
 import {IPenaltyEscrow} from "../src/interfaces/IPenaltyEscrow.sol";
-import {LegFixture} from "./LegFixture.sol";
+import {FrameHandler, InvariantBase} from "./InvariantBase.sol";
 
-/// @dev Acts at random on one vault and escrow: parties, gateway, anchorer, guardian and time.
-contract Handler is LegFixture {
+/// @dev Acts at random on one vault and escrow: a carrier, two shippers, gateway, anchorer, guardian and time.
+contract Handler is FrameHandler {
     uint256 private constant AGREEMENTS_MAX = 12;
-    uint256 private constant FRAMES_MAX = 24;
 
-    bytes32[] public ids;
+    string[2] private names = ["shipper", "second shipper"];
+    bytes32[] private ids;
     mapping(bytes32 id => Terms) private termsOf;
-    mapping(bytes32 id => uint256) public settledCount;
-    FrameProof[] private proofs;
+    mapping(bytes32 id => mapping(uint256 leg => uint256)) private concludedCount;
+    mapping(bytes32 id => mapping(bytes32 frame => uint256)) private usedCount;
+    mapping(address shipper => uint256) private withdrawn;
     uint256 public minted;
     uint256 public paidFromUnfinal;
-    uint256 public paidAboveBond;
-    uint256 public notConserved;
-    mapping(uint64 interval => bytes32) private commitments;
+    uint256 public doneTwice;
 
     function setUp() public override {
         super.setUp();
+        _admitSmall(address(escrow));
     }
+
+    // ---- Acts
 
     function deposit(uint256 amount) external {
         amount = bound(amount, 1, 2 * BOND);
@@ -36,168 +37,160 @@ contract Handler is LegFixture {
         vault.reclaim(address(escrow), address(token), bound(amount, 1, 2 * BOND), carrier);
     }
 
-    function withdraw(uint256 amount) external {
-        vm.prank(shipper);
-        vault.withdraw(address(token), bound(amount, 1, 2 * BOND), shipper);
+    function withdraw(uint256 who, uint256 amount) external {
+        address one = actor(names[who % 2]);
+        _withdraw(one, bound(amount, 1, _credit(one) + 1));
     }
 
-    function open(uint128 bond, uint64 threshold, uint128 amount) external {
+    function open(uint256 who, uint128 bond, uint128 legCap, uint64 threshold, uint128 amount) external {
         if (ids.length == AGREEMENTS_MAX) return;
         Terms memory terms = _terms(
             _tiers(
-                _tier(0, 9, 3 * HOUR_MS, 50e6),
+                _tier(0, 9, 3 * HOUR_MS, BOND / 2),
                 _tier(1, 1, uint128(bound(threshold, 0, 4 * HOUR_MS)), uint128(bound(amount, 1, 2 * BOND)))
             )
         );
-        terms.bond = terms.legCap = uint128(bound(bond, 1, BOND));
-        terms.salt = uint128(ids.length);
-        (terms.legs[0].deadlineS, terms.windowS) = (uint64(block.timestamp + 1 days), 5 days);
-        terms.legs[0].dueMs = 0;
-        bytes32 id = _openSigned(terms);
+        terms.shipper = actor(names[who % 2]);
+        terms.bond = uint128(bound(bond, bond % 2 == 0 ? BOND / 2 : 1, BOND));
+        terms.legCap = legCap % 2 == 0 ? terms.bond : uint128(bound(legCap, 1, terms.bond));
+        (terms.salt, terms.windowS) = (uint128(ids.length), 10 days);
+        terms.legs = LEG < SECOND_LEG ? _legs(LEG, SECOND_LEG) : _legs(SECOND_LEG, LEG);
+        for (uint256 i = 0; i < 2; ++i) {
+            (terms.legs[i].deadlineS, terms.legs[i].dueMs) = (uint64(block.timestamp + (i + 1) * 5 days), 0);
+        }
+        bytes32 id = escrow.agreementId(terms);
+        escrow.open(terms, _sign("carrier", id), _sign(names[who % 2], id));
         ids.push(id);
         _keep(termsOf[id], terms);
     }
 
-    function sign(bool isClosing, uint64 aboveMs, uint64 frameSeq) external {
-        if (proofs.length == FRAMES_MAX) return;
-        FrameCodec.RunRecord[] memory runs = _runs(_run(1, uint64(bound(aboveMs, 0, 48 * HOUR_MS))));
-        _warpTo(START_S + 49 hours);
-        FrameCodec.Header memory header = _header(isClosing ? 2 : 1, uint64(bound(frameSeq, 1, 100)), runs);
-        FrameProof memory proof = _anchored(header, runs);
-        commitments[proof.interval] = anchors.anchorOf(proof.interval);
-        _keep(proofs.push(), proof);
-    }
-
-    /// @dev Not every time, so that enough stays final.
-    function contest(uint256 which) external {
-        if (which % 3 != 0) return;
-        FrameProof memory proof = _proof(which);
-        vm.prank(guardian);
-        anchors.contest(proof.interval, proof.anchored, "");
-    }
-
-    function endContest(uint256 which, bool isVoid) external {
-        FrameProof memory proof = _proof(which);
-        vm.prank(guardian);
-        anchors.endContest(proof.interval, proof.anchored, isVoid);
-    }
-
-    function settle(uint256 which, uint256 frame) external {
-        bytes32 id = _id(which);
-        FrameProof memory proof = _likely(frame, 2);
+    function settle(uint256 which, uint256 leg, uint256 frame) external {
+        (bytes32 id, FrameProof memory proof) = _pick(which, leg % 2, frame, 2);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
-        (uint256 credited, uint256 freed) = (_credit(shipper), _free());
-        escrow.settle(termsOf[id], 0, proof);
+        escrow.settle(termsOf[id], leg % 2, proof);
         if (!isFinal) ++paidFromUnfinal;
-        _account(id, credited, freed);
+        if (++usedCount[id][keccak256(proof.header)] > 1) ++doneTwice;
+        _concluded(id, leg % 2);
     }
 
-    function show(uint256 which, uint256 frame) external {
-        if (which % 3 == 0) _warpTo(termsOf[_id(which)].legs[0].deadlineS);
-        FrameProof memory proof = _likely(frame, 1);
+    function show(uint256 which, uint256 leg, uint256 frame) external {
+        (bytes32 id, FrameProof memory proof) = _pick(which, leg % 2, frame, 1);
+        if (which % 3 == 0) _warpTo(termsOf[id].legs[leg % 2].deadlineS);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
-        escrow.show(termsOf[_id(which)], 0, proof);
+        escrow.show(termsOf[id], leg % 2, proof);
         if (!isFinal) ++paidFromUnfinal;
+        if (++usedCount[id][keccak256(proof.header)] > 1) ++doneTwice;
     }
 
-    function finish(uint256 which) public {
-        bytes32 id = _id(which);
-        if (which % 5 == 0) _warpTo(uint256(termsOf[id].legs[0].deadlineS) + termsOf[id].windowS);
-        (uint256 credited, uint256 freed) = (_credit(shipper), _free());
-        escrow.finish(termsOf[id], 0);
-        _account(id, credited, freed);
+    function finish(uint256 which, uint256 leg) public {
+        bytes32 id = ids[which % ids.length];
+        if (which % 2 == 0) _warpTo(uint256(termsOf[id].legs[leg % 2].deadlineS) + termsOf[id].windowS);
+        escrow.finish(termsOf[id], leg % 2);
+        _concluded(id, leg % 2);
     }
 
-    function wait(uint256 seconds_) external {
-        vm.warp(block.timestamp + bound(seconds_, 1, 3 days));
+    function pay(uint256 which) external {
+        escrow.pay(termsOf[ids[which % ids.length]]);
     }
 
-    /// @notice What the vault owes: the carrier's deposit and both parties' credits.
+    // ---- What must hold
+
+    /// @notice What the vault owes: the carrier's deposit and everyone's credits.
     function owed() external view returns (uint256) {
-        return _free() + _locked() + _credit(shipper) + _credit(carrier);
+        return _free() + _locked() + _credit(carrier) + _credit(actor(names[0])) + _credit(actor(names[1]));
     }
 
     function held() external view returns (uint256) {
         return token.balanceOf(address(vault));
     }
 
-    function lockedIsOfLiveBonds() external view returns (bool) {
-        uint256 bonds = 0;
+    /// @notice Locked is what agreements can still cost: the bond less penalties while open, and what is owed.
+    function lockedIsWhatAgreementsNeed() external view returns (bool) {
+        uint256 needed = 0;
         for (uint256 i = 0; i < ids.length; ++i) {
-            if (escrow.agreementOf(ids[i]).state != IPenaltyEscrow.State.Settled) {
-                bonds += termsOf[ids[i]].bond;
+            IPenaltyEscrow.Agreement memory agreement = escrow.agreementOf(ids[i]);
+            needed += agreement.owed;
+            if (agreement.state == IPenaltyEscrow.State.Open) {
+                needed += termsOf[ids[i]].bond - agreement.penalty;
             }
         }
-        return bonds == _locked();
+        return needed == _locked();
     }
 
-    function anchorsAreAsAnchored() external view returns (bool) {
-        for (uint64 i = 1; i <= anchors.head(); ++i) {
-            if (anchors.anchorOf(i) != commitments[i]) return false;
-        }
-        return anchors.head() == proofs.length;
-    }
-
-    function settledAtMostOnce() external view returns (bool) {
+    /// @notice Within the bond and the legs' caps, and shippers have been credited penalties less what is owed.
+    function penaltiesAreBoundAndCredited() external view returns (bool) {
+        uint256[2] memory due;
         for (uint256 i = 0; i < ids.length; ++i) {
-            if (settledCount[ids[i]] > 1) return false;
+            IPenaltyEscrow.Agreement memory agreement = escrow.agreementOf(ids[i]);
+            Terms storage terms = termsOf[ids[i]];
+            uint256 legs = (agreement.concluded & 1) + (agreement.concluded >> 1);
+            if (agreement.penalty > terms.bond || agreement.penalty > legs * terms.legCap) return false;
+            due[terms.shipper == actor(names[0]) ? 0 : 1] += agreement.penalty - agreement.owed;
+        }
+        for (uint256 i = 0; i < 2; ++i) {
+            address one = actor(names[i]);
+            if (due[i] != _credit(one) + withdrawn[one]) return false;
         }
         return true;
     }
 
-    /// @notice After everything, each agreement can be finished and everyone takes out all that is theirs.
-    function leave() external {
+    /// @notice After everything, each leg can be finished, what is owed is paid, and everyone takes out all that is theirs.
+    function leaveAll() external {
         for (uint256 i = 0; i < ids.length; ++i) {
-            vm.warp(block.timestamp + 60 days);
-            if (escrow.agreementOf(ids[i]).state != IPenaltyEscrow.State.Settled) finish(i);
+            _end(i);
         }
         uint256 free = _free();
-        uint256 credit = _credit(shipper);
         if (free != 0) {
             vm.prank(carrier);
             vault.reclaim(address(escrow), address(token), free, carrier);
         }
-        if (credit != 0) {
-            vm.prank(shipper);
-            vault.withdraw(address(token), credit, shipper);
+        uint256 total = token.balanceOf(carrier);
+        for (uint256 i = 0; i < 2; ++i) {
+            address one = actor(names[i]);
+            if (_credit(one) != 0) _withdraw(one, _credit(one));
+            total += token.balanceOf(one);
         }
         assertEq(token.balanceOf(address(vault)), 0, "nothing stays behind");
-        assertEq(token.balanceOf(carrier) + token.balanceOf(shipper), minted, "nothing is lost");
+        assertEq(total, minted, "nothing is lost");
     }
 
-    function _account(bytes32 id, uint256 credited, uint256 freed) private {
-        ++settledCount[id];
-        uint256 penalty = _credit(shipper) - credited;
-        if (penalty > termsOf[id].bond) ++paidAboveBond;
-        if (penalty + _free() - freed != termsOf[id].bond) ++notConserved;
-    }
+    // ---- Help
 
-    /// @dev Half the time a final frame of this leg state, if there is one.
-    function _likely(uint256 which, uint8 legState) private view returns (FrameProof memory) {
-        for (uint256 i = 0; which % 2 == 0 && i < proofs.length; ++i) {
-            FrameProof memory proof = _proof(which / 2 + i);
-            bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
-            if (isFinal && uint8(proof.header[34]) == legState) return proof;
+    /// @dev Both legs finished, and what is owed paid as the vault lets it out.
+    function _end(uint256 which) private {
+        bytes32 id = ids[which];
+        vm.warp(block.timestamp + 60 days);
+        for (uint256 leg = 0; leg < 2; ++leg) {
+            if (escrow.agreementOf(id).concluded >> leg & 1 == 0) finish(which, leg);
         }
-        return _proof(which);
+        for (uint256 tries = 0; escrow.agreementOf(id).owed != 0 && tries < 4; ++tries) {
+            vm.warp(block.timestamp + 15 days);
+            escrow.pay(termsOf[id]);
+        }
     }
 
-    function _id(uint256 which) private view returns (bytes32) {
-        return ids[which % ids.length];
+    function _pick(uint256 which, uint256 leg, uint256 frame, uint8 legState)
+        private
+        view
+        returns (bytes32 id, FrameProof memory proof)
+    {
+        id = ids[which % ids.length];
+        proof = _likely(frame, legState, termsOf[id].legs[leg].legId);
     }
 
-    function _proof(uint256 which) private view returns (FrameProof memory) {
-        return proofs[which % proofs.length];
+    function _concluded(bytes32 id, uint256 leg) private {
+        if (++concludedCount[id][leg] > 1) ++doneTwice;
+    }
+
+    function _withdraw(address one, uint256 amount) private {
+        vm.prank(one);
+        vault.withdraw(address(token), amount, one);
+        withdrawn[one] += amount;
     }
 }
 
 /// @notice Over any sequence of acts: money is conserved, paid once, from final evidence, and can leave.
-contract InvariantsTest is LegFixture {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract InvariantsTest is InvariantBase {
     Handler private handler;
 
     function setUp() public override {
@@ -205,48 +198,34 @@ contract InvariantsTest is LegFixture {
         handler.setUp();
     }
 
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        targets = new FuzzSelector[](1);
-        bytes4[] memory selectors = new bytes4[](11);
+    /// @dev One campaign for all: each act is followed by every question.
+    function invariant_Money() external view {
+        assertEq(handler.held(), handler.owed(), "the vault holds what it owes");
+        assertTrue(handler.lockedIsWhatAgreementsNeed(), "locked is what agreements need");
+        assertTrue(handler.penaltiesAreBoundAndCredited(), "within bond and caps, and credited");
+        assertEq(handler.doneTwice(), 0, "each leg once, each frame once an agreement");
+        assertEq(handler.paidFromUnfinal(), 0, "from final evidence");
+    }
+
+    function afterInvariant() external {
+        assertTrue(handler.anchorsAreAsAnchored(), "anchors never change");
+        handler.leaveAll();
+    }
+
+    function _acts() internal view override returns (address, bytes4[] memory selectors) {
+        selectors = new bytes4[](12);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.reclaim.selector;
         selectors[2] = Handler.withdraw.selector;
         selectors[3] = Handler.open.selector;
-        selectors[4] = Handler.sign.selector;
-        selectors[5] = Handler.contest.selector;
-        selectors[6] = Handler.endContest.selector;
+        selectors[4] = FrameHandler.sign.selector;
+        selectors[5] = FrameHandler.contest.selector;
+        selectors[6] = FrameHandler.endContest.selector;
         selectors[7] = Handler.settle.selector;
         selectors[8] = Handler.show.selector;
         selectors[9] = Handler.finish.selector;
-        selectors[10] = Handler.wait.selector;
-        targets[0] = FuzzSelector(address(handler), selectors);
-    }
-
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    function invariant_VaultHoldsWhatItOwes() external view {
-        assertEq(handler.held(), handler.owed(), "held is owed");
-    }
-
-    function invariant_LockedIsTheLiveBonds() external view {
-        assertTrue(handler.lockedIsOfLiveBonds(), "locked");
-    }
-
-    function invariant_PaidOnceFromFinalEvidenceWithinTheBond() external view {
-        assertTrue(handler.settledAtMostOnce(), "once");
-        assertEq(handler.paidFromUnfinal(), 0, "final");
-        assertEq(handler.paidAboveBond(), 0, "within the bond");
-        assertEq(handler.notConserved(), 0, "penalty and rest are the bond");
-    }
-
-    function invariant_AnchorsNeverChange() external view {
-        assertTrue(handler.anchorsAreAsAnchored(), "as anchored");
-    }
-
-    function afterInvariant() external {
-        handler.leave();
+        selectors[10] = FrameHandler.wait.selector;
+        selectors[11] = Handler.pay.selector;
+        return (address(handler), selectors);
     }
 }

@@ -12,23 +12,18 @@ import {Decoders} from "./Vectors.t.sol";
 contract ProofAttacksTest is Base {
     Decoders private decoders = new Decoders();
 
-    function node(bytes32 left, bytes32 right) external view returns (bytes32) {
-        return Rfc9162.node(left, right);
+    /// @dev The root that a left leaf hash and its one sibling lead to.
+    function node(bytes32 left, uint256 count, bytes32[] calldata siblings) external view returns (bytes32) {
+        return Rfc9162.inclusionRoot(left, 0, count, siblings);
     }
 
-    /// @notice The 65 bytes that a node is the hash of, shown as a leaf, have another hash.
-    function testALongLeafIsNoNode() public view {
-        (bytes32 left, bytes32 right) = (sha256("left"), sha256("right"));
-        bytes memory leaf = bytes.concat(hex"01", left, right);
-        assertTrue(decoders.leafHash(leaf) != this.node(left, right), "a leaf of 65 bytes");
-        assertTrue(decoders.leafHash(bytes.concat(left, right)) != this.node(left, right), "one of 64 bytes");
-    }
-
-    /// @notice A left hash that begins as leaves do makes no leaf of 63 bytes of a node.
-    function testAShortLeafIsNoNode() public view {
-        bytes32 left = sha256("left") >> 8;
-        bytes memory leaf = bytes.concat(bytes31(left << 8), sha256("right"));
-        assertTrue(decoders.leafHash(leaf) != this.node(left, sha256("right")), "a leaf of 63 bytes");
+    /// @notice The 64 bytes of two hashes, shown as a leaf, have another hash than the node above the two.
+    function testA64ByteLeafIsNoNode() public view {
+        (bytes32 left, bytes32[] memory right) = (sha256("left"), new bytes32[](1));
+        right[0] = sha256("right");
+        bytes32 found = decoders.leafHash(bytes.concat(left, right[0]));
+        assertTrue(found != this.node(left, 2, right), "a leaf is a node");
+        assertEq(found, sha256(bytes.concat(hex"00", left, right[0])), "as the specification says");
     }
 
     /// @notice An inner node in a leaf's place: its path is shorter than the count, signed or anchored, wants.

@@ -160,8 +160,9 @@ def judge(defence: Defence, found: dict[str, str]) -> str:
     return f"passes without it: {', '.join(passed)}" if passed else ""
 
 
-def run_batch(batch: Sequence[Defence], tests: Sequence[str]) -> dict[str, str]:
+def run_batch(batch: Sequence[Defence]) -> dict[str, str]:
     """What went wrong, by defence; "" where the tests fail as they must."""
+    tests = sorted({test for one in batch for test in one.tests})
     with tempfile.TemporaryDirectory(prefix="lading-mutants-") as folder:
         root = scratch(Path(folder))
         copy(root / "test" / "untouched", tests, None)
@@ -171,7 +172,8 @@ def run_batch(batch: Sequence[Defence], tests: Sequence[str]) -> dict[str, str]:
     if suites is None and len(batch) == 1:
         return {batch[0].name: "does not compile"}
     if suites is None:
-        return {name: why for one in batch for name, why in run_batch([one], one.tests).items()}
+        half = len(batch) // 2
+        return run_batch(batch[:half]) | run_batch(batch[half:])
     untouched = statuses(suites, "untouched")
     bad = [test for test in tests if untouched.get(test) != "Success"]
     if bad:
@@ -192,7 +194,7 @@ def run(defences: Sequence[Defence]) -> bool:
     for start in range(0, len(by_file), COPIES_MAX):
         batch = by_file[start : start + COPIES_MAX]
         started_s = time.monotonic()
-        wrong = run_batch(batch, sorted({test for one in batch for test in one.tests}))
+        wrong = run_batch(batch)
         for one in batch:
             why = wrong[one.name]
             is_good = is_good and not why
