@@ -1,7 +1,7 @@
 """Compares contracts/layouts with the storage layouts that forge built; `--write` replaces them.
 
-Run after `forge build` in contracts/. A changed layout is seen in review: which fields share a slot is what a call costs,
-and a later version that is to read an earlier one's storage must not move any.
+Run after `forge build` in contracts/. A changed layout is seen in review: which fields share a slot is what a call
+costs, and a later version that is to read an earlier one's storage must not move any.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from check_artifacts import CONTRACTS
+from check_artifacts import CONTRACTS  # type: ignore[import-not-found]  # beside this file, as a script finds it
 
 HERE = Path(__file__).resolve().parent.parent
 FOLDER = HERE / "layouts"
