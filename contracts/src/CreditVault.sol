@@ -85,6 +85,14 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICreditVault
+    function gather(address token, address owner, bytes32 fund, uint256 amount) external nonReentrant {
+        address place = fundOf(msg.sender, fund);
+        _takeFree(msg.sender, token, owner, amount);
+        _deposits[msg.sender][token][place].locked += uint128(amount);
+        emit Gathered(msg.sender, token, owner, place, amount);
+    }
+
+    /// @inheritdoc ICreditVault
     function release(address token, address owner, uint256 amount) external nonReentrant {
         _takeLocked(token, owner, amount).free += uint128(amount);
         emit Released(msg.sender, token, owner, amount);
@@ -131,6 +139,11 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
     function outflowAvailable(address product, address token) external view returns (uint256) {
         Outflow memory outflow = _outflow(product, token);
         return outflow.max - _spent(outflow);
+    }
+
+    /// @inheritdoc ICreditVault
+    function fundOf(address product, bytes32 fund) public pure returns (address) {
+        return address(uint160(uint256(keccak256(abi.encode(product, fund)))));
     }
 
     function _takeFree(address product, address token, address owner, uint256 amount)

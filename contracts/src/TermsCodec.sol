@@ -36,6 +36,17 @@ library TermsCodec {
         }
     }
 
+    /// @notice The hash of a field of type Leg.
+    function hashLeg(Leg calldata leg) internal pure returns (bytes32 legHash) {
+        bytes32 typeHash = LEG_TYPEHASH;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typeHash)
+            calldatacopy(add(free, 32), leg, 192)
+            legHash := keccak256(free, 224)
+        }
+    }
+
     /// @notice The hash of a field of type Leg[].
     function hashLegs(Leg[] calldata legs) internal pure returns (bytes32) {
         uint256 place;

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {FrameCodec} from "../src/FrameCodec.sol";
 import {FrameProof, Terms} from "../src/Settlement.sol";
-import {Encode} from "./Encode.sol";
-import {LegFixture} from "./LegFixture.sol";
-import {NaiveTree} from "./NaiveTree.sol";
+import {DeepFixture} from "./DeepFixture.sol";
 
 /// @notice What transactions cost, whole: each call is a transaction of its own on a chain with the P-256
 /// precompile, calldata and the 21 000 included. The figures are committed in snapshots/Gas.json.
 /// forge-config: default.isolate = true
 /// forge-config: default.evm_version = "osaka"
-contract GasTest is LegFixture {
+contract GasTest is DeepFixture {
     string private constant GROUP = "Gas";
     uint256 private constant ANCHOR_GAS_MAX = 55_000;
     uint256 private constant SETTLE_GAS_MAX = 150_000;
@@ -105,45 +102,6 @@ contract GasTest is LegFixture {
         escrow.settle(terms, 0, proof);
         _record("settle, release, depth 16 + 4, first credit", SETTLE_GAS_MAX);
         assertEq(_free(), BOND, "released");
-    }
-
-    /// @dev The leg's closing frame in full trees of these depths: siblings made up, roots from them.
-    function _deep(uint64 aboveMs, uint256 frameDepth, uint256 batchDepth)
-        private
-        returns (FrameProof memory proof)
-    {
-        FrameCodec.RunRecord[] memory runs = _runs(_run(1, aboveMs));
-        vm.warp(START_S + 49 hours);
-        proof = _signed(_header(2, 99, runs), runs);
-        bytes32 leaf =
-            NaiveTree.hashLeaf(bytes.concat(hex"846a5369676e61747572653143a101264058dd", proof.header));
-        (proof.frameIndex, proof.batchIndex) = (11, 5);
-        proof.frameSiblings = _siblings(frameDepth);
-        proof.batchSiblings = _siblings(batchDepth);
-        proof.batchLeaf = Encode.batchLeaf(
-            FrameCodec.BatchLeaf(
-                TENANT,
-                2,
-                NaiveTree.fold(leaf, proof.frameIndex, proof.frameSiblings),
-                uint32(1 << frameDepth),
-                BEGIN_MS,
-                BEGIN_MS,
-                sha256("previous"),
-                sha256("location")
-            )
-        );
-        proof.anchored.batchCount = uint64(1 << batchDepth);
-        proof.anchored.superRoot =
-            NaiveTree.fold(NaiveTree.hashLeaf(proof.batchLeaf), proof.batchIndex, proof.batchSiblings);
-        _anchor(proof);
-        vm.warp(block.timestamp + WINDOW_S);
-    }
-
-    function _siblings(uint256 depth) private pure returns (bytes32[] memory siblings) {
-        siblings = new bytes32[](depth);
-        for (uint256 i = 0; i < depth; ++i) {
-            siblings[i] = sha256(abi.encode(depth, i));
-        }
     }
 
     function _record(string memory name, uint256 max) private {

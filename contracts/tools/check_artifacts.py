@@ -15,9 +15,11 @@ HERE = Path(__file__).resolve().parent.parent
 CONTRACTS = (
     "AccessManager",
     "AnchorRegistry",
+    "CoverPools",
     "CreditVault",
     "GatewayRegistry",
     "MockToken",
+    "ParametricCover",
     "PenaltyEscrow",
 )
 

@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 /// @title The only holder of tokens
 /// @notice An owner deposits for one product, which may lock that deposit. From what it locked, the product either
 /// releases it to the owner's deposit, or turns it into another's credits. Owners take out deposits that are not locked,
-/// creditors their credits, to an address they choose. A product moves only what was deposited for it.
+/// creditors their credits, to an address they choose. A product may also gather deposits in a fund of its own, out of which it
+/// makes credits. A product moves only what was deposited for it.
 /// @dev For each token: balance ≥ deposits (free and locked) + credits. Warning: only tokens whose balances
 /// change by transfers alone may be allowed: a rebasing token would break that. The steward allows tokens and
 /// admits products, each limit once and for good; it can neither move nor hold back money.
@@ -30,6 +31,10 @@ interface ICreditVault {
         address indexed product, address indexed token, address indexed owner, address to, uint256 amount
     );
     event Locked(address indexed product, address indexed token, address indexed owner, uint256 amount);
+    /// @notice `amount` of the owner's deposit now belongs to a fund, whose address is `fund`.
+    event Gathered(
+        address indexed product, address indexed token, address indexed owner, address fund, uint256 amount
+    );
     event Released(address indexed product, address indexed token, address indexed owner, uint256 amount);
     event Credited(
         address indexed product, address indexed token, address indexed to, address owner, uint256 amount
@@ -72,6 +77,10 @@ interface ICreditVault {
     /// @notice Locks `owner`'s deposit. Product only.
     function lock(address token, address owner, uint256 amount) external;
 
+    /// @notice Takes `owner`'s deposit into one of the product's funds, locked. Product only.
+    /// @dev A fund belongs to nobody: what is in it leaves as credits alone, which the outflow limit counts.
+    function gather(address token, address owner, bytes32 fund, uint256 amount) external;
+
     /// @notice Gives what is locked back to `owner`'s deposit. Product only.
     function release(address token, address owner, uint256 amount) external;
 
@@ -80,6 +89,9 @@ interface ICreditVault {
 
     /// @notice Pays the caller's credits to `to`.
     function withdraw(address token, uint256 amount, address to) external;
+
+    /// @notice The owner that a product's fund is in this vault's books: an address that is nobody's.
+    function fundOf(address product, bytes32 fund) external pure returns (address);
 
     function steward() external view returns (address);
 
