@@ -52,16 +52,17 @@ def deploy(
     anchors = make("AnchorRegistry", anchorer, office, window_s)
     vault = make("CreditVault", office)
     escrow = make("PenaltyEscrow", gateways.address, anchors.address, vault.address)
+    cover = make("ParametricCover", gateways.address, anchors.address, vault.address)
     token = make("MockToken").address if token is None else token
     if not vault.call("isAllowed", token):
         administer(wallet, manager, vault, "allowToken", token, True)
-    for product in (escrow.address,):
+    for product in (escrow.address, cover.call("pools")):
         if not vault.call("outflowOf", product, token)[0]:
             administer(wallet, manager, vault, "admit", product, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
     places = (gateways.address, anchors.address, vault.address, escrow.address, token)
     if isinstance(creator, EqualCreator) and creator.went_on:
         block = 0  # an earlier run began it, and nobody wrote down when
-    return Deployment(chain.chain_id, block, *places, manager=manager)
+    return Deployment(chain.chain_id, block, *places, cover=cover.address, manager=manager)
 
 
 def upgrade(deployment: Deployment, creator: Creator, wallet: Wallet) -> Deployment:

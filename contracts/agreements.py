@@ -138,7 +138,7 @@ def decode_agreement(data: bytes) -> Agreement:
     return Agreement(
         decoded,
         Domain(fields.uint(chain_id, "chain id"), fields.fixed(escrow, "escrow", ADDRESS_BYTES)),
-        tuple(_disclosure(item, leg) for item, leg in zip(disclosures, decoded.legs, strict=True)),
+        tuple(read_disclosure(item, leg) for item, leg in zip(disclosures, decoded.legs, strict=True)),
         *(
             None if one is None else fields.fixed(one, f"{party}'s signature", SIGNATURE_BYTES)
             for one, party in zip(signatures, PARTIES, strict=True)
@@ -158,7 +158,8 @@ def decode_agreement_v1(data: bytes, domain: Domain) -> Agreement:
     )
 
 
-def _disclosure(item: Any, leg: Leg) -> Disclosure | None:
+def read_disclosure(item: Any, leg: Leg) -> Disclosure | None:
+    """As a document has it; it must fit the leg."""
     if item is None:
         return None
     reference, salt, limits = fields.items(item, "disclosure", 3, count=3)

@@ -11,11 +11,13 @@ import typer
 
 from contracts import meters
 from contracts.agreements import Agreement, AgreementFolder
+from contracts.cover_stage import Covering, CoverPlanner
 from contracts.drafting import Parties, read_draft
 from contracts.ledger import Ledger
 from contracts.making import draft_agreement, fund
 from contracts.opening import Bench, open_bench
 from contracts.parties import credit_of, withdraw
+from contracts.proofs import Evidence
 from contracts.stage import Settling
 from lading import logs
 from lading.health import log_answers, watched
@@ -45,7 +47,12 @@ def run(config: Config = CONFIG) -> None:
     sender = open_sender(shared, own, chain)
     ledger = Ledger(log, shared.lading.below(own.ledger))
     agreements = bench.agreements()
-    stage = Settling(log, bench.deployment, sender, ledger, open_gateways(shared).tenant_of, agreements)
+    tenant_of = open_gateways(shared).tenant_of
+    stage = Settling(log, bench.deployment, sender, ledger, tenant_of, agreements)
+    covering = None
+    if bench.deployment.cover is not None:
+        planner = CoverPlanner(chain, bench.deployment.anchors, ledger, Evidence(log, ledger, tenant_of))
+        covering = Covering(bench.insurance(), planner, sender, bench.covers())
 
     def measure() -> None:
         live = sum(not stage.is_over(one) for one in agreements().values())
@@ -54,20 +61,31 @@ def run(config: Config = CONFIG) -> None:
     probes = {"log": log_answers(log), "chain": chain_answers(chain)}
     with watched("settle", shared, own, probes, measure) as heart:
         try:
-            _loop(stage, agreements, stop, own.poll_s, heart)
+            _loop(stage, covering, agreements, stop, own.poll_s, heart)
         finally:
             sender.close()
             ledger.close()
 
 
 def _loop(
-    stage: Settling, agreements: AgreementFolder, stop: threading.Event, poll_s: float, heart: Heart
+    stage: Settling,
+    covering: Covering | None,
+    agreements: AgreementFolder,
+    stop: threading.Event,
+    poll_s: float,
+    heart: Heart,
 ) -> None:
     """Step until told to stop; a log or chain that fails is tried again a bounded number of times."""
     log = structlog.get_logger()
     log.info("settle_started")
     said: dict[str, str] = {}
-    for settled in results(lambda: stage.step(wall_ms()), stop, poll_s, heart=heart):
+
+    def step() -> list[Settlement]:
+        if covering is not None:
+            covering.step(wall_ms())
+        return stage.step(wall_ms())
+
+    for settled in results(step, stop, poll_s, heart=heart):
         for one in settled:
             meters.count_settlement(one)
             log.info(
@@ -78,7 +96,8 @@ def _loop(
                 amount=one.amount,
                 gas_used=one.gas_used,
             )
-        waits = {key.hex(): reason for key, reason in stage.waits.items()} | agreements.problems
+        covers = {} if covering is None else covering.waits
+        waits = {key.hex(): reason for key, reason in (stage.waits | covers).items()} | agreements.problems
         for name, reason in waits.items():
             if said.get(name) != reason.split("(")[0]:
                 log.info("agreement_waits", agreement=name, reason=reason)

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -50,42 +50,52 @@ def _number_or_text(value: object) -> object:
     return value
 
 
-_Quantity = Annotated[int | str, BeforeValidator(_number_or_text)]
+Quantified = Annotated[int | str, BeforeValidator(_number_or_text)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """What a file says: nothing else, and nothing of another type."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class DraftTier(_Table):
+class DraftTier(Table):
     """One tier as people write it."""
 
     channel: int = Field(0, ge=0, le=65_535)
     metric: str
-    threshold: _Quantity
-    amount: _Quantity
+    threshold: Quantified
+    amount: Quantified
 
 
-class Draft(_Table):
-    """What a terms file says. `_s` and plain numbers are as on the wire; the others have units."""
+_File = TypeVar("_File", bound="Table")
 
-    carrier: str = ""
-    shipper: str = ""
-    bond: _Quantity
-    leg_cap: _Quantity | None = None
+
+class JudgedDraft(Table):
+    """How legs are judged, as the terms file of any product says it. `_s` and plain numbers are as on the wire."""
+
     deadline: str = ""
     deadline_s: int = Field(0, ge=0, le=DEADLINE_S_MAX)
     window: str = ""
     window_s: int = Field(0, ge=0, le=U32_MAX)
-    uncertainty_max: _Quantity = 0
+    uncertainty_max: Quantified = 0
     tier: list[DraftTier] = Field(min_length=1, max_length=TIERS_MAX)
 
     @model_validator(mode="after")
-    def _each_once(self) -> "Draft":
+    def _each_once(self) -> "JudgedDraft":
         for name in ("deadline", "window"):
             if bool(getattr(self, name)) == bool(getattr(self, f"{name}_s")):
                 raise ValueError(f"wanted one of {name} and {name}_s")
         return self
+
+
+class Draft(JudgedDraft):
+    """What the terms file of an agreement says."""
+
+    carrier: str = ""
+    shipper: str = ""
+    bond: Quantified
+    leg_cap: Quantified | None = None
 
 
 class Parties(NamedTuple):
@@ -105,6 +115,11 @@ class Place:
 
 
 def read_draft(path: Path) -> Draft:
+    """The terms of an agreement."""
+    return read_table(path, Draft)
+
+
+def read_table(path: Path, model: type[_File]) -> _File:
     """From a file, or stdin as `-`. ServiceError when there is none, MalformedError `terms` when it says otherwise."""
     try:
         text = sys.stdin.read(FILE_BYTES_MAX + 1) if path == STDIN else path.read_text("utf-8")
@@ -113,7 +128,7 @@ def read_draft(path: Path) -> Draft:
     if len(text) > FILE_BYTES_MAX:
         raise MalformedError("terms", f"{path}: {len(text)} characters, wanted at most {FILE_BYTES_MAX}")
     try:
-        return Draft.model_validate(tomllib.loads(text))
+        return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as exc:
         raise MalformedError("terms", f"{path}: {exc}") from exc
     except ValidationError as exc:
@@ -124,36 +139,37 @@ def make_terms(
     draft: Draft, begins: Sequence[Assignment], parties: Parties, place: Place, salt: int, now_s: int
 ) -> Terms:
     """The terms of a draft over the legs that `begins` begin. MalformedError `terms` names the draft's key."""
-    legs = tuple(sorted((_leg(draft, begin) for begin in begins), key=lambda leg: leg.leg_id))
-    bond = _amount("bond", draft.bond, place.money, BOND_MAX)
+    legs = tuple(sorted((leg_of_draft(draft, begin) for begin in begins), key=lambda leg: leg.leg_id))
+    bond = read_amount("bond", draft.bond, place.money, BOND_MAX)
     terms = Terms(
         parties.carrier,
         parties.shipper,
         place.token,
         begins[0].tenant,
-        draft.window_s or _read("window", written.duration_s, draft.window),
-        _uncertainty(draft, begins),
+        draft.window_s or read_text("window", written.duration_s, draft.window),
+        uncertainty_of_draft(draft, begins),
         bond,
-        bond if draft.leg_cap is None else _amount("leg_cap", draft.leg_cap, place.money, BOND_MAX),
+        bond if draft.leg_cap is None else read_amount("leg_cap", draft.leg_cap, place.money, BOND_MAX),
         salt,
         legs,
-        _tiers(draft, begins, place.money),
+        tiers_of_draft(draft, begins, place.money),
     )
     _check(terms, draft, begins, place, now_s)
     return terms
 
 
-def _leg(draft: Draft, begin: Assignment) -> Leg:
+def leg_of_draft(draft: JudgedDraft, begin: Assignment) -> Leg:
+    """A begun leg with the draft's deadline."""
     if begin.limits is None:
         raise MalformedError("terms", "the order ends a leg, wanted one that begins it")
-    after_s = draft.deadline_s or _read("deadline", written.duration_s, draft.deadline)
+    after_s = draft.deadline_s or read_text("deadline", written.duration_s, draft.deadline)
     if not 1 <= after_s <= DEADLINE_S_MAX:
         raise _wrong("deadline", draft.deadline, f"1 s to {DEADLINE_S_MAX} s")
     from_s = (begin.due_ms or begin.begin_ms) // 1000
     return leg_terms(begin, from_s + after_s)
 
 
-def _tiers(draft: Draft, begins: Sequence[Assignment], money: Money) -> tuple[Tier, ...]:
+def tiers_of_draft(draft: JudgedDraft, begins: Sequence[Assignment], money: Money) -> tuple[Tier, ...]:
     """In the escrow's order; each at a place of its own."""
     placed: dict[tuple[int, int, int], int] = {}
     tiers = []
@@ -180,7 +196,7 @@ def _tier(where: str, one: DraftTier, begins: Sequence[Assignment], money: Money
     if metric is Metric.MKT and quantity != Quantity.TEMPERATURE:
         raise _wrong(f"{where}, metric", one.metric, "another: only a temperature has a mean kinetic one")
     threshold = _threshold(f"{where}, threshold", metric, one.threshold, quantity)
-    return Tier(one.channel, metric, threshold, _amount(f"{where}, amount", one.amount, money, U128_MAX))
+    return Tier(one.channel, metric, threshold, read_amount(f"{where}, amount", one.amount, money, U128_MAX))
 
 
 def _tier_of_leg(
@@ -191,7 +207,7 @@ def _tier_of_leg(
     if metric is Metric.LATE_MS and not all(begin.due_ms for begin in begins):
         raise _wrong(f"{where}, metric", one.metric, "another: a leg was begun without a due time")
     threshold = _threshold(f"{where}, threshold", metric, one.threshold, 0)
-    return Tier(0, metric, threshold, _amount(f"{where}, amount", one.amount, money, U128_MAX))
+    return Tier(0, metric, threshold, read_amount(f"{where}, amount", one.amount, money, U128_MAX))
 
 
 def _channel(where: str, channel: int, begin: Assignment) -> ChannelLimits:
@@ -207,9 +223,9 @@ def _threshold(where: str, metric: Metric, given: int | str, quantity: int) -> i
     if isinstance(given, int):
         value = given
     elif metric in _OF_VALUES:
-        value = _read(where, lambda text: written.value_milli(text, quantity), given)
+        value = read_text(where, lambda text: written.value_milli(text, quantity), given)
     else:
-        value = _read(where, written.duration_ms, given)
+        value = read_text(where, written.duration_ms, given)
     if metric is Metric.MKT:
         return weight(value)
     if metric in (Metric.MAX_VALUE, Metric.MIN_VALUE):
@@ -219,7 +235,7 @@ def _threshold(where: str, metric: Metric, given: int | str, quantity: int) -> i
     return value
 
 
-def _uncertainty(draft: Draft, begins: Sequence[Assignment]) -> int:
+def uncertainty_of_draft(draft: JudgedDraft, begins: Sequence[Assignment]) -> int:
     """In thousandths of the unit of the channels that tiers name; with a unit written, all have that one."""
     given, where = draft.uncertainty_max, "uncertainty_max"
     if isinstance(given, str):
@@ -230,7 +246,7 @@ def _uncertainty(draft: Draft, begins: Sequence[Assignment]) -> int:
                 where, given, "thousandths as a whole number: the tiers' channels differ in quantity"
             )
         quantity = found.pop()
-        given = _read(where, lambda text: written.value_milli(text, quantity), given)
+        given = read_text(where, lambda text: written.value_milli(text, quantity), given)
     if not 0 <= given <= U32_MAX:
         raise _wrong(where, draft.uncertainty_max, f"0 to {U32_MAX} thousandths")
     return given
@@ -258,18 +274,20 @@ def _check(terms: Terms, draft: Draft, begins: Sequence[Assignment], place: Plac
         )
 
 
-def _amount(where: str, given: int | str, money: Money, maximum: int) -> int:
+def read_amount(where: str, given: int | str, money: Money, maximum: int) -> int:
+    """In smallest units, 1 to `maximum`."""
     value = (
         given
         if isinstance(given, int)
-        else _read(where, lambda text: written.amount_units(text, money), given)
+        else read_text(where, lambda text: written.amount_units(text, money), given)
     )
     if not 1 <= value <= maximum:
         raise _wrong(where, given, f"1 to {maximum} of the token's smallest units")
     return value
 
 
-def _read(where: str, parse: Callable[[str], int], text: str) -> int:
+def read_text(where: str, parse: Callable[[str], int], text: str) -> int:
+    """As `parse` reads it; MalformedError `terms` says where it does not."""
     try:
         return parse(text)
     except ValueError as exc:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.agreements import Agreement, AgreementFolder
+from contracts.covers import CoverFolder
 from contracts.drafting import Place
 from contracts.escrows import Escrow, escrows_of
+from contracts.insurance import Insurance
 from contracts.ledger import Ledger
 from contracts.money import Money, money_of
 from contracts.settings import SettleSettings
@@ -39,6 +41,14 @@ class Bench:
     def agreements(self) -> AgreementFolder:
         """The stage's agreements, of every escrow that is served."""
         return AgreementFolder(self.folder, [(one.version, one.domain) for one in self.escrows])
+
+    def insurance(self) -> Insurance:
+        """The cover contract; ServiceError `deployment` where there is none."""
+        return Insurance(self.chain, self.deployment)
+
+    def covers(self) -> CoverFolder:
+        """The stage's covers."""
+        return CoverFolder(self.shared.lading.below(self.own.covers), self.insurance().domain)
 
     def escrow_of(self, agreement: Agreement) -> Escrow:
         """The escrow that an agreement was made for; ServiceError `escrow` where it is none of the deployment's."""

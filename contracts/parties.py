@@ -43,7 +43,9 @@ def credit_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
     """What an address can take out of the vault: its credits, and its deposits as far as no agreement locks them."""
     vault = abi.at(chain, "CreditVault", deployment.vault)
     credit: int = vault.call("creditOf", deployment.token, address)
-    return credit + sum(_free(chain, deployment, escrow, address) for escrow in _escrows(deployment))
+    return credit + sum(
+        _free(chain, deployment, product, address) for product in _products(chain, deployment)
+    )
 
 
 def withdraw(chain: Chain, deployment: Deployment, account: Account) -> int:
@@ -52,10 +54,10 @@ def withdraw(chain: Chain, deployment: Deployment, account: Account) -> int:
     credit = taken = int(vault.call("creditOf", deployment.token, account.address))
     if credit:
         wallet.transact(vault, "withdraw", deployment.token, credit, account.address)
-    for escrow in _escrows(deployment):
-        free = _free(chain, deployment, escrow, account.address)
+    for product in _products(chain, deployment):
+        free = _free(chain, deployment, product, account.address)
         if free:
-            wallet.transact(vault, "reclaim", escrow, deployment.token, free, account.address)
+            wallet.transact(vault, "reclaim", product, deployment.token, free, account.address)
             taken += free
     return taken
 
@@ -66,9 +68,12 @@ def balance_of(chain: Chain, deployment: Deployment, address: bytes) -> int:
     return balance
 
 
-def _escrows(deployment: Deployment) -> tuple[bytes, ...]:
-    """Every escrow that deposits may be for."""
-    return (deployment.escrow, *deployment.escrows_before)
+def _products(chain: Chain, deployment: Deployment) -> tuple[bytes, ...]:
+    """Every contract that deposits may be for: the escrows, and the pools of the cover."""
+    escrows = (deployment.escrow, *deployment.escrows_before)
+    if deployment.cover is None:
+        return escrows
+    return (*escrows, abi.at(chain, "ParametricCover", deployment.cover).call("pools"))
 
 
 def _free(chain: Chain, deployment: Deployment, escrow: bytes, address: bytes) -> int:

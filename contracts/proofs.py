@@ -1,9 +1,8 @@
 """What the escrow takes as evidence: a signed frame and its way up to an anchored super-root, as ABI arguments."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from contracts.ledger import Ledger
-from contracts.typed_data import AnyTerms
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.batchlog import TenantOf, frames_of, records_between
@@ -11,8 +10,21 @@ from lading.decoding import decode_envelope, decode_frame, decode_header
 from lading.errors import ServiceError
 from lading.frame import Frame
 from lading.log import Log
-from lading.tiers import channels_of
+from lading.tiers import Tier, channels_of
 from lading.tree import check_inclusion, leaf_hash, proof
+
+
+class JudgedBy(Protocol):
+    """Terms, as far as they decide which evidence is shown."""
+
+    @property
+    def tenant(self) -> bytes:
+        """Whose batch the frame must be in."""
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """What the channels must be shown for."""
+
 
 FrameProof = tuple[Any, ...]  # struct FrameProof of contracts/src/Settlement.sol
 
@@ -34,7 +46,7 @@ class Evidence:
         (record,) = records_between(self._log, topics.FRAMES, at)
         return decode_frame(record.value, may_withhold=True)
 
-    def anchored(self, terms: AnyTerms, frame_hash: bytes) -> tuple[BatchRecord, AnchorRecord] | None:
+    def anchored(self, terms: JudgedBy, frame_hash: bytes) -> tuple[BatchRecord, AnchorRecord] | None:
         """The frame's batch and its finalized anchor; None while there is none."""
         frame = self._ledger.frame(frame_hash)
         batch = None if frame is None else self._ledger.batch_at(terms.tenant, frame.partition, frame.offset)
@@ -44,7 +56,7 @@ class Evidence:
         return batch, anchor
 
     def frame_proof(
-        self, terms: AnyTerms, frame_hash: bytes, batch: BatchRecord, anchor: AnchorRecord
+        self, terms: JudgedBy, frame_hash: bytes, batch: BatchRecord, anchor: AnchorRecord
     ) -> FrameProof:
         """The escrow's argument: header, signature, both paths, and the run records that the tiers name."""
         frames = [record.value for record in frames_of(self._log, batch, self._tenant_of)]
@@ -78,7 +90,7 @@ def anchor_argument(anchor: AnchorRecord) -> tuple[bytes, int, int]:
     return anchor.super_root, anchor.batch_count, anchor.block_time_ms // 1000
 
 
-def _runs(terms: AnyTerms, records: list[bytes], channels: list[int]) -> list[tuple[bytes, int, list[bytes]]]:
+def _runs(terms: JudgedBy, records: list[bytes], channels: list[int]) -> list[tuple[bytes, int, list[bytes]]]:
     """The runs of the tiers' channels, ascending, each once."""
     hashes = [leaf_hash(record) for record in records]
     places = [channels.index(channel) for channel in channels_of(terms.tiers) if channel in channels]

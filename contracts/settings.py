@@ -13,6 +13,7 @@ class SettleSettings(SendingSettings):
     agreements: Path = Field(
         Path("agreements"), description="folder of signed agreements, below `data` unless absolute"
     )
+    covers: Path = Field(Path("covers"), description="folder of covers, below `data` unless absolute")
     key: Path = Field(
         Path("settle.key"), description="settling account's key file, below `data` unless absolute"
     )

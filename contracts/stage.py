@@ -11,7 +11,7 @@ from contracts.escrows import Escrow, State, escrows_of
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence
 from contracts.records import Recorder
-from contracts.steps import Planner, Step
+from contracts.steps import OF_ONE_LEG, Planner, Step
 from lading import topics
 from lading.batchlog import TenantOf
 from lading.chain import RevertedError
@@ -20,9 +20,6 @@ from lading.errors import ProofError, ServiceError
 from lading.log import Log
 from lading.sending import Sender
 from lading.settlement import Settlement
-
-# These stop one leg, not the others.
-_OF_ONE_LEG = {"send_refused", "batch_log", "gateway_unknown"}
 
 Agreements = Callable[[], Mapping[bytes, Agreement]]
 
@@ -117,7 +114,7 @@ class Settling:
         try:
             plan = self._planner.leg(agreement, escrow, index, now_s)
         except (ProofError, ServiceError) as exc:
-            if isinstance(exc, ServiceError) and exc.code not in _OF_ONE_LEG:
+            if isinstance(exc, ServiceError) and exc.code not in OF_ONE_LEG:
                 raise
             yield str(exc)
             return
@@ -133,7 +130,7 @@ class Settling:
         except RevertedError as exc:
             yield interface.named(exc).text
         except ServiceError as exc:
-            if exc.code not in _OF_ONE_LEG:
+            if exc.code not in OF_ONE_LEG:
                 raise
             yield str(exc)
 

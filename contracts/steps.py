@@ -5,21 +5,58 @@ Which frame counts is the verdict's: the last one of its horizon, and before tha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from contracts.agreements import Agreement
-from contracts.escrows import Escrow, State
+from contracts.escrows import Escrow, Shown, State
 from contracts.ledger import Ledger
-from contracts.proofs import Evidence, anchor_argument
+from contracts.proofs import Evidence, JudgedBy, anchor_argument
 from contracts.typed_data import terms_argument, version_of
 from lading import abi
 from lading.batch import AnchorRecord, BatchRecord
 from lading.chain import FINALIZED, Chain, RevertedError
 from lading.frame import CLOSED
 from lading.rules.words import duration
+from lading.terms import Leg
 from lading.verdict import Verdict
 
+# Failures that stop one leg, not the others.
+OF_ONE_LEG = {"send_refused", "batch_log", "gateway_unknown"}
 LAST_CALL_PART = 8  # of the window: its last eighth, in which no better evidence is waited for any more
+
+
+class LegsTerms(JudgedBy, Protocol):
+    """Terms, as far as they decide when and how a leg is judged."""
+
+    @property
+    def window_s(self) -> int:
+        """Seconds after the deadline in which evidence may be shown."""
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The legs, by index."""
+
+
+class Claim(Protocol):
+    """An agreement, or a cover: terms under an id."""
+
+    @property
+    def id(self) -> bytes:
+        """As the chain knows it."""
+
+    @property
+    def terms(self) -> LegsTerms:
+        """What is judged, and when."""
+
+
+class Judge(Protocol):
+    """The contract that concludes claims."""
+
+    def shown(self, claim_id: bytes, index: int, /) -> Shown | None:
+        """The newest frame shown of a leg."""
+
+    def is_shown_since(self, claim_id: bytes, leg_id: bytes, first: int, /) -> bool:
+        """Whether a frame of a leg was shown in block `first` or after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +110,7 @@ class Planner:
             if not is_concluded:
                 yield self.leg(agreement, escrow, index, now_s)
 
-    def leg(self, agreement: Agreement, escrow: Escrow, index: int, now_s: int) -> LegPlan:
+    def leg(self, agreement: Claim, escrow: Judge, index: int, now_s: int) -> LegPlan:
         """Settle from the closing frame; after the deadline show the newest; after the window finish."""
         leg = agreement.terms.legs[index]
         end_s = leg.deadline_s + agreement.terms.window_s
@@ -93,14 +130,14 @@ class Planner:
             )
         return self._show(agreement, escrow, index, verdict, now_s)
 
-    def _finish(self, agreement: Agreement, escrow: Escrow, index: int) -> LegPlan:
+    def _finish(self, agreement: Claim, escrow: Judge, index: int) -> LegPlan:
         """It pays by what was shown: not before that is final, for on another branch it would pay without it."""
         first = self._chain.height(FINALIZED) + 1
         if escrow.is_shown_since(agreement.id, agreement.terms.legs[index].leg_id, first):
             return LegPlan(None, "the frame that was shown is not final yet")
-        return LegPlan(_step(agreement, index, "finish"))
+        return LegPlan(self._step(agreement, index, "finish"))
 
-    def _closing(self, agreement: Agreement, verdict: Verdict, now_s: int) -> _Found | None:
+    def _closing(self, agreement: Claim, verdict: Verdict, now_s: int) -> _Found | None:
         """The closing frame, where the verdict ends with it and its interval is final."""
         horizon = verdict.horizon
         frame = self._ledger.frame(horizon.last_frame_hash)
@@ -109,9 +146,7 @@ class Planner:
         found = self._anchored(agreement, horizon.last_frame_hash, horizon.last_frame_seq)
         return found if found is not None and self._is_final(found.anchor, now_s) else None
 
-    def _show(
-        self, agreement: Agreement, escrow: Escrow, index: int, verdict: Verdict, now_s: int
-    ) -> LegPlan:
+    def _show(self, agreement: Claim, escrow: Judge, index: int, verdict: Verdict, now_s: int) -> LegPlan:
         """The newest open frame that is final, if it is newer than what was shown.
 
         Once something was shown, another is only when no newer frame can become final before the window ends.
@@ -129,7 +164,7 @@ class Planner:
         return LegPlan(self._shown(agreement, index, f"show {found.seq}", found))
 
     def _newest_open(
-        self, agreement: Agreement, verdict: Verdict, shown_seq: int, now_s: int, end_s: int
+        self, agreement: Claim, verdict: Verdict, shown_seq: int, now_s: int, end_s: int
     ) -> tuple[_Found | None, bool]:
         """The newest open frame in a final interval; whether a newer one can still be final in time."""
         may_come, finals = False, dict[int, bool]()
@@ -151,13 +186,13 @@ class Planner:
             may_come = may_come or found.anchor.block_time_ms // 1000 + self._window() < end_s
         return None, may_come
 
-    def _anchored(self, agreement: Agreement, frame_hash: bytes, seq: int) -> _Found | None:
+    def _anchored(self, agreement: Claim, frame_hash: bytes, seq: int) -> _Found | None:
         found = self._evidence.anchored(agreement.terms, frame_hash)
         return None if found is None else _Found(frame_hash, seq, *found)
 
-    def _shown(self, agreement: Agreement, index: int, name: str, found: _Found) -> Step:
+    def _shown(self, agreement: Claim, index: int, name: str, found: _Found) -> Step:
         proof = self._evidence.frame_proof(agreement.terms, found.frame_hash, found.batch, found.anchor)
-        return _step(agreement, index, name, proof)
+        return self._step(agreement, index, name, proof)
 
     def _is_final(self, anchor: AnchorRecord, now_s: int) -> bool:
         """What the registry says of an anchor in a final block, which no reorganisation can take back.
@@ -179,11 +214,10 @@ class Planner:
             self._window_s = int(self._anchors.call("windowS"))
         return self._window_s
 
-
-def _step(agreement: Agreement, index: int, name: str, *proof: Any) -> Step:
-    """A call about one leg: the first escrow knows no other and is given no index."""
-    function, *rest = name.split()
-    terms = terms_argument(agreement.terms)
-    if version_of(agreement.terms) == 1:
-        return Step(name, function, (terms, *proof))
-    return Step(" ".join([function, str(index), *rest]), function, (terms, index, *proof))
+    def _step(self, claim: Any, index: int, name: str, *proof: Any) -> Step:
+        """A call about one leg: the first escrow knows no other and is given no index."""
+        function, *rest = name.split()
+        terms = terms_argument(claim.terms)
+        if version_of(claim.terms) == 1:
+            return Step(name, function, (terms, *proof))
+        return Step(" ".join([function, str(index), *rest]), function, (terms, index, *proof))

@@ -76,16 +76,31 @@ _TYPES: dict[int, dict[str, _Fields]] = {
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Where a signature counts: one escrow on one chain."""
+    """Where a signature counts: one escrow, or another contract that judges legs, on one chain."""
 
     chain_id: int
     escrow: bytes
 
     def separator(self, version: int) -> bytes:
         """EIP-712 domain separator of an escrow of a version."""
-        texts = [_encode_type("EIP712Domain", {"EIP712Domain": _DOMAIN}), NAME, str(version)]
-        words = [_keccak(text.encode()) for text in texts]
-        return _keccak(b"".join(words) + encode_record([self.chain_id, self.escrow], (256, "a")))
+        return separator_of(self, NAME, str(version))
+
+
+def separator_of(domain: Domain, name: str, version: str) -> bytes:
+    """EIP-712 domain separator of a contract with this name."""
+    texts = [_encode_type("EIP712Domain", {"EIP712Domain": _DOMAIN}), name, version]
+    words = [keccak256(text.encode()) for text in texts]
+    return keccak256(b"".join(words) + encode_record([domain.chain_id, domain.escrow], (256, "a")))
+
+
+def hash_leg(leg: terms_v2.Leg) -> bytes:
+    """EIP-712 hashStruct of a leg."""
+    return keccak256(_type_hash(2, "Leg") + encode_record(astuple(leg), terms_v2.LEG_KINDS))
+
+
+def hash_tiers(tiers: Iterable[Any]) -> bytes:
+    """EIP-712 hash of a list of tiers."""
+    return _hash_all(2, "Tier", tiers, TIER_KINDS)
 
 
 def version_of(terms: AnyTerms) -> int:
@@ -95,7 +110,7 @@ def version_of(terms: AnyTerms) -> int:
 
 def agreement_id(terms: AnyTerms, domain: Domain) -> bytes:
     """The EIP-712 digest that both parties sign; on chain the agreement's id."""
-    return _keccak(b"\x19\x01" + domain.separator(version_of(terms)) + terms_hash(terms))
+    return keccak256(b"\x19\x01" + domain.separator(version_of(terms)) + terms_hash(terms))
 
 
 def terms_hash(terms: AnyTerms) -> bytes:
@@ -110,7 +125,7 @@ def terms_hash(terms: AnyTerms) -> bytes:
             _hash_all(2, "Leg", legs, terms_v2.LEG_KINDS),
             _hash_all(2, "Tier", tiers, TIER_KINDS),
         ]
-    return _keccak(_type_hash(version_of(terms), "Terms") + head + b"".join(arrays))
+    return keccak256(_type_hash(version_of(terms), "Terms") + head + b"".join(arrays))
 
 
 def typed_data(terms: AnyTerms, domain: Domain) -> dict[str, Any]:
@@ -152,11 +167,11 @@ def _value(version: int, kind: str, value: Any) -> Any:
 def _hash_all(version: int, name: str, records: Iterable[Any], kinds: Sequence[Kind]) -> bytes:
     """Hash of an array of structs: the hash of their hashes in order."""
     type_hash = _type_hash(version, name)
-    return _keccak(b"".join(_keccak(type_hash + encode_record(astuple(one), kinds)) for one in records))
+    return keccak256(b"".join(keccak256(type_hash + encode_record(astuple(one), kinds)) for one in records))
 
 
 def _type_hash(version: int, name: str) -> bytes:
-    digest = _keccak(_encode_type(name, _TYPES[version]).encode())
+    digest = keccak256(_encode_type(name, _TYPES[version]).encode())
     assert len(digest) == WORD
     return digest
 
@@ -169,6 +184,6 @@ def _encode_type(name: str, types: dict[str, _Fields]) -> str:
     )
 
 
-def _keccak(data: bytes) -> bytes:
+def keccak256(data: bytes) -> bytes:
     digest: bytes = keccak(data)
     return digest

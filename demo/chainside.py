@@ -1,13 +1,17 @@
 """The chain of the demo: an in-process EVM with the contracts, the parties' accounts, and the agreements."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from contracts.agreements import Agreement, Disclosure
+from contracts.covers import Cover, about
+from contracts.insurance import Insurance
 from contracts.legs import leg_terms
 from contracts.parties import deposit, mint
+from contracts.policies import Policy, PoolTerms
 from contracts.typed_data import Domain
 from lading.account import Account
 from lading.assignment import Assignment
@@ -23,6 +27,10 @@ ETHER = 10**18
 COIN = 10**6  # the test token has 6 decimals
 CURRENCY, DECIMALS = "TEST", 6
 BOND = 2_000 * COIN
+POOL_CAPITAL = 20_000 * COIN
+COVER_SPAN_S = 60 * 86_400
+COVER_MAX, DEDUCTIBLE, PREMIUM = 1_000 * COIN, 100 * COIN, 40 * COIN
+START_AFTER_S = 60  # a cover is bought as its leg begins, and starts before the first reading
 WINDOW_S = 48 * 3600  # an anchor may be contested for two days: longer than a rollup's forced inclusion
 SAFE_DEPTH, FINALIZED_DEPTH = 1, 2
 
@@ -36,11 +44,12 @@ class Chainside:
     tenant: str
     gateways: list[PublicKey]
     agreements: dict[bytes, Agreement] = field(default_factory=dict)
+    covers: dict[bytes, Cover] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.accounts = {
             name: Account.from_seed(self.seed + name.encode())
-            for name in ("deployer", "anchorer", "settler", "carrier", "shipper")
+            for name in ("deployer", "anchorer", "settler", "carrier", "shipper", "insurer")
         }
         self.node = EvmNode(
             {account.address: 100 * ETHER for account in self.accounts.values()},
@@ -57,6 +66,20 @@ class Chainside:
         keys = [GatewayKey(key) for key in self.gateways]
         register_gateways(self.chain, self.deployment, deployer, self.tenant, keys)
         self.domain = Domain(self.chain.chain_id, self.deployment.escrow)
+        self.insurance = Insurance(self.chain, self.deployment)
+        self.pool = self._fill_pool()
+
+    def _fill_pool(self) -> bytes:
+        """The insurer's pool, with its own capital."""
+        insurer = self.accounts["insurer"]
+        pool = PoolTerms(
+            insurer.address, self.deployment.token, COVER_MAX, POOL_CAPITAL, 0, COVER_SPAN_S, WINDOW_S, 0
+        )
+        self.insurance.open_pool(insurer, pool)
+        pool_id = pool.pool_id(self.insurance.pools_domain)
+        mint(self.chain, self.deployment, insurer, POOL_CAPITAL)
+        self.insurance.add(insurer, pool_id, POOL_CAPITAL)
+        return pool_id
 
     def sender(self, name: str, folder: Path) -> Sender:
         """The transaction outbox of one account."""
@@ -84,3 +107,32 @@ class Chainside:
         agreement = drafted.signed_by(carrier).signed_by(shipper)
         self.agreements[agreement.id] = agreement
         return agreement
+
+    def insure(self, leg: Assignment, tiers: tuple[Tier, ...], deadline_s: int) -> Cover:
+        """The insurer quotes a cover over a leg that begins now, and the shipper buys it."""
+        insurer, shipper = self.accounts["insurer"], self.accounts["shipper"]
+        start_s = leg.begin_ms // 1000 + START_AFTER_S
+        policy = Policy(
+            self.pool,
+            shipper.address,
+            leg.tenant,
+            start_s,
+            start_s,
+            WINDOW_S,
+            0,
+            COVER_MAX,
+            DEDUCTIBLE,
+            PREMIUM,
+            len(self.covers),
+            replace(leg_terms(leg, deadline_s), begin_ms=start_s * 1000),
+            tuple(sorted(tiers, key=lambda tier: (tier.channel, tier.metric, tier.threshold))),
+        )
+        cover = Cover(policy, self.insurance.domain, Disclosure.of(leg)).signed_by(insurer)
+        mint(self.chain, self.deployment, shipper, PREMIUM)
+        self.insurance.buy(shipper, cover)
+        self.covers[cover.id] = cover
+        return cover
+
+    def cover_rows(self) -> list[dict[str, Any]]:
+        """`covers` of the demo's document: what each paid, None while it is open."""
+        return [about(one) | {"payout": self.insurance.payout(key)} for key, one in self.covers.items()]

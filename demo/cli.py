@@ -116,7 +116,8 @@ def conclude(rig: Rig, out: Path, scene: Scene) -> tuple[Report, dict[str, objec
         rig.operator_key,
     )
     closing.export(rig.clock())
-    return closing.report(scene, rig.clock()), closing.document()
+    document: dict[str, object] = closing.document() | {"covers": rig.chainside.cover_rows()}
+    return closing.report(scene, rig.clock()), document
 
 
 def prepare(out: Path) -> None:

@@ -135,6 +135,9 @@ class StoryRun:
         if leg.agreed:
             self.rig.chainside.agree(order, TIERS, leg.due_ms // 1000 + DEADLINE_S)
             self.rig.view.event("settlement", f"{leg.reference}: carrier puts up a bond")
+        if leg.insured:
+            self.rig.chainside.insure(order, TIERS, leg.due_ms // 1000 + DEADLINE_S)
+            self.rig.view.event("settlement", f"{leg.reference}: shipper buys a cover")
 
     def _use_clone(self, clone: Member) -> None:
         """The second device signs a frame of its own with the number that the first one has just used."""

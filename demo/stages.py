@@ -8,7 +8,9 @@ from anchoring.index import Index
 from anchoring.registry import Registry
 from anchoring.stage import Anchoring, Announce
 from anomaly.stage import Anomaly
+from contracts.cover_stage import Covering, CoverPlanner
 from contracts.ledger import Ledger
+from contracts.proofs import Evidence
 from contracts.stage import Settling
 from demo.chainside import Chainside
 from ingest.archive import Archive
@@ -60,6 +62,9 @@ class Stages:
         self.settling = Settling(
             self.log, chainside.deployment, settler, ledger, tenant_of, lambda: chainside.agreements
         )
+        evidence = Evidence(self.log, ledger, tenant_of)
+        planner = CoverPlanner(chainside.chain, chainside.deployment.anchors, ledger, evidence)
+        self.covering = Covering(chainside.insurance, planner, settler, lambda: chainside.covers)
 
     def judge(self) -> None:
         """Rules over what is new in the log."""
@@ -74,7 +79,8 @@ class Stages:
         return written
 
     def settle(self) -> list[Settlement]:
-        """Open agreements, pay what is due."""
+        """Open agreements, pay what is due of them and of covers."""
+        self.covering.step(self._now_ms())
         return self.settling.step(self._now_ms())
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ def at(day: float, hour: float = 0) -> int:
 
 @dataclass(frozen=True)
 class PlannedLeg:
-    """One leg as the operator plans it. `agreed`: a carrier has put up a bond for it."""
+    """One leg as the operator plans it. `agreed`: a carrier has put up a bond for it. `insured`: a cover was bought."""
 
     reference: str
     profile: str
@@ -48,6 +48,7 @@ class PlannedLeg:
     end_ms: int
     due_ms: int
     agreed: bool = False
+    insured: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,13 @@ FLEET = (
         (
             PlannedLeg("SHP-1002 vaccines Rotterdam-Milan", VACCINE, at(0, 8), at(5, 12), at(6), agreed=True),
             PlannedLeg(
-                "SHP-1006 vaccines Milan-Rotterdam", VACCINE, at(6, 6), at(11, 12), at(12), agreed=True
+                "SHP-1006 vaccines Milan-Rotterdam",
+                VACCINE,
+                at(6, 6),
+                at(11, 12),
+                at(12),
+                agreed=True,
+                insured=True,
             ),
         ),
         (CompressorFailure(at(8, 14), at(9, 16)),),

@@ -58,6 +58,12 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
         "settle",
         "Draft, sign, fund, show and settle agreements.",
     ),
+    "cover": (
+        "contracts.cover_cli",
+        "app",
+        "settle",
+        "Open pools, add capital, sell and buy cover over legs.",
+    ),
     "fees": ("contracts.fees.cli", "app", "settle", "What anchoring and settling cost, on which chain."),
     "dashboards": ("dashboards.cli", "app", "dashboards", "The time series in InfluxDB, and its boards."),
     "log": ("lading.log_cli", "app", "stage", "Topics of the log, and who has read how far."),

@@ -70,6 +70,8 @@ def test_the_breach_pays_and_the_clean_legs_release(story: dict[str, Any]) -> No
     released = [by_leg[leg(story, f"SHP-100{n}")["leg"]] for n in (1, 2, 3)]
     assert {(one["kind"], one["amount"]) for one in released} == {("release", 2_000_000_000)}
     assert len(story["settlements"]) == 4
+    (cover,) = story["covers"]
+    assert (cover["leg"], cover["payout"]) == (penalty["leg"], 950_000_000)  # less the deductible of 100
     assert all(len(one["tx"].removeprefix("0x")) == HEX_256 for one in story["settlements"])
 
 

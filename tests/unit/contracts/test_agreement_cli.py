@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account as EthAccount
+from typer import Typer
 from typer.testing import CliRunner
 
 from anchoring.server import make_server
@@ -53,9 +54,10 @@ class Site:
     folder: Path
     world: World
     keys: Path
+    app: Typer = app
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, [*arguments, "--config", str(self.folder / "lading.toml")])
+        done = CliRunner().invoke(self.app, [*arguments, "--config", str(self.folder / "lading.toml")])
         if isinstance(done.exception, LadingError):
             raise done.exception
         assert done.exit_code == code, done.output

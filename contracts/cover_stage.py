@@ -1,0 +1,70 @@
+"""Covers as the settlement stage serves them: ended from final evidence or after their window, and paid.
+
+The same planner as for agreements: which frame counts, and when, is decided in one place. All that is known of a cover
+is asked of the chain at each step, so it does not matter where the last process died.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from contracts.covers import Cover
+from contracts.insurance import CoverState, Insurance
+from contracts.steps import OF_ONE_LEG, LegPlan, Planner, Step
+from lading.chain import RevertedError
+from lading.errors import ProofError, ServiceError
+from lading.sending import Sender
+
+Covers = Callable[[], Mapping[bytes, Cover]]
+
+
+class CoverPlanner(Planner):
+    """Steps of covers: calls that name a policy and no leg."""
+
+    def _step(self, claim: Any, index: int, name: str, *proof: Any) -> Step:
+        return Step(name, name.split()[0], (claim.terms.argument(), *proof))
+
+    def next_step(self, cover: Cover, insurance: Insurance, state: CoverState, now_s: int) -> LegPlan:
+        """What a cover waits for, or may be called for now."""
+        if state.owed:
+            return LegPlan(Step(f"pay {state.owed}", "pay", (cover.terms.argument(),)))
+        if state.name != "open":
+            return LegPlan(None, state.name)
+        return self.leg(cover, insurance, 0, now_s)
+
+
+class Covering:
+    """Attempts the steps of covers by the stage's sender, which Settling drives."""
+
+    def __init__(self, insurance: Insurance, planner: CoverPlanner, sender: Sender, covers: Covers) -> None:
+        self.waits: dict[bytes, str] = {}  # cover → why the chain does not take its next step yet
+        self._insurance = insurance
+        self._planner = planner
+        self._sender = sender
+        self._covers = covers
+        self._over: set[bytes] = set()
+
+    def step(self, now_ms: int) -> None:
+        """Queue what is due."""
+        for key, cover in self._covers().items():
+            if key not in self._over:
+                self._advance(cover, now_ms // 1000)
+
+    def _advance(self, cover: Cover, now_s: int) -> None:
+        state = self._insurance.state(cover.id)
+        try:
+            plan = self._planner.next_step(cover, self._insurance, state, now_s)
+            if plan.step is not None:
+                self._try(cover, plan.step)
+            self.waits.pop(cover.id, None)
+        except RevertedError as exc:
+            self.waits[cover.id] = self._insurance.contract.interface.named(exc).text
+        except (ProofError, ServiceError) as exc:
+            if isinstance(exc, ServiceError) and exc.code not in OF_ONE_LEG:
+                raise
+            self.waits[cover.id] = str(exc)
+        if state.name == "none" and now_s > cover.terms.quote_until_s:
+            self.waits.pop(cover.id, None)  # never bought
+
+    def _try(self, cover: Cover, step: Step) -> None:
+        data = self._insurance.contract.interface.encode_call(step.function, *step.arguments)
+        self._sender.attempt(f"{step.name} {cover.id.hex()}", self._insurance.address, data)

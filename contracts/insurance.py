@@ -1,0 +1,156 @@
+"""The cover contract and its pools on a chain: what they say, and what parties send them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from contracts.covers import Cover
+from contracts.escrows import Shown
+from contracts.policies import PoolTerms
+from contracts.typed_data import Domain
+from lading import abi
+from lading.account import Account
+from lading.chain import Chain, Receipt
+from lading.deployment import Deployment
+from lading.errors import ServiceError
+from lading.wallet import Wallet
+
+_STATES = ("none", "open", "settled", "cancelled")
+VIRTUAL_SHARES = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool as the chain has it; amounts in the token's smallest units."""
+
+    token: bytes
+    paid: int
+    capital: int
+    locked: int
+    manager: bytes
+    waiting_s: int
+    span_s: int
+    notice_s: int
+    shares: int
+    event_max: int
+    aggregate_max: int
+
+    def worth(self, shares: int) -> int:
+        """What shares take along if they leave now."""
+        return shares * (self.capital - self.locked) // (self.shares + VIRTUAL_SHARES)
+
+
+class Holding(NamedTuple):
+    """An owner's shares; of them `leaving` may leave from `leave_s` on."""
+
+    shares: int
+    leaving: int
+    leave_s: int
+
+
+class CoverState(NamedTuple):
+    """What the contract says of a cover. `owed`: of an ended one, what the vault did not let out yet."""
+
+    name: str
+    shown: Shown | None
+    owed: int
+
+
+class Insurance:
+    """ParametricCover with its pools. ServiceError `deployment` where a chain has none."""
+
+    def __init__(self, chain: Chain, deployment: Deployment) -> None:
+        if deployment.cover is None:
+            raise ServiceError("deployment", "no cover is deployed, wanted one: deploy anew")
+        self.chain = chain
+        self.address = deployment.cover
+        self.domain = Domain(chain.chain_id, deployment.cover)
+        self.contract = abi.at(chain, "ParametricCover", deployment.cover)
+        self.pools = abi.at(chain, "CoverPools", self.contract.call("pools"))
+        self.pools_domain = Domain(chain.chain_id, self.pools.address)
+        self._deployment = deployment
+        self._vault = abi.at(chain, "CreditVault", deployment.vault)
+
+    # --- what the chain says
+
+    def pool(self, pool_id: bytes) -> Pool:
+        """ServiceError `pool_unknown` where there is none."""
+        pool = Pool(*self.pools.call("poolOf", pool_id))
+        if not any(pool.manager):
+            raise ServiceError("pool_unknown", f"no pool {pool_id.hex()} at 0x{self.pools.address.hex()}")
+        return pool
+
+    def holding(self, pool_id: bytes, owner: bytes) -> Holding:
+        """An owner's shares of a pool."""
+        return Holding(*self.pools.call("holdingOf", pool_id, owner))
+
+    def state(self, cover_id: bytes) -> CoverState:
+        """What the contract says of a cover."""
+        number, is_shown, seq, sent_ms, _, amount = self.contract.call("coverOf", cover_id)
+        name = _STATES[number]
+        shown = Shown(seq, sent_ms, amount) if name == "open" and is_shown else None
+        return CoverState(name, shown, amount if name == "settled" else 0)
+
+    def shown(self, cover_id: bytes, _index: int) -> Shown | None:
+        """The newest frame shown of the cover's leg."""
+        return self.state(cover_id).shown
+
+    def is_shown_since(self, cover_id: bytes, _leg_id: bytes, first: int) -> bool:
+        """Whether a frame of the cover's leg was shown in block `first` or after it."""
+        return bool(self.contract.events("FrameShown", cover_id, first=first))
+
+    def payout(self, cover_id: bytes) -> int | None:
+        """What an ended cover made due; None while it has not ended."""
+        for _, values in self.contract.events("Concluded", cover_id, first=self._deployment.block):
+            return int(values["payout"])
+        return None
+
+    # --- what parties send
+
+    def open_pool(self, account: Account, terms: PoolTerms) -> Receipt:
+        """Open a pool."""
+        return Wallet(self.chain, account).transact(
+            self.pools,
+            "openPool",
+            tuple(getattr(terms, name) for name in terms.__slots__),
+        )
+
+    def deposit_missing(self, account: Account, token: bytes, amount: int) -> int:
+        """Hand the vault what the account's free deposit for the pools lacks; how much."""
+        free, _ = self._vault.call("depositOf", self.pools.address, token, account.address)
+        missing = max(amount - int(free), 0)
+        if missing:
+            wallet = Wallet(self.chain, account)
+            wallet.transact(abi.at(self.chain, "MockToken", token), "approve", self._vault.address, missing)
+            wallet.transact(self._vault, "deposit", self.pools.address, token, missing)
+        return missing
+
+    def add(self, account: Account, pool_id: bytes, amount: int) -> int:
+        """Add capital; the shares that it gave."""
+        self.deposit_missing(account, self.pool(pool_id).token, amount)
+        before = self.holding(pool_id, account.address).shares
+        Wallet(self.chain, account).transact(self.pools, "add", pool_id, amount, 1)
+        return self.holding(pool_id, account.address).shares - before
+
+    def announce(self, account: Account, pool_id: bytes, shares: int) -> Holding:
+        """Say that shares will leave."""
+        Wallet(self.chain, account).transact(self.pools, "announce", pool_id, shares)
+        return self.holding(pool_id, account.address)
+
+    def remove(self, account: Account, pool_id: bytes, shares: int) -> int:
+        """Take announced shares out; what they were worth is a credit in the vault now."""
+        worth = self.pool(pool_id).worth(shares)
+        Wallet(self.chain, account).transact(self.pools, "remove", pool_id, shares, 1)
+        return worth
+
+    def buy(self, account: Account, cover: Cover) -> Receipt:
+        """Pay the premium and take the cover."""
+        assert cover.signature is not None
+        token = self.pool(cover.terms.pool).token
+        self.deposit_missing(account, token, cover.terms.premium)
+        return Wallet(self.chain, account).transact(
+            self.contract, "buy", cover.terms.argument(), cover.signature
+        )
+
+    def cancel(self, account: Account, cover: Cover) -> Receipt:
+        """Take a policy back that nobody bought."""
+        return Wallet(self.chain, account).transact(self.contract, "cancel", cover.terms.argument())

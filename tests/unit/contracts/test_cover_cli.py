@@ -1,0 +1,75 @@
+"""`lading cover`: from an insurer's file to a payout, each step shown in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from contracts.cover_cli import app
+from lading import topics
+from lading.errors import MalformedError, ServiceError
+from tests.insuring import BEGIN_MS, later_leg
+from tests.legs import Leg
+from tests.settling import CARRIER, MINUTE_MS
+from tests.unit.contracts.test_agreement_cli import Site, site  # noqa: F401
+
+POOL = """
+event_max = "5000 TEST"
+aggregate_max = "50000 TEST"
+waiting = "10 min"
+span = "30 d"
+notice = "1 h"
+"""
+POLICY = """
+maximum = "1000 TEST"
+deductible = "50 TEST"
+premium = "20 TEST"
+valid = "1 d"
+deadline = "6 h"
+window = "1 h"
+[[tier]]
+channel = 1
+metric = "above"
+threshold = "30 min"
+amount = "300 TEST"
+"""
+
+
+def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Opened, filled, quoted, bought, settled by hand: 300 less the deductible of 50."""
+    site.app = app
+    world = site.world
+    CARRIER.save(site.keys / "insurer.key")
+    monkeypatch.setattr("contracts.cover_cli.wall_ms", lambda: world.now_ms)
+    (site.folder / "pool.toml").write_text(POOL)
+    (site.folder / "policy.toml").write_text(POLICY)
+    made = later_leg(40 * MINUTE_MS)
+    leg = Leg(replace(made.begin, begin_ms=BEGIN_MS), made.frames)
+    world.log.append(topics.ASSIGNMENTS, [(leg.begin.gateway, leg.order)])
+
+    pool = site.json("open", "pool.toml", "--yes")["pool"]
+    assert site.json("add", pool, "10000 TEST", "--test-tokens")["shares"] == 10_000 * 10**12
+    assert "capital   10,000 TEST, of it locked for open covers 0 TEST" in site.run("show", pool)
+    quote = ("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "leg.cover", "--yes")
+    told = site.run(*quote)
+    for wanted in (
+        "premium   20 TEST, not given back",
+        "channel 1 (temperature) above 8.000 °C for more than 30 min in all: 300 TEST",
+    ):
+        assert wanted in told
+    with pytest.raises(ServiceError, match="is there already"):
+        site.run(*quote)
+    bought = site.json("buy", "leg.cover", "--test-tokens", "--yes")
+    assert site.json("list")["covers"][0]["state"] == "open"
+    waits = site.run("settle", bought["cover"][:16], code=1)
+    assert "waits: no frame of it is judged yet" in waits
+
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    for _ in range(4):
+        world.step()
+    settled = site.json("settle", bought["cover"])
+    assert (settled["taken"], settled["payout"]) == ("settle", 250_000_000)
+    assert "ended, payout 250 TEST" in site.run("show", bought["cover"])
+    with pytest.raises(MalformedError, match="nobody insures what has happened"):
+        site.run("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "late.cover", "--yes")
+    assert site.json("remove", pool)["announced"] == 10_000 * 10**12
