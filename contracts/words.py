@@ -11,6 +11,7 @@ from lading.rules.words import amount, duration
 from lading.terminal import shown_time
 from lading.terms import Leg
 from lading.tiers import VALUE_OFFSET, Metric, Tier
+from lading.verify_cli import printable
 
 
 def describe(agreement: Agreement, money: Money) -> list[str]:
@@ -77,8 +78,8 @@ def common_limits(agreement: Agreement) -> Limits | None:
 
 
 def leg_name(leg: Leg, disclosure: Disclosure | None) -> str:
-    """How people call a leg."""
-    return disclosure.reference if disclosure else f"leg {leg.leg_id.hex()[:16]}…"
+    """How people call a leg. The other party wrote it: it must not steer the terminal of who reads before signing."""
+    return printable(disclosure.reference) if disclosure else f"leg {leg.leg_id.hex()[:16]}…"
 
 
 def leg_lines(leg: Leg, disclosure: Disclosure | None) -> list[str]:

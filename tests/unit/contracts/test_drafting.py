@@ -176,6 +176,25 @@ def test_what_the_legs_do_not_allow_is_refused(tmp_path: Path) -> None:
         drafted(tmp_path, "bond = ")
 
 
+def test_the_example_of_the_docs_is_taken() -> None:
+    """docs/examples/terms.toml, as docs/deploy.md uses it on a chain with the test token."""
+    draft = read_draft(Path(__file__).parents[3] / "docs" / "examples" / "terms.toml")
+    terms = make_terms(draft, [ORDER], PARTIES, replace(PLACE, window_min_s=60), 9, NOW_S)
+    assert (terms.bond, terms.window_s) == (2_000_000, 120)
+    assert terms.tiers == (Tier(1, Metric.ABOVE_MS, 1_800_000, 100_000),)
+
+
+def test_a_reference_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    """The file comes from the other party: what would move the cursor or turn the text is shown as a mark."""
+    order = make_order(reference="PO\x1b[2J\u202e77")
+    terms = drafted(tmp_path, FULL, order)
+    text = "\n".join(
+        describe(Agreement(terms, Domain(1, b"\x11" * 20), (Disclosure.of(order),)), PLACE.money)
+    )
+    assert "PO\ufffd[2J\ufffd77" in text
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
 def test_words_say_all_that_is_signed(tmp_path: Path) -> None:
     """Parties, amounts, times in UTC, limits and each tier as a sentence: whoever signs reads what it costs."""
     terms = drafted(tmp_path, FULL)
