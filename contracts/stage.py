@@ -5,6 +5,7 @@ escrow itself concludes a leg once. An agreement is served by the escrow that it
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 
 from contracts.agreements import Agreement
 from contracts.escrows import Escrow, State, escrows_of
@@ -12,6 +13,7 @@ from contracts.ledger import Ledger
 from contracts.proofs import Evidence
 from contracts.records import Recorder
 from contracts.steps import OF_ONE_LEG, Planner, Step
+from contracts.typed_data import Domain
 from lading import topics
 from lading.batchlog import TenantOf
 from lading.chain import RevertedError
@@ -40,7 +42,7 @@ class Settling:
         self.waits: dict[bytes, str] = {}  # agreement → why the chain does not take its next step yet
         self._log = log
         self._sender = sender
-        self._escrows = {one.domain: one for one in escrows_of(sender.chain, deployment)}
+        self._deployment = deployment
         evidence = Evidence(log, ledger, tenant_of)
         self._planner = Planner(sender.chain, deployment.anchors, ledger, evidence)
         self._recorder = Recorder(sender, deployment, ledger, evidence)
@@ -83,6 +85,11 @@ class Settling:
             if not was_owed or not self._escrow(agreement).state(key, legs).owed:
                 self._over.add(key)
         return key in self._over
+
+    @cached_property
+    def _escrows(self) -> dict[Domain, Escrow]:
+        """Asked of the chain at the first step: a start needs no node that answers."""
+        return {one.domain: one for one in escrows_of(self._sender.chain, self._deployment)}
 
     def _escrow(self, agreement: Agreement) -> Escrow:
         return self._escrows[agreement.domain]

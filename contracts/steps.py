@@ -14,7 +14,8 @@ from contracts.proofs import Evidence, JudgedBy, anchor_argument
 from contracts.typed_data import terms_argument, version_of
 from lading import abi
 from lading.batch import AnchorRecord, BatchRecord
-from lading.chain import FINALIZED, Chain, RevertedError
+from lading.chain import FINALIZED, LATEST, Chain, RevertedError
+from lading.errors import ServiceError
 from lading.frame import CLOSED
 from lading.rules.words import duration
 from lading.terms import Leg
@@ -195,19 +196,30 @@ class Planner:
         return self._step(agreement, index, name, proof)
 
     def _is_final(self, anchor: AnchorRecord, now_s: int) -> bool:
-        """What the registry says of an anchor in a final block, which no reorganisation can take back.
+        """What the registry says at the finalized block: not what a reorganisation could still take back.
 
-        It is asked as of now: a node need not keep the state of older blocks, and the escrow asks it again anyway.
         False while the window runs, and while the interval is contested or of another fork.
         """
         argument = anchor_argument(anchor)
-        if now_s < argument[2] + self._window() or anchor.block_number > self._chain.height(FINALIZED):
+        final = self._chain.final_block()
+        end_s = argument[2] + self._window()
+        if final is None or now_s < end_s or anchor.block_number > final.number:
             return False
         try:
-            final: bool = self._anchors.call("isFinal", anchor.interval, argument)
+            return self._says_final(anchor, FINALIZED)
+        except ServiceError as exc:
+            if exc.code != "chain_rpc":
+                raise
+        # A full node has no state so old. By the finalized block's time nobody can contest the interval any more, so
+        # the newest state says the same, but for the guardian's own word on a contest.
+        return final.time_s >= end_s and self._says_final(anchor, LATEST)
+
+    def _says_final(self, anchor: AnchorRecord, tag: str) -> bool:
+        try:
+            said: bool = self._anchors.call("isFinal", anchor.interval, anchor_argument(anchor), tag=tag)
         except RevertedError:
             return False
-        return final
+        return said
 
     def _window(self) -> int:
         if self._window_s is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from contracts.legs import leg_terms
 from contracts.parties import credit_of, deposit, mint, withdraw
 from contracts.typed_data import Domain
 from lading import abi, topics
+from lading.chain import FINALIZED, Rpc
 from lading.chaincheck import ChainCheck
 from lading.checks import Expected, Status
+from lading.errors import ServiceError
 from lading.export import export_leg
 from lading.frame import Frame
 from lading.settlement import Settlement
@@ -260,6 +263,33 @@ def test_only_what_the_finalized_block_holds_for_final_is_acted_on(tmp_path: Pat
     for _ in range(3):
         node.mine()
     world.until(lambda: bool(node.mine()) and bool(written(world)), 1000)
+    assert written(world)[0].penalty == 200_000
+
+
+class FullNode:
+    """A node that keeps no state of older blocks, as full nodes of rollups do."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        if method == "eth_call" and params[1] == FINALIZED:
+            raise ServiceError("chain_rpc", "eth_call: missing trie node")
+        return self._rpc.request(method, params)
+
+
+def test_a_node_without_older_state_is_asked_by_the_finalized_blocks_time(world: World) -> None:
+    """The interval's window must have ended at the finalized block; until a block says so the leg waits."""
+    leg = warm_leg(40 * MINUTE_MS)
+    key = world.agree(make_terms(world, leg, TIERS))
+    world.stop()
+    world._stages_rpc = FullNode(world.node)
+    world.start(Fuse())
+    arrive(world, leg.frames)
+    for _ in range(5):
+        world.step(2 * MINUTE_MS)
+    assert world.settling.state(key) == "open"
+    world.until(lambda: bool(world.node.mine()) and bool(written(world)), MINUTE_MS)
     assert written(world)[0].penalty == 200_000
 
 
