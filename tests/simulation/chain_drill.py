@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from lading import topics
 from lading.batch import AnchorRecord, BatchRecord
 from lading.chain import HttpRpc
@@ -253,6 +255,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="an empty folder for all files; otherwise they are removed")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # and stop everything first
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
     def show(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
