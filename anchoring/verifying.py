@@ -50,8 +50,11 @@ def addresses(deployer: bytes, anchorer: bytes, window_s: int, is_managed: bool)
     found["gateways"] = equal_address("GatewayRegistry", office)
     found["anchors"] = equal_address("AnchorRegistry", anchorer, office, window_s)
     found["vault"] = equal_address("CreditVault", office)
-    found["escrow"] = equal_address("PenaltyEscrow", found["gateways"], found["anchors"], found["vault"])
-    return found
+    places = (found["gateways"], found["anchors"], found["vault"])
+    return found | {
+        "escrow": equal_address("PenaltyEscrow", *places),
+        "cover": equal_address("ParametricCover", *places),
+    }
 
 
 def _deployed(chain: Chain, deployment: Deployment) -> Iterator[tuple[Contract, dict[str, Any]]]:

@@ -78,7 +78,7 @@ def test_equal_addresses_on_chains_of_other_ids(tmp_path: Path, url: str) -> Non
         foretold = json.loads(second.anchoring("addresses --json").output)
         verified = second.anchoring("verify-deployment")
     assert (one.chain_id, two.chain_id) == (31_337, 4_242)
-    for name in ("gateways", "anchors", "vault", "escrow"):
+    for name in ("gateways", "anchors", "vault", "escrow", "cover"):
         assert getattr(one, name) == getattr(two, name) == bytes.fromhex(foretold[name][2:])
     assert (verified.exit_code, verified.output) == (0, "as deployed by this version, under direct keys\n")
 

@@ -126,6 +126,17 @@ def test_gas_is_the_snapshots() -> None:
     assert 500 < measured(penalty, 17, 4).gas - measured(penalty, 16, 4).gas < 1_500
 
 
+def test_covers_are_bought_and_end() -> None:
+    """4 covers, 1 of them paid: 4 purchases, 1 payout with its withdrawal, 3 expiries, at the snapshots' gas."""
+    fleet = Fleet(2**16, 1, 86_400, 16, legs_per_month=0, breach_share=0.25, covers_per_month=4)
+    found = costs(fleet, L1Prices(1, 0), 86_400)
+    gas = {name: fee.gas for name, fee in found.fees.items()}
+    covers = 4 * gas["cover"] + gas["payout"] + gas["withdraw"] + 3 * gas["expiry"]
+    assert found.month_wei == 30 * gas["anchor"] + covers
+    snapshots = json.loads((EXAMPLE.parents[2] / "contracts/snapshots/GasCover.json").read_text())
+    assert gas["cover"] == int(snapshots["buy, two tiers"])
+
+
 def recorded(node: EvmNode, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What is sent to the node from now on."""
     raws: list[bytes] = []
