@@ -102,6 +102,9 @@ contract PenaltyEscrowTest is LegFixture {
         terms = _terms();
         terms.legs[0].deadlineS = 253_402_300_800;
         _refuseTimes(terms);
+        terms = _terms();
+        vm.warp(terms.legs[0].deadlineS);
+        _refuseTimes(terms);
     }
 
     function testWindowAndBond() public {
