@@ -1,6 +1,6 @@
 """The chain of the demo: an in-process EVM with the contracts, the parties' accounts, and the agreements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from contracts.legs import leg_terms
 from contracts.parties import deposit, mint
 from contracts.policies import Policy, PoolTerms
 from contracts.typed_data import Domain
+from lading import abi
 from lading.account import Account
 from lading.assignment import Assignment
 from lading.chain import Chain
@@ -33,6 +34,18 @@ COVER_MAX, DEDUCTIBLE, PREMIUM = 1_000 * COIN, 100 * COIN, 40 * COIN
 START_AFTER_S = 60  # a cover is bought as its leg begins, and starts before the first reading
 WINDOW_S = 48 * 3600  # an anchor may be contested for two days: longer than a rollup's forced inclusion
 SAFE_DEPTH, FINALIZED_DEPTH = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFrame:
+    """A frame that was shown on chain after its leg's deadline; the leg's end, or a newer frame, takes its place."""
+
+    agreement: bytes
+    leg_id: bytes
+    frame_seq: int
+    sent_ms: int
+    penalty: int
+    tx_hash: bytes
 
 
 @dataclass
@@ -68,6 +81,7 @@ class Chainside:
         self.domain = Domain(self.chain.chain_id, self.deployment.escrow)
         self.insurance = Insurance(self.chain, self.deployment)
         self.pool = self._fill_pool()
+        self._told = 0
 
     def _fill_pool(self) -> bytes:
         """The insurer's pool, with its own capital."""
@@ -81,11 +95,34 @@ class Chainside:
         self.insurance.add(insurer, pool_id, POOL_CAPITAL)
         return pool_id
 
+    def shown(self) -> list[ShownFrame]:
+        """Every frame that was shown, in the chain's order."""
+        escrow = abi.at(self.chain, "PenaltyEscrow", self.deployment.escrow)
+        return [
+            ShownFrame(
+                fields["agreement"],
+                fields["legId"],
+                fields["frameSeq"],
+                fields["sentMs"],
+                fields["penalty"],
+                event.tx_hash,
+            )
+            for event, fields in escrow.events("FrameShown")
+        ]
+
+    def newly_shown(self) -> list[ShownFrame]:
+        """Those since the last call."""
+        found = self.shown()
+        new, self._told = found[self._told :], len(found)
+        return new
+
     def sender(self, name: str, folder: Path) -> Sender:
         """The transaction outbox of one account."""
         return Sender(self.chain, self.accounts[name], folder / f"{name}-outbox.sqlite", Fees())
 
-    def agree(self, leg: Assignment, tiers: tuple[Tier, ...], deadline_s: int) -> Agreement:
+    def agree(
+        self, leg: Assignment, tiers: Iterable[Tier], deadline_s: int, window_s: int = WINDOW_S
+    ) -> Agreement:
         """Carrier and shipper sign terms for a leg, and the carrier puts up its bond."""
         carrier, shipper = self.accounts["carrier"], self.accounts["shipper"]
         mint(self.chain, self.deployment, carrier, BOND)
@@ -95,7 +132,7 @@ class Chainside:
             shipper.address,
             self.deployment.token,
             leg.tenant,
-            WINDOW_S,
+            window_s,
             0,
             BOND,
             BOND,

@@ -16,6 +16,7 @@ from dashboards.model import EventMark, Offline, Report, SkippedLine
 from dashboards.report import write_report
 from dashboards.summary import print_summary
 from demo.closing import Closing, Scene
+from demo.document import shown_row
 from demo.outcome import read_outcome
 from demo.replaying import ReplayRun
 from demo.rig import Rig
@@ -116,7 +117,9 @@ def conclude(rig: Rig, out: Path, scene: Scene) -> tuple[Report, dict[str, objec
         rig.operator_key,
     )
     closing.export(rig.clock())
-    document: dict[str, object] = closing.document() | {"covers": rig.chainside.cover_rows()}
+    shown = [shown_row(one) for one in rig.chainside.shown()]
+    more = {"covers": rig.chainside.cover_rows(), "shown": shown}
+    document: dict[str, object] = closing.document() | more
     return closing.report(scene, rig.clock()), document
 
 

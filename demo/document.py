@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from demo.chainside import ShownFrame
 from demo.outcome import LegOutcome, Outcome
 from lading import quantities
 from lading.batch import AnchorRecord, BatchRecord
@@ -72,6 +73,18 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
         "amount": settlement.amount,
         "tx": f"0x{settlement.tx_hash.hex()}",
         "gas_used": settlement.gas_used,
+    }
+
+
+def shown_row(shown: ShownFrame) -> dict[str, Any]:
+    """One row of `shown`: a frame that counted from the deadline until a newer one, or the leg's end, came."""
+    return {
+        "agreement": shown.agreement.hex(),
+        "leg": shown.leg_id.hex(),
+        "frame_seq": shown.frame_seq,
+        "sent_ms": shown.sent_ms,
+        "penalty": shown.penalty,
+        "tx": f"0x{shown.tx_hash.hex()}",
     }
 
 

@@ -180,6 +180,12 @@ class Rig:
         return sum(self.stages.log.end(topic).values())
 
     def _pay(self) -> None:
+        for shown in self.chainside.newly_shown():
+            self.view.event(
+                "settlement",
+                f"frame {shown.frame_seq} shown after the deadline of leg {shown.leg_id.hex()[:8]}:"
+                f" {shown.penalty / COIN:,.2f} {CURRENCY} by its channels, until better evidence comes",
+            )
         for settlement in self.stages.settle():
             kind, leg = settlement.kind, settlement.leg_id.hex()[:8]
             self.view.event(

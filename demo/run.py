@@ -13,6 +13,7 @@ from demo.story import BEGIN_MS, DAY_MS, END_MS, FLEET, HOUR_MS, MINUTE_MS, Plan
 from edge.readings import NewReading
 from edge.simulation import CHANNELS, Channel
 from lading import topics
+from lading.assignment import Assignment
 from lading.limits import Limits
 from lading.mkt import weight
 from lading.profiles import load
@@ -25,6 +26,9 @@ SAMPLE_MS = 5 * MINUTE_MS
 SETTLE_MS = 4 * DAY_MS
 DOOR_OPEN_MAX_MS = 45 * MINUTE_MS
 DEADLINE_S = 5 * 86_400  # after the leg's due time
+LONG_WINDOW_S = (
+    6 * 86_400
+)  # where the leg goes on after the deadline: better evidence may take long to be final
 # Every tier reached adds its amount.
 TIERS = (
     Tier(Channel.AIR, Metric.ABOVE_MS, 20 * HOUR_MS, 250 * COIN),
@@ -133,11 +137,19 @@ class StoryRun:
             one.member, leg.reference, limits_of(leg.profile, one.plan.channels), leg.due_ms
         )
         if leg.agreed:
-            self.rig.chainside.agree(order, TIERS, leg.due_ms // 1000 + DEADLINE_S)
+            self._agree(order, leg)
             self.rig.view.event("settlement", f"{leg.reference}: carrier puts up a bond")
         if leg.insured:
             self.rig.chainside.insure(order, TIERS, leg.due_ms // 1000 + DEADLINE_S)
             self.rig.view.event("settlement", f"{leg.reference}: shipper buys a cover")
+
+    def _agree(self, order: Assignment, leg: PlannedLeg) -> None:
+        """Most deadlines are days after the due time; one comes before its leg has ended, with a long window."""
+        if not leg.deadline_ms:
+            self.rig.chainside.agree(order, TIERS, leg.due_ms // 1000 + DEADLINE_S)
+            return
+        undated = (tier for tier in TIERS if tier.metric != Metric.LATE_MS)
+        self.rig.chainside.agree(order, undated, leg.deadline_ms // 1000, LONG_WINDOW_S)
 
     def _use_clone(self, clone: Member) -> None:
         """The second device signs a frame of its own with the number that the first one has just used."""

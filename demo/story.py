@@ -40,7 +40,10 @@ def at(day: float, hour: float = 0) -> int:
 
 @dataclass(frozen=True)
 class PlannedLeg:
-    """One leg as the operator plans it. `agreed`: a carrier has put up a bond for it. `insured`: a cover was bought."""
+    """One leg as the operator plans it. `agreed`: a carrier has put up a bond for it. `insured`: a cover was bought.
+
+    `deadline_ms`: of the agreement, where it is not some days after the due time.
+    """
 
     reference: str
     profile: str
@@ -49,6 +52,7 @@ class PlannedLeg:
     due_ms: int
     agreed: bool = False
     insured: bool = False
+    deadline_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,9 @@ FLEET = (
         "cold-room",
         "coldroom",
         (
-            PlannedLeg("SHP-1004 vaccine store week 1", VACCINE, at(0, 4), at(7), 0),
+            PlannedLeg(
+                "SHP-1004 vaccine store week 1", VACCINE, at(0, 4), at(7), 0, agreed=True, deadline_ms=at(5)
+            ),
             PlannedLeg("SHP-1008 vaccine store week 2", VACCINE, at(7), at(13, 20), 0),
         ),
         (SensorFault(at(9, 3), at(10, 1), channel=Channel.AIR),),

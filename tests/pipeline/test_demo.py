@@ -67,12 +67,24 @@ def test_the_breach_pays_and_the_clean_legs_release(story: dict[str, Any]) -> No
     by_leg = {one["leg"]: one for one in story["settlements"]}
     penalty = by_leg[leg(story, "SHP-1006")["leg"]]
     assert (penalty["kind"], penalty["amount"]) == ("penalty", 1_050_000_000)
-    released = [by_leg[leg(story, f"SHP-100{n}")["leg"]] for n in (1, 2, 3)]
+    released = [by_leg[leg(story, f"SHP-100{n}")["leg"]] for n in (1, 2, 3, 4)]
     assert {(one["kind"], one["amount"]) for one in released} == {("release", 2_000_000_000)}
-    assert len(story["settlements"]) == 4
+    assert len(story["settlements"]) == 5
     (cover,) = story["covers"]
     assert (cover["leg"], cover["payout"]) == (penalty["leg"], 950_000_000)  # less the deductible of 100
     assert all(len(one["tx"].removeprefix("0x")) == HEX_256 for one in story["settlements"])
+
+
+@pytest.mark.timeout(LIMIT_S)
+def test_a_late_frame_corrects_what_was_shown(story: dict[str, Any]) -> None:
+    """At its deadline the store's week is half told, and silence would cost; the closing frame comes in the window."""
+    (shown,) = story["shown"]
+    late = leg(story, "SHP-1004")
+    assert (shown["leg"], shown["penalty"]) == (late["leg"], 0)
+    silence_ms = BEGIN_MS + 5 * 86_400_000 - shown["sent_ms"]
+    assert silence_ms > 24 * 3_600_000  # of the tier that is 2,000 coins
+    (paid,) = [one for one in story["settlements"] if one["leg"] == late["leg"]]
+    assert paid["kind"] == "release"
 
 
 @pytest.mark.timeout(LIMIT_S)
