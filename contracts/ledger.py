@@ -19,6 +19,7 @@ from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
 
 READ_RECORDS = 2_000
+SEQ_MAX = 2**63 - 1
 LEG_FRAMES_MAX = 100_000  # looked at for the newest that counts
 SCHEMA_VERSION = 3
 _TABLES = ("positions", "frames", "leg_frames", "batches", "anchors", "verdicts", "settlements")
@@ -99,9 +100,13 @@ class Ledger:
         return None if row is None else KnownFrame(*row)
 
     def leg_frames(self, verdict: Verdict) -> Iterator[tuple[int, bytes]]:
-        """(frame_seq, frame hash) of a leg as far as a verdict goes, newest first."""
+        """(frame_seq, frame hash) from a verdict's first frame on, newest first; of a fork, up to where it forked.
+
+        A verdict is said anew when it changes, not for each frame: an open leg has newer frames than its verdict names.
+        """
         horizon = verdict.horizon
-        seqs = (signed_64(horizon.first_frame_seq), signed_64(horizon.last_frame_seq))
+        last_seq = signed_64(horizon.last_frame_seq) if verdict.state == "forked" else SEQ_MAX
+        seqs = (signed_64(horizon.first_frame_seq), last_seq)
         rows = self._db.execute(
             "SELECT seq, hash FROM leg_frames WHERE leg_id = ? AND gateway_id = ? AND seq BETWEEN ? AND ?"
             " ORDER BY seq DESC LIMIT ?",
