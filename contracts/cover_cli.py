@@ -22,6 +22,7 @@ from contracts.making import address_of
 from contracts.opening import Bench, open_bench
 from contracts.parties import mint
 from contracts.proofs import Evidence
+from contracts.words import leg_name
 from lading.account import Account
 from lading.chain import RevertedError
 from lading.errors import MalformedError, RejectedError, ServiceError
@@ -40,6 +41,7 @@ PREFIX_HEX_MIN = 8
 KEY_HELP = "Key file, beside the operator's or where the path leads."
 PoolArgument = Annotated[str, typer.Argument(help="The pool's id in hex.")]
 CoverArgument = Annotated[str, typer.Argument(help="A cover's file, or its id or the beginning of it.")]
+CoverId = Annotated[str, typer.Argument(help="A cover's id, or the beginning of it.")]
 Key = Annotated[Path, typer.Option(help=KEY_HELP)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 TestTokens = Annotated[bool, typer.Option("--test-tokens", help="First make the amount of test tokens.")]
@@ -86,11 +88,12 @@ def add(
 ) -> None:
     """Add capital to a pool, for shares of it."""
     bench, pool_id = open_bench(config), _pool_id(pool)
-    account, money = bench.account(key), bench.money(bench.deployment.token)
+    account, insurance = bench.account(key), bench.insurance()
+    money = bench.money(insurance.pool(pool_id).token)
     units = read_text("amount", lambda text: written.amount_units(text, money), amount)
     if test_tokens:
         mint(bench.chain, bench.deployment, account, units)
-    shares = bench.insurance().add(account, pool_id, units)
+    shares = insurance.add(account, pool_id, units)
     _say({"pool": pool, "shares": shares}, f"{money.show(units)} added for {shares} shares", as_json)
 
 
@@ -162,7 +165,7 @@ def buy(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a quote in words, ask, pay its premium, and hand the cover to the stage."""
+    """Show a quote in words, ask, hand the cover to the stage, and pay its premium: again where it was cut off."""
     bench, cover = open_bench(config), read_cover(file)
     account, insurance = bench.account(key), bench.insurance()
     if cover.domain != insurance.domain:
@@ -170,12 +173,19 @@ def buy(
     pool = insurance.pool(cover.terms.pool)
     cover.check(pool.manager)
     money = bench.money(pool.token)
+    state = insurance.state(cover.id).name
+    _check_buyer(cover, account, state)
     _ask(describe_cover(cover, money), "Buy this?", yes, as_json)
+    # Before the premium: what is paid for reaches the stage, wherever this command is cut off.
+    path = bench.covers().save(cover)
+    row = about(cover) | {"file": str(path)}
+    if state != "none":
+        _say(row | {"tx": None}, f"bought before; handed to the stage: {path}", as_json)
+        return
     if test_tokens and cover.terms.premium:
         mint(bench.chain, bench.deployment, account, cover.terms.premium)
     receipt = insurance.buy(account, cover)
-    path = bench.covers().save(cover)
-    row = about(cover) | {"tx": f"0x{receipt.tx_hash.hex()}", "file": str(path)}
+    row |= {"tx": f"0x{receipt.tx_hash.hex()}"}
     _say(row, f"bought in 0x{receipt.tx_hash.hex()}; handed to the stage: {path}", as_json)
 
 
@@ -208,14 +218,13 @@ def list_covers(config: Config = CONFIG, as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"covers": [row for (row, _), _ in found], "problems": folder.problems}))
         return
     for (_, text), cover in found:
-        name = cover.disclosure.reference if cover.disclosure else cover.terms.leg.leg_id.hex()[:16]
-        typer.echo(f"{cover.id.hex()[:16]}  {name}  {text}")
+        typer.echo(f"{cover.id.hex()[:16]}  {leg_name(cover.terms.leg, cover.disclosure)}  {text}")
     for name, reason in folder.problems.items():
         typer.echo(f"{name}: {reason}", err=True)
 
 
 @app.command()
-def settle(what: CoverArgument, config: Config = CONFIG, key: Key = HOLDER, as_json: AsJson = False) -> None:
+def settle(what: CoverId, config: Config = CONFIG, key: Key = HOLDER, as_json: AsJson = False) -> None:
     """Take the step that is due now, as the stage would: exit 1 where none is."""
     bench = open_bench(config)
     insurance, cover, account = bench.insurance(), _cover(bench.covers()(), what), bench.account(key)
@@ -226,6 +235,17 @@ def settle(what: CoverArgument, config: Config = CONFIG, key: Key = HOLDER, as_j
     row = {"cover": cover.id.hex(), "taken": taken, "waits": why, "state": state.name, "payout": payout}
     _say(row, f"{taken}: {text}" if taken else f"waits: {why}", as_json)
     raise typer.Exit(0 if taken else EXIT_REFUSED)
+
+
+def _check_buyer(cover: Cover, account: Account, state: str) -> None:
+    """What the contract would refuse only after the premium is deposited."""
+    if account.address != cover.terms.holder:
+        raise RejectedError(
+            "party",
+            f"0x{account.address.hex()} is not the holder, wanted 0x{cover.terms.holder.hex()}",
+        )
+    if state == "cancelled":
+        raise RejectedError("cover", f"{cover.id.hex()} was cancelled by the pool's manager")
 
 
 def _settle(bench: Bench, cover: Cover, account: Account) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Amounts of a token as people write and read them; on chain and on the wire they are whole smallest units."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from lading import abi
 from lading.chain import Chain, RevertedError
@@ -9,6 +9,7 @@ from lading.errors import ServiceError
 
 DECIMALS_MAX = 36
 SYMBOL_CHARS_MAX = 16
+DIGITS_MAX = 96  # more than any amount that is written has: none is rounded without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class Money:
 
     def units(self, tokens: Decimal) -> int | None:
         """Whole smallest units of so many tokens; None where they are finer than that."""
-        scaled = tokens.scaleb(self.decimals)
-        return int(scaled) if scaled == scaled.to_integral_value() else None
+        with localcontext(prec=DIGITS_MAX):
+            scaled = tokens.scaleb(self.decimals)
+            return int(scaled) if scaled == scaled.to_integral_value() else None
 
 
 def money_of(chain: Chain, token: bytes) -> Money:

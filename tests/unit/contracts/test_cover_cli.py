@@ -1,15 +1,20 @@
 """`lading cover`: from an insurer's file to a payout, each step shown in words."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from contracts.cover_cli import app
+from contracts.covers import read_cover
+from contracts.insurance import Insurance
+from contracts.parties import balance_of, mint
 from lading import topics
-from lading.errors import MalformedError, ServiceError
+from lading.chain import RevertedError
+from lading.errors import MalformedError, RejectedError, ServiceError
 from tests.insuring import BEGIN_MS, later_leg
 from tests.legs import Leg
-from tests.settling import CARRIER, MINUTE_MS
+from tests.settling import CARRIER, MINUTE_MS, SETTLER, SHIPPER
 from tests.unit.contracts.test_agreement_cli import Site, site  # noqa: F401
 
 POOL = """
@@ -34,8 +39,8 @@ amount = "300 TEST"
 """
 
 
-def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    """Opened, filled, quoted, bought, settled by hand: 300 less the deductible of 50."""
+def prepared(site: Site, monkeypatch: pytest.MonkeyPatch, reference: str = "") -> Leg:  # noqa: F811
+    """Files and keys in place, and a leg in the log that begins later."""
     site.app = app
     world = site.world
     CARRIER.save(site.keys / "insurer.key")
@@ -43,8 +48,15 @@ def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     (site.folder / "pool.toml").write_text(POOL)
     (site.folder / "policy.toml").write_text(POLICY)
     made = later_leg(40 * MINUTE_MS)
-    leg = Leg(replace(made.begin, begin_ms=BEGIN_MS), made.frames)
+    begin = replace(made.begin, begin_ms=BEGIN_MS, reference=reference or made.begin.reference)
+    leg = Leg(begin, made.frames)
     world.log.append(topics.ASSIGNMENTS, [(leg.begin.gateway, leg.order)])
+    return leg
+
+
+def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Opened, filled, quoted, bought, settled by hand: 300 less the deductible of 50."""
+    world, leg = site.world, prepared(site, monkeypatch)
 
     pool = site.json("open", "pool.toml", "--yes")["pool"]
     assert site.json("add", pool, "10000 TEST", "--test-tokens")["shares"] == 10_000 * 10**12
@@ -73,3 +85,29 @@ def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(MalformedError, match="nobody insures what has happened"):
         site.run("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "late.cover", "--yes")
     assert site.json("remove", pool)["announced"] == 10_000 * 10**12
+
+
+def test_a_purchase_that_was_cut_off_reaches_the_stage(
+    site: Site,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is not the holder moves no money; the stage has the cover before the premium goes, and after a re-run."""
+    world, leg = site.world, prepared(site, monkeypatch, reference="PO\x1b[2J77")
+    pool = site.json("open", "pool.toml", "--yes")["pool"]
+    site.run("add", pool, "10000 TEST", "--test-tokens")
+    site.run("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "leg.cover", "--yes")
+    mint(world.chain, world.deployment, SETTLER, 20_000_000)
+    with pytest.raises(RejectedError, match="is not the holder"):
+        site.run("buy", "leg.cover", "--key", "stranger.key", "--yes")
+    assert balance_of(world.chain, world.deployment, SETTLER.address) == 20_000_000
+    assert site.json("list")["covers"] == []
+
+    with pytest.raises(RevertedError):  # without tokens
+        site.run("buy", "leg.cover", "--yes")
+    assert [one["state"] for one in site.json("list")["covers"]] == ["none"]
+    (kept,) = (site.folder / "lading-data" / "covers").iterdir()
+    kept.unlink()
+    mint(world.chain, world.deployment, SHIPPER, 20_000_000)
+    Insurance(world.chain, world.deployment).buy(SHIPPER, read_cover(Path("leg.cover")))
+    assert "bought before; handed to the stage" in site.run("buy", "leg.cover", "--yes")
+    assert "PO\ufffd[2J77  open" in site.run("list")
