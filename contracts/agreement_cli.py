@@ -10,7 +10,8 @@ from contracts import invoice
 from contracts.agreements import Agreement, read_file, write_file
 from contracts.bill import Bill
 from contracts.drafting import Parties, read_draft
-from contracts.making import address_of, draft_agreement, fund, hand_over
+from contracts.legs import refuse_lacking
+from contracts.making import address_of, check_begun, draft_agreement, fund, hand_over
 from contracts.money import Money
 from contracts.opening import Bench, open_bench
 from contracts.parties import credit_of, withdraw
@@ -81,11 +82,13 @@ def sign(
     if (key is None) == (not signature):
         raise MalformedError("option", "wanted one of --key, --signature and --typed-data")
     bench = _bench(config)
+    refuse_lacking(agreement.disclosures, agreement.terms.tiers)
     if bench is not None:
         bench.escrow_of(agreement)
+    compared = [] if bench is None else check_begun(bench, agreement.terms)
     money = Money() if bench is None else bench.money(agreement.terms.token)
     signed = _signed(agreement, key, signature, bench)
-    for line in describe(agreement, money):
+    for line in [*describe(agreement, money), *compared]:
         typer.echo(line, err=as_json)
     if not yes and not typer.confirm("Sign this?", err=as_json):
         raise typer.Exit(EXIT_REFUSED)

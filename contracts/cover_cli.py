@@ -17,8 +17,8 @@ from contracts.covers import Cover, about, read_cover, write_cover
 from contracts.drafting import read_table, read_text
 from contracts.insurance import Pool
 from contracts.ledger import Ledger
-from contracts.legs import newest_begin
-from contracts.making import address_of
+from contracts.legs import newest_begin, refuse_lacking
+from contracts.making import address_of, check_begun
 from contracts.opening import Bench, open_bench
 from contracts.parties import mint
 from contracts.proofs import Evidence
@@ -172,10 +172,12 @@ def buy(
         raise RejectedError("cover", f"{file} is for contract 0x{cover.domain.escrow.hex()}")
     pool = insurance.pool(cover.terms.pool)
     cover.check(pool.manager)
+    refuse_lacking([cover.disclosure], cover.terms.tiers)
+    compared = check_begun(bench, cover.terms)
     money = bench.money(pool.token)
     state = insurance.state(cover.id).name
     _check_buyer(cover, account, state)
-    _ask(describe_cover(cover, money), "Buy this?", yes, as_json)
+    _ask([*describe_cover(cover, money), *compared], "Buy this?", yes, as_json)
     # Before the premium: what is paid for reaches the stage, wherever this command is cut off.
     path = bench.covers().save(cover)
     row = about(cover) | {"file": str(path)}

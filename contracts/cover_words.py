@@ -1,10 +1,10 @@
 """A cover and a pool in words."""
 
 from contracts.covers import Cover
+from contracts.figures import exact_duration, thousandths
 from contracts.insurance import CoverState, Pool
 from contracts.money import Money
-from contracts.words import leg_lines, sentence
-from lading.rules.words import duration
+from contracts.words import leg_lines, sentence, unmet_lines
 from lading.terminal import shown_time
 
 
@@ -16,6 +16,7 @@ def describe_cover(cover: Cover, money: Money) -> list[str]:
         f"Cover {cover.id.hex()}",
         f"  chain     {cover.domain.chain_id}, contract 0x{cover.domain.escrow.hex()}",
         f"  pool      {policy.pool.hex()}",
+        f"  tenant    {policy.tenant.hex()}: frames of its batches count, and of no other's",
         f"  holder    0x{policy.holder.hex()} pays the premium, and gets the payout",
         f"  premium   {money.show(policy.premium)}, not given back",
         f"  maximum   {money.show(policy.maximum)}: no payout is more",
@@ -23,10 +24,11 @@ def describe_cover(cover: Cover, money: Money) -> list[str]:
         f"  starts    {shown_time(policy.start_s * 1000)}: channels read before are not covered",
         f"  quote     holds until {shown_time(policy.quote_until_s * 1000)}",
         *leg_lines(policy.leg, cover.disclosure),
-        f"After the deadline, better evidence may be shown for {duration(policy.window_s * 1000)}; then it ends.",
+        f"After the deadline, better evidence may be shown for {exact_duration(policy.window_s * 1000)}; then it ends.",
         *_calibration(policy.uncertainty_max_milli),
         "Due is the sum of these, less the deductible:",
         *(f"  - {sentence(tier, limits)}: {money.show(tier.amount)}" for tier in policy.tiers),
+        *unmet_lines(policy.legs, [cover.disclosure], policy.tiers),
     ]
 
 
@@ -38,9 +40,9 @@ def describe_pool(pool_id: bytes, pool: Pool, money: Money) -> list[str]:
         f"  capital   {money.show(pool.capital)}, of it locked for open covers {money.show(pool.locked)}",
         f"  paid out  {money.show(pool.paid)}",
         f"  limits    {money.show(pool.event_max)} for one leg, {money.show(pool.aggregate_max)} in all",
-        f"  waiting   {duration(pool.waiting_s * 1000)} from purchase to start",
-        f"  span      {duration(pool.span_s * 1000)} from purchase to the end of the window, at most",
-        f"  notice    {duration(pool.notice_s * 1000)} before capital leaves",
+        f"  waiting   {exact_duration(pool.waiting_s * 1000)} from purchase to start",
+        f"  span      {exact_duration(pool.span_s * 1000)} from purchase to the end of the window, at most",
+        f"  notice    {exact_duration(pool.notice_s * 1000)} before capital leaves",
     ]
 
 
@@ -60,6 +62,6 @@ def _calibration(uncertainty_max_milli: int) -> list[str]:
     if not uncertainty_max_milli:
         return []
     return [
-        f"Channels without a calibration certificate of at most {uncertainty_max_milli / 1000:g} of their unit"
+        f"Channels without a calibration certificate of at most {thousandths(uncertainty_max_milli)} of their unit"
         " count as without readings."
     ]

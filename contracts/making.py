@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from contracts.agreements import Agreement, Disclosure, save
 from contracts.drafting import Draft, Parties, make_terms
-from contracts.legs import newest_begin
+from contracts.legs import newest_begin, refuse_lacking, refuse_other_place
 from contracts.opening import Bench
 from contracts.parties import deposit, mint, missing_of
 from lading.account import Account
@@ -15,6 +16,7 @@ from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.log import wall_ms
 from lading.opening import open_log, open_operator_public
 from lading.settlement import ADDRESS_BYTES
+from lading.terms import Leg
 
 
 class Funded(NamedTuple):
@@ -44,7 +46,13 @@ def fund(bench: Bench, agreement: Agreement, carrier: Account, *, test_tokens: b
         raise RejectedError(
             "party", f"0x{carrier.address.hex()} is not the carrier, wanted 0x{agreement.terms.carrier.hex()}"
         )
+    refuse_lacking(agreement.disclosures, agreement.terms.tiers)
     chain, deployment = bench.chain, bench.deployment
+    if agreement.terms.token != deployment.token:
+        raise RejectedError(
+            "token",
+            f"is in 0x{agreement.terms.token.hex()}, wanted the deployment's 0x{deployment.token.hex()}",
+        )
     escrow, legs = bench.escrow_of(agreement), len(agreement.terms.legs)
     missing = 0
     if escrow.state(agreement.id, legs).name == "none":
@@ -52,7 +60,8 @@ def fund(bench: Bench, agreement: Agreement, carrier: Account, *, test_tokens: b
     if missing and test_tokens:
         mint(chain, deployment, carrier, missing)
     if missing:
-        deposit(chain, deployment, carrier, missing)
+        # For the escrow that the terms were signed for, which an upgrade may have left behind.
+        deposit(chain, replace(deployment, escrow=agreement.domain.escrow), carrier, missing)
     return Funded(missing, hand_over(bench, agreement))
 
 
@@ -63,6 +72,31 @@ def hand_over(bench: Bench, agreement: Agreement) -> Path | None:
     bench.escrow_of(agreement)
     agreement.check()
     return save(bench.folder, agreement)
+
+
+class OverLegs(Protocol):
+    """Terms, as far as they say whose legs they are over."""
+
+    @property
+    def tenant(self) -> bytes:
+        """Whose batches hold the legs' frames."""
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """Each with its gateway."""
+
+
+def check_begun(bench: Bench, terms: OverLegs) -> list[str]:
+    """RejectedError `leg` where this installation's operator began a leg otherwise; others' legs are not known here.
+
+    A line of words where log or operator's key are not at hand: a party may sign all the same.
+    """
+    try:
+        operator = open_operator_public(bench.shared)
+        refuse_other_place(open_log(bench.shared), operator, terms.tenant, terms.legs)
+    except ServiceError as exc:
+        return [f"Not compared with the orders that began the legs: {exc}"]
+    return []
 
 
 def address_of(bench: Bench, text: str, role: str) -> bytes:

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from contracts.agreements import PARTIES, Agreement, Disclosure
+from contracts.figures import exact_duration, thousandths
+from contracts.legs import lacking
 from contracts.money import Money
 from lading import quantities
 from lading.limits import OFF_HIGH, OFF_LOW, ChannelLimits, Limits
 from lading.mkt import mean_kinetic_celsius
-from lading.rules.words import amount, duration
+from lading.rules.words import amount
 from lading.terminal import shown_time
 from lading.terms import Leg
-from lading.tiers import VALUE_OFFSET, Metric, Tier
+from lading.tiers import VALUE_OFFSET, Metric, Tier, channels_of
 from lading.verify_cli import printable
 
 
@@ -25,6 +27,7 @@ def describe(agreement: Agreement, money: Money) -> list[str]:
         f"  carrier   0x{terms.carrier.hex()} puts up the bond, and gets back what is not due",
         f"  shipper   0x{terms.shipper.hex()} gets the penalty",
         f"  token     0x{terms.token.hex()}" + (f" ({money.symbol})" if money.is_known else ""),
+        f"  tenant    {terms.tenant.hex()}: frames of its batches count, and of no other's",
         f"  bond      {money.show(terms.bond)}: no penalty is more",
         *(
             [f"  leg cap   {money.show(terms.leg_cap)}: no leg costs more"]
@@ -32,10 +35,12 @@ def describe(agreement: Agreement, money: Money) -> list[str]:
             else []
         ),
         *_legs(agreement),
-        f"After a deadline, better evidence may be shown for {duration(terms.window_s * 1000)}; then the leg settles.",
+        f"After a deadline, better evidence may be shown for {exact_duration(terms.window_s * 1000)};"
+        " then the leg settles.",
         *_calibration(terms.uncertainty_max_milli),
         f"The carrier owes {'for each leg ' if several else ''}the sum of:",
         *(f"  - {sentence(tier, limits)}: {money.show(tier.amount)}" for tier in terms.tiers),
+        *unmet_lines(terms.legs, agreement.disclosures, terms.tiers),
         f"Signed by {_signed(agreement)}.",
     ]
 
@@ -45,16 +50,16 @@ def sentence(tier: Tier, limits: Limits | None = None) -> str:
     metric = Metric(tier.metric)
     if metric is Metric.LATE_MS:
         return "closed later than agreed" + (
-            f" by more than {duration(tier.threshold)}" if tier.threshold else ""
+            f" by more than {exact_duration(tier.threshold)}" if tier.threshold else ""
         )
     if metric is Metric.SILENCE_MS:
-        return f"not closed, and nothing heard for more than {duration(tier.threshold)} before the deadline"
+        return f"not closed, and nothing heard for more than {exact_duration(tier.threshold)} before the deadline"
     known = None if limits is None else limits.by_channel.get(tier.channel)
     quantity = 0 if known is None else known.quantity
     name = f"channel {tier.channel}" + (f" ({quantities.name(quantity)})" if known else "")
     if metric in (Metric.MAX_VALUE, Metric.MIN_VALUE, Metric.MKT):
         return f"{name} {_extreme(metric, tier.threshold, quantity)}"
-    return f"{name} {_stretch(metric, known)} for more than {duration(tier.threshold)}{_HOW.get(metric, '')}"
+    return f"{name} {_stretch(metric, known)} for more than {exact_duration(tier.threshold)}{_HOW.get(metric, '')}"
 
 
 def figure(tier: Tier, value: int, bound: int, quantity: int = 0) -> str:
@@ -68,7 +73,7 @@ def figure(tier: Tier, value: int, bound: int, quantity: int = 0) -> str:
         if value == 0:
             return "no reading"
         return _value(value - VALUE_OFFSET if metric is Metric.MAX_VALUE else VALUE_OFFSET - value, quantity)
-    return duration(value) if value else "none"
+    return exact_duration(value) if value else "none"
 
 
 def common_limits(agreement: Agreement) -> Limits | None:
@@ -86,11 +91,31 @@ def leg_lines(leg: Leg, disclosure: Disclosure | None) -> list[str]:
     """A leg's times, gateway and limits."""
     due = shown_time(leg.due_ms) if leg.due_ms else "no time agreed"
     return [
-        f"  leg       {leg_name(leg, disclosure)}, signed by gateway {leg.gateway_id.hex()[:16]}…",
+        f"  leg       {leg_name(leg, disclosure)}",
+        f"            signed by gateway {leg.gateway_id.hex()}",
         f"            begins {shown_time(leg.begin_ms)}, due {due}",
         f"            deadline {shown_time(leg.deadline_s * 1000)}",
         *(f"            {line}" for line in _limits(disclosure)),
     ]
+
+
+def unmet_lines(
+    legs: Sequence[Leg], disclosures: Sequence[Disclosure | None], tiers: tuple[Tier, ...]
+) -> list[str]:
+    """Warnings of tiers on channels that a leg lacks, or may lack: by them no frame can be shown at all."""
+    unknown = [leg for leg, shown in zip(legs, disclosures, strict=True) if shown is None]
+    lines = [
+        f"WARNING: {leg_name(leg, shown)} has no channel {', '.join(map(str, missing))}, which tiers name:"
+        " no frame can be shown, and it ends as one that was never closed."
+        for leg, shown in zip(legs, disclosures, strict=True)
+        if (missing := lacking(shown, tiers))
+    ]
+    if unknown and channels_of(tiers):
+        lines.append(
+            "WARNING: limits that are not disclosed hide whether a leg has the channels that tiers name."
+            " Where one lacks them, no frame can be shown, and it ends as one that was never closed."
+        )
+    return lines
 
 
 _HOW = {
@@ -121,7 +146,7 @@ def _stretch(metric: Metric, limits: ChannelLimits | None) -> str:
 def _extreme(metric: Metric, threshold: int, quantity: int) -> str:
     if metric is Metric.MKT:
         mean = mean_kinetic_celsius(threshold, 1)
-        return f"with a mean kinetic temperature above {mean:.3f} °C" if mean else "known at all"
+        return f"with a mean kinetic temperature above {mean:.3f} °C" if mean is not None else "known at all"
     if metric is Metric.MAX_VALUE:
         return f"with a reading above {_value(threshold - VALUE_OFFSET, quantity)}"
     return f"with a reading below {_value(VALUE_OFFSET - threshold, quantity)}"
@@ -130,7 +155,7 @@ def _extreme(metric: Metric, threshold: int, quantity: int) -> str:
 def _value(value_milli: int, quantity: int) -> str:
     if value_milli in (OFF_LOW, OFF_HIGH):
         return "a limit that is not set"
-    return amount(value_milli, quantity) if quantity else f"{value_milli / 1000:g}"
+    return amount(value_milli, quantity) if quantity else thousandths(value_milli)
 
 
 def _legs(agreement: Agreement) -> list[str]:
@@ -161,7 +186,7 @@ def _calibration(uncertainty_max_milli: int) -> Sequence[str]:
         return []
     return [
         "Channels must have a calibration certificate on chain with an uncertainty of at most "
-        f"{uncertainty_max_milli / 1000:g} of their unit; without one a channel counts as without readings."
+        f"{thousandths(uncertainty_max_milli)} of their unit; without one a channel counts as without readings."
     ]
 
 

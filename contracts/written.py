@@ -1,7 +1,7 @@
 """Quantities as people write them in a terms file: "30 min", "8.0 C", "250 TEST". ValueError says what was wanted."""
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from contracts.money import Money
 from lading.quantities import Quantity
@@ -14,6 +14,7 @@ _DURATIONS_MS = {
     ("h", "hour", "hours"): 3_600_000,
     ("d", "day", "days"): 86_400_000,
 }
+_EXACT = Context(prec=96)  # more digits than a product of what _PARTS takes has
 _UNITS_MS = {name: size_ms for names, size_ms in _DURATIONS_MS.items() for name in names}
 _UNITS = {
     Quantity.TEMPERATURE: ("C", "°C"),
@@ -30,7 +31,7 @@ def duration_ms(text: str) -> int:
     found = _split(text)
     if found is None or found[1] not in _UNITS_MS:
         raise ValueError('a duration such as "30 min" (ms, s, min, h or d)')
-    return _whole(found[0] * _UNITS_MS[found[1]], "whole milliseconds", least=0)
+    return _whole(_EXACT.multiply(found[0], Decimal(_UNITS_MS[found[1]])), "whole milliseconds", least=0)
 
 
 def duration_s(text: str) -> int:
@@ -49,7 +50,7 @@ def value_milli(text: str, quantity: int) -> int:
         raise ValueError("thousandths of the unit as a whole number: this quantity has no unit to write")
     if found is None or found[1] not in units:
         raise ValueError(f'a number with {" or ".join(units)}, such as "8.0 {units[0]}"')
-    return _whole(found[0] * 1000, f"thousandths of {units[-1]} at the finest")
+    return _whole(_EXACT.multiply(found[0], Decimal(1000)), f"thousandths of {units[-1]} at the finest")
 
 
 def amount_units(text: str, money: Money) -> int:

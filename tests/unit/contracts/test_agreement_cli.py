@@ -16,13 +16,16 @@ from anchoring.server import make_server
 from contracts.agreement_cli import app
 from contracts.agreements import AgreementFolder, read_file, write_file
 from contracts.typed_data import Domain
-from lading import topics
+from lading import abi, topics
 from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
 from lading.gateways import GatewayEntry, save_gateways
 from lading.initial import app as initial
 from lading.settings import load_shared
+from lading.terms import Terms
+from lading.tiers import Metric, Tier
+from lading.wallet import Wallet
 from tests.legs import GATEWAY, OPERATOR, TENANT, Leg
-from tests.settling import CARRIER, MINUTE_MS, SETTLER, SHIPPER, START_MS, World, warm_leg
+from tests.settling import CARRIER, DEPLOYER, MINUTE_MS, SETTLER, SHIPPER, START_MS, World, warm_leg
 
 TERMS = f"""
 shipper = "0x{SHIPPER.address.hex()}"
@@ -200,6 +203,37 @@ def test_what_cannot_be_signed_is_refused(site: Site) -> None:
     with pytest.raises(ServiceError, match="agreement_unknown"):
         site.run("show", "0123456789")
     drafted = read_file(Path("po.agreement"))
+    assert isinstance(drafted.terms, Terms)
+    others = tuple(replace(one, gateway_id=one.gateway_id[:8] + bytes(24)) for one in drafted.terms.legs)
+    tiers = (*drafted.terms.tiers, Tier(99, Metric.ABOVE_MS, 2**127, 1))
+    for changed, said in (
+        ({"legs": others}, "leg: .* wanted .* as it was begun"),
+        ({"tenant": bytes(32)}, "leg: .* wanted .* as it was begun"),
+        ({"tiers": tiers}, "channel: tiers name channel 99"),
+    ):
+        write_file(Path("po.agreement"), replace(drafted, terms=replace(drafted.terms, **changed)))  # type: ignore[arg-type]
+        with pytest.raises(RejectedError, match=said):
+            site.run("sign", "po.agreement", "--yes", "--key", "carrier.key")
     write_file(Path("po.agreement"), replace(drafted, domain=Domain(31_337, b"\x13" * 20)))
     with pytest.raises(ServiceError, match="escrow: the agreement is for 0x1313"):
         site.run("sign", "po.agreement", "--yes", "--key", "carrier.key")
+
+
+def test_a_bond_goes_to_the_escrow_that_was_signed_for(site: Site) -> None:
+    """After an upgrade too: the second call finds the first one's deposit. Another token is refused."""
+    world, leg = site.world, begun(site, 0)
+    site.run("new", "terms.toml", "--leg", leg.begin.reference, "-o", "po.agreement")
+    now = world.deployment
+    wallet = Wallet(world.chain, DEPLOYER)
+    other = wallet.create("v1/PenaltyEscrow", now.gateways, now.anchors, now.vault).address
+    vault = abi.at(world.chain, "CreditVault", now.vault)
+    wallet.transact(vault, "admit", other, now.token, 10**15, 86_400)
+    upgraded = replace(now, escrow=other, escrows_before=(now.escrow,))
+    upgraded.save(site.folder / "lading-data" / "deployment.json")
+    assert site.json("fund", "po.agreement", "--test-tokens")["deposited"] == 2_000_000_000
+    assert site.json("fund", "po.agreement", "--test-tokens")["deposited"] == 0
+    drafted = read_file(Path("po.agreement"))
+    assert isinstance(drafted.terms, Terms)
+    write_file(Path("po.agreement"), replace(drafted, terms=replace(drafted.terms, token=b"\7" * 20)))
+    with pytest.raises(RejectedError, match="token: is in 0x0707"):
+        site.run("fund", "po.agreement", "--test-tokens")

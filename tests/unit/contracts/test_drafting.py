@@ -8,11 +8,12 @@ import pytest
 
 from contracts.agreements import Agreement, Disclosure
 from contracts.drafting import Parties, Place, make_terms, read_draft
+from contracts.legs import refuse_lacking
 from contracts.money import Money
 from contracts.typed_data import Domain
-from contracts.words import describe
+from contracts.words import describe, sentence
 from lading.assignment import Assignment
-from lading.errors import MalformedError, ServiceError
+from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.limits import ChannelLimits, Limits
 from lading.mkt import weight
 from lading.quantities import Quantity
@@ -222,3 +223,65 @@ def test_words_say_all_that_is_signed(tmp_path: Path) -> None:
         assert wanted in text
     bare = "\n".join(describe(Agreement(terms, agreement.domain, (None,)), Money()))
     assert "channel 1 above its upper limit for more than 30 min in all: 100,000,000 of the token" in bare
+
+
+def described(terms: Terms, *shown: Disclosure | None) -> str:
+    agreement = Agreement(terms, Domain(31_337, b"\x11" * 20), shown or (Disclosure.of(ORDER),))
+    return "\n".join(describe(agreement, PLACE.money))
+
+
+def test_words_are_exact_where_money_hangs_on_them(tmp_path: Path) -> None:
+    """No unit of a duration is left out, no digit of a figure; zero degrees is a temperature; ids are whole."""
+    terms = replace(
+        drafted(tmp_path, FULL),
+        window_s=97_199,
+        uncertainty_max_milli=1_234_567_891,
+        tiers=(
+            Tier(0, Metric.SILENCE_MS, 97_140_000, 1),
+            Tier(1, Metric.ABOVE_MS, 86_400_001, 1),
+            Tier(1, Metric.MKT, weight(0), 1),
+            Tier(1, Metric.MKT, 0, 1),
+            Tier(2, Metric.UNKNOWN_MS, 0, 1),
+        ),
+    )
+    text = described(terms)
+    for wanted in (
+        "shown for 1 d 2 h 59 min 59 s;",
+        "at most 1234567.891 of their unit",
+        "heard for more than 1 d 2 h 59 min before",
+        "above 8.000 °C for more than 1 d 1 ms in all",
+        "with a mean kinetic temperature above 0.000 °C",
+        "channel 1 (temperature) known at all",
+        "without a value that is known for more than 0 ms in all",
+        ORDER.gateway.hex(),
+        ORDER.tenant.hex(),
+    ):
+        assert wanted in text
+    assert "with a reading above 1234567.891" in sentence(Tier(1, Metric.MAX_VALUE, 2**31 + 1_234_567_891, 1))
+
+
+def test_a_tier_on_a_channel_that_the_leg_lacks_is_told_and_refused(tmp_path: Path) -> None:
+    """By it no frame could be shown: a leg closed in time would end as a silent one."""
+    terms = drafted(tmp_path, FULL)
+    assert "WARNING" not in described(terms)
+    more = (*terms.tiers, Tier(99, Metric.ABOVE_MS, 2**127, 1))
+    text = described(replace(terms, tiers=more))
+    assert "WARNING: leg-1 has no channel 99, which tiers name" in text
+    shown = Disclosure.of(ORDER)
+    refuse_lacking([shown, None], terms.tiers)
+    with pytest.raises(RejectedError, match="channel: tiers name channel 99"):
+        refuse_lacking([None, shown], more)
+    assert "WARNING: limits that are not disclosed" in described(terms, None)
+    of_the_leg = tuple(tier for tier in terms.tiers if tier.channel == 0)
+    assert "WARNING" not in described(replace(terms, tiers=of_the_leg), None)
+
+
+def test_finer_than_the_smallest_unit_is_refused_however_many_digits(tmp_path: Path) -> None:
+    """Thirty digits are not rounded to twenty-eight without a word."""
+    for old, new in (
+        ('"2000 TEST"', '"2000000000.000001000000000000000001 TEST"'),
+        ('"30 min"', '"1000000000.000000000000000000000001 min"'),
+        ('"8.0 C"', '"10000000000.000000000000000000000001 C"'),
+    ):
+        with pytest.raises(MalformedError, match=r"decimals|whole milliseconds|at the finest"):
+            drafted(tmp_path, FULL.replace(old, new, 1))
