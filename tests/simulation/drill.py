@@ -268,7 +268,7 @@ def main() -> int:
         "readings": outcome.readings_count,
         "frames": outcome.frames,
         "intervals": outcome.intervals,
-        "payments": {name: [one.kind, one.amount] for name, one in outcome.payments.items()},
+        "payments": {name: [one.penalty, one.rest] for name, one in outcome.payments.items()},
         "undisturbed_s": round(report.undisturbed_s, 1),
         "disturbed_s": round(report.disturbed_s, 1),
         "differences": report.differences,
