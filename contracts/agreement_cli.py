@@ -127,12 +127,16 @@ def fund_agreement(
 
 
 @app.command()
-def submit(file: File, config: Config = CONFIG) -> None:
+def submit(file: File, config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Hand a complete agreement to the stage, where the carrier has funded it elsewhere."""
-    agreement = read_file(file)
-    path = hand_over(open_bench(config), agreement)
+    agreement, bench = read_file(file), open_bench(config)
+    path = hand_over(bench, agreement)
     if path is None:
         raise ServiceError("agreement", f"{' and '.join(agreement.missing)} has yet to sign {file}")
+    if as_json:
+        about = invoice.about(agreement, bench.money(agreement.terms.token))
+        typer.echo(json.dumps(about | {"handed_over": str(path)}))
+        return
     typer.echo(f"handed to the stage: {path}")
 
 

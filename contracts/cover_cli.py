@@ -14,7 +14,7 @@ from contracts.cover_drafting import PolicyDraft, PoolDraft, make_policy, make_p
 from contracts.cover_stage import CoverPlanner
 from contracts.cover_words import describe_cover, describe_pool, said_of
 from contracts.covers import Cover, about, read_cover, write_cover
-from contracts.drafting import read_table, read_text
+from contracts.drafting import Place, read_table, read_text
 from contracts.insurance import Pool
 from contracts.ledger import Ledger
 from contracts.legs import newest_begin, refuse_lacking
@@ -103,6 +103,7 @@ def remove(
     config: Config = CONFIG,
     key: Key = INSURER,
     shares: Annotated[int, typer.Option(min=0, help="How many shares; 0: all.")] = 0,
+    anew: Annotated[bool, typer.Option("--anew", help="Announce in place of what was announced.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take capital out: announce it, and after the pool's notice call again. It is a credit in the vault then."""
@@ -110,7 +111,7 @@ def remove(
     account, insurance = bench.account(key), bench.insurance()
     holding = insurance.holding(pool_id, account.address)
     money = bench.money(insurance.pool(pool_id).token)
-    if not holding.leaving:
+    if anew or not holding.leaving:
         holding = insurance.announce(account, pool_id, shares or holding.shares)
         text = f"{holding.leaving} shares announced; they may leave from {holding.leave_s} (Unix time) on"
         _say({"pool": pool, "announced": holding.leaving, "leave_s": holding.leave_s}, text, as_json)
@@ -143,7 +144,7 @@ def quote(
         pool_id,
         found,
         address_of(bench, holder, "holder"),
-        money,
+        Place(found.token, money, insurance.window_min_s()),
         secrets.randbits(128),
         wall_ms() // 1000,
     )
@@ -189,6 +190,23 @@ def buy(
     receipt = insurance.buy(account, cover)
     row |= {"tx": f"0x{receipt.tx_hash.hex()}"}
     _say(row, f"bought in 0x{receipt.tx_hash.hex()}; handed to the stage: {path}", as_json)
+
+
+@app.command()
+def cancel(
+    file: Annotated[Path, typer.Argument(help="The cover's file.")],
+    config: Config = CONFIG,
+    key: Key = INSURER,
+    as_json: AsJson = False,
+) -> None:
+    """Take a quote back that nobody bought, as the pool's manager."""
+    bench, cover = open_bench(config), read_cover(file)
+    insurance = bench.insurance()
+    if cover.domain != insurance.domain:
+        raise RejectedError("cover", f"{file} is for contract 0x{cover.domain.escrow.hex()}")
+    receipt = insurance.cancel(bench.account(key), cover)
+    tx = f"0x{receipt.tx_hash.hex()}"
+    _say(about(cover) | {"tx": tx}, f"cancelled in {tx}", as_json)
 
 
 @app.command()

@@ -12,10 +12,13 @@ from contracts import written
 from contracts.drafting import (
     BOND_MAX,
     JudgedDraft,
+    Place,
     Quantified,
     Table,
+    check_window,
     leg_of_draft,
     read_amount,
+    read_seconds,
     read_text,
     tiers_of_draft,
     uncertainty_of_draft,
@@ -53,9 +56,9 @@ def make_pool(draft: PoolDraft, manager: bytes, token: bytes, money: Money, salt
         token,
         read_amount("event_max", draft.event_max, money, BOND_MAX),
         read_amount("aggregate_max", draft.aggregate_max, money, BOND_MAX),
-        read_text("waiting", written.duration_s, draft.waiting),
-        read_text("span", written.duration_s, draft.span),
-        read_text("notice", written.duration_s, draft.notice),
+        read_seconds("waiting", draft.waiting),
+        read_seconds("span", draft.span),
+        read_seconds("notice", draft.notice),
         salt,
     )
 
@@ -66,12 +69,12 @@ def make_policy(
     pool_id: bytes,
     pool: Pool,
     holder: bytes,
-    money: Money,
+    place: Place,
     salt: int,
     now_s: int,
 ) -> Policy:
     """A policy over the leg that `begin` begins; the cover starts when the leg is planned to."""
-    leg = leg_of_draft(draft, begin)
+    leg, money = leg_of_draft(draft, begin), place.money
     start_s = leg.begin_ms // 1000
     quote_until_s = min(now_s + read_text("valid", written.duration_s, draft.valid), start_s - pool.waiting_s)
     if quote_until_s <= now_s:
@@ -86,7 +89,7 @@ def make_policy(
         begin.tenant,
         start_s,
         quote_until_s,
-        draft.window_s or read_text("window", written.duration_s, draft.window),
+        draft.window_s or read_seconds("window", draft.window),
         uncertainty_of_draft(draft, [begin]),
         read_amount("maximum", draft.maximum, money, BOND_MAX),
         _amount("deductible", draft.deductible, money),
@@ -95,12 +98,14 @@ def make_policy(
         leg,
         tiers_of_draft(draft, [begin], money),
     )
-    _check(policy, pool, money, now_s)
+    _check(policy, pool, place, now_s)
     return policy
 
 
-def _check(policy: Policy, pool: Pool, money: Money, now_s: int) -> None:
-    """What the pool would refuse, said by the file's keys."""
+def _check(policy: Policy, pool: Pool, place: Place, now_s: int) -> None:
+    """What pool and contract would refuse, said by the file's keys."""
+    money = place.money
+    check_window(policy.window_s, place)
     free = pool.capital - pool.locked
     if policy.maximum > min(free, pool.event_max):
         raise MalformedError(

@@ -39,6 +39,7 @@ STDIN = Path("-")
 FILE_BYTES_MAX = 65_536
 U128_MAX = 2**128 - 1
 BOND_MAX = 2**96 - 1
+NUMBER_BITS_MAX = 256
 DEADLINE_S_MAX = 10**9
 METRICS = {metric.name.lower().removesuffix("_ms"): metric for metric in Metric}
 _OF_VALUES = (Metric.MKT, Metric.MAX_VALUE, Metric.MIN_VALUE)
@@ -46,8 +47,17 @@ _OF_VALUES = (Metric.MKT, Metric.MAX_VALUE, Metric.MIN_VALUE)
 
 def _number_or_text(value: object) -> object:
     if type(value) not in (int, str):
-        raise ValueError(f"found {str(value)[:40]!r}, wanted a whole number, or text with its unit")
+        raise ValueError(f"found {_short(value)!r}, wanted a whole number, or text with its unit")
+    if isinstance(value, int) and value.bit_length() > NUMBER_BITS_MAX:
+        raise ValueError(f"found {_short(value)!r}, wanted at most {NUMBER_BITS_MAX} bits")
     return value
+
+
+def _short(value: object) -> str:
+    """Of numbers too, of which Python prints only those of a few thousand digits."""
+    if isinstance(value, int) and value.bit_length() > NUMBER_BITS_MAX:
+        return f"a number of {value.bit_length()} bits"
+    return str(value)[:40]
 
 
 Quantified = Annotated[int | str, BeforeValidator(_number_or_text)]
@@ -122,17 +132,27 @@ def read_draft(path: Path) -> Draft:
 def read_table(path: Path, model: type[_File]) -> _File:
     """From a file, or stdin as `-`. ServiceError when there is none, MalformedError `terms` when it says otherwise."""
     try:
-        text = sys.stdin.read(FILE_BYTES_MAX + 1) if path == STDIN else path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ServiceError("terms", f"{path}: {exc}") from exc
-    if len(text) > FILE_BYTES_MAX:
-        raise MalformedError("terms", f"{path}: {len(text)} characters, wanted at most {FILE_BYTES_MAX}")
-    try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as exc:
-        raise MalformedError("terms", f"{path}: {exc}") from exc
+        return model.model_validate(tomllib.loads(_read(path)))
     except ValidationError as exc:
         raise MalformedError("terms", f"{path}: {_problems(exc)}") from exc
+    except RecursionError as exc:
+        raise MalformedError("terms", f"{path}: brackets inside brackets, wanted at most a few") from exc
+    except ValueError as exc:  # no toml, no UTF-8, or a number of thousands of digits
+        raise MalformedError("terms", f"{path}: {exc}") from exc
+
+
+def _read(path: Path) -> str:
+    try:
+        if path == STDIN:
+            data = sys.stdin.read(FILE_BYTES_MAX + 1).encode()
+        else:
+            with path.open("rb") as file:
+                data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as exc:
+        raise ServiceError("terms", f"{path}: {exc}") from exc
+    if len(data) > FILE_BYTES_MAX:
+        raise MalformedError("terms", f"{path}: longer than {FILE_BYTES_MAX} bytes, wanted at most that")
+    return data.decode("utf-8")
 
 
 def make_terms(
@@ -146,7 +166,7 @@ def make_terms(
         parties.shipper,
         place.token,
         begins[0].tenant,
-        draft.window_s or read_text("window", written.duration_s, draft.window),
+        draft.window_s or read_seconds("window", draft.window),
         uncertainty_of_draft(draft, begins),
         bond,
         bond if draft.leg_cap is None else read_amount("leg_cap", draft.leg_cap, place.money, BOND_MAX),
@@ -262,10 +282,7 @@ def _check(terms: Terms, draft: Draft, begins: Sequence[Assignment], place: Plac
         raise MalformedError("terms", f"carrier and shipper are both 0x{terms.carrier.hex()}, wanted two")
     if terms.leg_cap > terms.bond:
         raise _wrong("leg_cap", draft.leg_cap, "at most the bond")
-    if terms.window_s < place.window_min_s:
-        raise _wrong(
-            "window", f"{terms.window_s} s", f"at least {place.window_min_s} s, an anchor's own window"
-        )
+    check_window(terms.window_s, place)
     over = [leg for leg in terms.legs if leg.deadline_s <= now_s]
     if over:
         raise MalformedError(
@@ -284,6 +301,20 @@ def read_amount(where: str, given: int | str, money: Money, maximum: int) -> int
     if not 1 <= value <= maximum:
         raise _wrong(where, given, f"1 to {maximum} of the token's smallest units")
     return value
+
+
+def read_seconds(where: str, text: str) -> int:
+    """A duration that the contracts hold: whole seconds in 32 bits."""
+    value = read_text(where, written.duration_s, text)
+    if value > U32_MAX:
+        raise _wrong(where, text, f"at most {U32_MAX} s")
+    return value
+
+
+def check_window(window_s: int, place: Place) -> None:
+    """MalformedError `terms` where evidence that is anchored at the deadline would be final after the window."""
+    if window_s < place.window_min_s:
+        raise _wrong("window", f"{window_s} s", f"at least {place.window_min_s} s, an anchor's own window")
 
 
 def read_text(where: str, parse: Callable[[str], int], text: str) -> int:
@@ -305,6 +336,6 @@ def _problems(exc: ValidationError) -> str:
         place = [f"{part + 1}" if isinstance(part, int) else str(part) for part in error["loc"]]
         where = " ".join(place[:2]) + "".join(f", {part}" for part in place[2:3])
         text = error["msg"].removeprefix("Value error, ")
-        found = "" if error["type"] in ("missing", "value_error") else f", found {str(error['input'])[:40]!r}"
+        found = "" if error["type"] in ("missing", "value_error") else f", found {_short(error['input'])!r}"
         said.append(f"{where}: {text}{found}" if where else text)
     return "; ".join(dict.fromkeys(said))

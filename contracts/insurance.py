@@ -79,6 +79,10 @@ class Insurance:
             raise ServiceError("pool_unknown", f"no pool {pool_id.hex()} at 0x{self.pools.address.hex()}")
         return pool
 
+    def window_min_s(self) -> int:
+        """The least window of a policy, in seconds."""
+        return int(self.contract.call("windowMinS"))
+
     def holding(self, pool_id: bytes, owner: bytes) -> Holding:
         """An owner's shares of a pool."""
         return Holding(*self.pools.call("holdingOf", pool_id, owner))

@@ -8,7 +8,7 @@ from contracts.legs import lacking
 from contracts.money import Money
 from lading import quantities
 from lading.limits import OFF_HIGH, OFF_LOW, ChannelLimits, Limits
-from lading.mkt import mean_kinetic_celsius
+from lading.mkt import HIGHEST_MILLI, mean_kinetic_celsius, weight
 from lading.rules.words import amount
 from lading.terminal import shown_time
 from lading.terms import Leg
@@ -145,7 +145,8 @@ def _stretch(metric: Metric, limits: ChannelLimits | None) -> str:
 
 def _extreme(metric: Metric, threshold: int, quantity: int) -> str:
     if metric is Metric.MKT:
-        mean = mean_kinetic_celsius(threshold, 1)
+        # Weights end with the table: a mean above its highest temperature is never reached.
+        mean = mean_kinetic_celsius(min(threshold, weight(HIGHEST_MILLI)), 1)
         return f"with a mean kinetic temperature above {mean:.3f} °C" if mean is not None else "known at all"
     if metric is Metric.MAX_VALUE:
         return f"with a reading above {_value(threshold - VALUE_OFFSET, quantity)}"

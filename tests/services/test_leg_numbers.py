@@ -43,8 +43,8 @@ def listener(broker: Broker) -> Iterator[Client]:
     client.close()
 
 
-def begin(folder: Path, reference: str, wait_s: float) -> "subprocess.Popen[bytes]":
-    command = [*LADING, "leg", "begin", reference, "truck-1", "--wait-s", str(wait_s)]
+def begin(folder: Path, reference: str, wait_s: float, *more: str) -> "subprocess.Popen[bytes]":
+    command = [*LADING, "leg", "begin", reference, "truck-1", "--wait-s", str(wait_s), *more]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -75,12 +75,14 @@ def test_an_order_is_published_until_the_log_has_it(tmp_path: Path, listener: Cl
 
 
 def test_an_order_that_nobody_takes_is_an_error(tmp_path: Path, listener: Client) -> None:
-    """The leg's id is printed all the same: the order may come through later."""
-    giving = begin(tmp_path, "PO 1", 1)
+    """The leg's id is printed all the same: the order may come through later. It may be of a leg that begins later."""
+    giving = begin(tmp_path, "PO 1", 1, "--begin", "2030-01-01T00:00:00", "--due", "2030-01-02")
     printed, errors = giving.communicate(timeout=120)
     assert giving.returncode == 2
     assert b"order_waiting" in errors
-    assert printed.decode().strip() == read_assignment(listener.payloads[0]).leg_id.hex()
+    order = read_assignment(listener.payloads[0])
+    assert printed.decode().strip() == order.leg_id.hex()
+    assert (order.begin_ms, order.due_ms) == (1_893_456_000_000, 1_893_542_400_000)
 
 
 def test_what_a_gateway_said_last_is_shown(tmp_path: Path, broker: Broker) -> None:

@@ -85,6 +85,7 @@ def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(MalformedError, match="nobody insures what has happened"):
         site.run("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "late.cover", "--yes")
     assert site.json("remove", pool)["announced"] == 10_000 * 10**12
+    assert site.json("remove", pool, "--anew", "--shares", "5")["announced"] == 5
 
 
 def test_a_purchase_that_was_cut_off_reaches_the_stage(
@@ -101,6 +102,16 @@ def test_a_purchase_that_was_cut_off_reaches_the_stage(
         site.run("buy", "leg.cover", "--key", "stranger.key", "--yes")
     assert balance_of(world.chain, world.deployment, SETTLER.address) == 20_000_000
     assert site.json("list")["covers"] == []
+
+    policy = site.folder / "policy.toml"
+    policy.write_text(POLICY.replace('window = "1 h"', "window_s = 1"))
+    with pytest.raises(MalformedError, match="window: found '1 s', wanted at least"):
+        site.run("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "short.cover", "--yes")
+    policy.write_text(POLICY)
+    site.run("quote", pool, "policy.toml", "--leg", leg.begin.reference, "-o", "gone.cover", "--yes")
+    site.run("cancel", "gone.cover")
+    with pytest.raises(RejectedError, match="cancelled by the pool's manager"):
+        site.run("buy", "gone.cover", "--yes")
 
     with pytest.raises(RevertedError):  # without tokens
         site.run("buy", "leg.cover", "--yes")

@@ -148,6 +148,12 @@ def test_legs_of_a_shipment_are_in_the_escrows_order(tmp_path: Path) -> None:
         ('"max_value"\nthreshold = "75 %RH"', '"mkt"\nthreshold = 1', "tier 5, metric: .*temperature"),
         ('metric = "silence"', 'channel = 1\nmetric = "silence"', "tier 6, channel: found 1, wanted none"),
         ('amount = "1 TEST"', "", "tier 4, amount: Field required"),
+        ('"48 h"', '"60000 days"', "window: found '60000 days', wanted at most 4294967295 s"),
+        ('"2000 TEST"', "0x" + "f" * 9000, "bond: found 'a number of 36000 bits', wanted at most 256"),
+        ("channel = 2", "channel = 0x" + "f" * 9000, "tier 5, channel: .*36000 bits"),
+        ('"2000 TEST"', "9" * 5000, "4300 digits"),
+        ("bond =", "bond = " + "[" * 60_000 + "\n#", "brackets inside brackets"),
+        ("bond =", "#" * 65_536 + "\nbond =", "longer than 65536 bytes"),
         ("[[tier]]", "[[tier]]\ncolour = 1", "tier 1, colour: .*"),
         ('"above_longest_ms"\nthreshold = 600000', '"above"\nthreshold = 1800000', "tier 2 has .* of tier 1"),
     ],
@@ -274,6 +280,18 @@ def test_a_tier_on_a_channel_that_the_leg_lacks_is_told_and_refused(tmp_path: Pa
     assert "WARNING: limits that are not disclosed" in described(terms, None)
     of_the_leg = tuple(tier for tier in terms.tiers if tier.channel == 0)
     assert "WARNING" not in described(replace(terms, tiers=of_the_leg), None)
+
+
+def test_times_that_no_calendar_has_are_words_too(tmp_path: Path) -> None:
+    """A file from elsewhere may name any 64-bit time and any weight: it is shown, not a traceback."""
+    terms = drafted(tmp_path, FULL)
+    (leg,) = terms.legs
+    never = replace(leg, begin_ms=2**64 - 1, due_ms=2**64 - 1, deadline_s=2**64 - 1)
+    tiers = (*terms.tiers, Tier(1, Metric.MKT, 2**128 - 1, 1))
+    text = described(replace(terms, legs=(never,), tiers=tiers), None)
+    assert "begins 18446744073709551615 ms after 1970, past the year 9999" in text
+    assert "deadline 18446744073709551615000 ms after 1970" in text
+    assert "with a mean kinetic temperature above 100.000 °C" in text
 
 
 def test_finer_than_the_smallest_unit_is_refused_however_many_digits(tmp_path: Path) -> None:
