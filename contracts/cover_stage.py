@@ -9,9 +9,9 @@ from typing import Any
 
 from contracts.covers import Cover
 from contracts.insurance import CoverState, Insurance
-from contracts.steps import OF_ONE_LEG, LegPlan, Planner, Step
+from contracts.steps import LegPlan, Planner, Step, stops_all
 from lading.chain import RevertedError
-from lading.errors import ProofError, ServiceError
+from lading.errors import LadingError
 from lading.sending import Sender
 
 Covers = Callable[[], Mapping[bytes, Cover]]
@@ -53,18 +53,24 @@ class Covering:
         state = self._insurance.state(cover.id)
         try:
             plan = self._planner.next_step(cover, self._insurance, state, now_s)
-            if plan.step is not None:
-                self._try(cover, plan.step)
             self.waits.pop(cover.id, None)
-        except RevertedError as exc:
-            self.waits[cover.id] = self._insurance.contract.interface.named(exc).text
-        except (ProofError, ServiceError) as exc:
-            if isinstance(exc, ServiceError) and exc.code not in OF_ONE_LEG:
+            if plan.step is not None:
+                self._try(cover, plan.step, now_s)
+        except LadingError as exc:
+            if stops_all(exc):
                 raise
-            self.waits[cover.id] = str(exc)
+            self.waits[cover.id] = exc.text if isinstance(exc, RevertedError) else str(exc)
         if state.name == "none" and now_s > cover.terms.quote_until_s:
             self.waits.pop(cover.id, None)  # never bought
 
-    def _try(self, cover: Cover, step: Step) -> None:
-        data = self._insurance.contract.interface.encode_call(step.function, *step.arguments)
-        self._sender.attempt(f"{step.name} {cover.id.hex()}", self._insurance.address, data)
+    def _try(self, cover: Cover, step: Step, now_s: int) -> None:
+        interface, target = self._insurance.contract.interface, self._insurance.address
+        if step.function == "pay" and self._sender.has_unmined("pay", target):
+            return  # one at a time: two on the same limit would both pass now, and one be refused then
+        data = interface.encode_call(step.function, *step.arguments)
+        try:
+            self._sender.attempt(f"{step.name} {cover.id.hex()}", target, data, step.tries_max)
+        except RevertedError as exc:
+            named = interface.named(exc)
+            self._planner.note_refused(step, named, now_s)
+            raise named from exc

@@ -21,7 +21,7 @@ from lading.verdict import Verdict, VerdictRecord
 READ_RECORDS = 2_000
 SEQ_MAX = 2**63 - 1
 LEG_FRAMES_MAX = 100_000  # looked at for the newest that counts
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _TABLES = ("positions", "frames", "leg_frames", "batches", "anchors", "verdicts", "settlements")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions(
@@ -29,8 +29,8 @@ CREATE TABLE IF NOT EXISTS positions(
 CREATE TABLE IF NOT EXISTS frames(
     hash BLOB PRIMARY KEY, partition INTEGER NOT NULL, at INTEGER NOT NULL, leg_state INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leg_frames(
-    leg_id BLOB NOT NULL, gateway_id BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
-    PRIMARY KEY (leg_id, gateway_id, seq)) WITHOUT ROWID;
+    leg_id BLOB NOT NULL, gateway_id BLOB NOT NULL, limits_hash BLOB NOT NULL, seq INTEGER NOT NULL,
+    hash BLOB NOT NULL, PRIMARY KEY (leg_id, gateway_id, limits_hash, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches(
     tenant BLOB NOT NULL, partition INTEGER NOT NULL, last INTEGER NOT NULL, record BLOB NOT NULL,
     PRIMARY KEY (tenant, partition, last));
@@ -108,9 +108,9 @@ class Ledger:
         last_seq = signed_64(horizon.last_frame_seq) if verdict.state == "forked" else SEQ_MAX
         seqs = (signed_64(horizon.first_frame_seq), last_seq)
         rows = self._db.execute(
-            "SELECT seq, hash FROM leg_frames WHERE leg_id = ? AND gateway_id = ? AND seq BETWEEN ? AND ?"
-            " ORDER BY seq DESC LIMIT ?",
-            (verdict.leg_id, verdict.gateway_id, *seqs, LEG_FRAMES_MAX),
+            "SELECT seq, hash FROM leg_frames WHERE leg_id = ? AND gateway_id = ? AND limits_hash = ?"
+            " AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?",
+            (verdict.leg_id, verdict.gateway_id, verdict.limits_hash, *seqs, LEG_FRAMES_MAX),
         )
         yield from rows
 
@@ -199,11 +199,11 @@ def _frame_rows(found: Sequence[Record]) -> Iterable[_Rows]:
         (header.hash, r.partition, r.offset, header.leg_state) for header, r in headers
     ]
     of_legs: list[tuple[object, ...]] = [
-        (header.leg_id, header.gateway_id, signed_64(header.frame_seq), header.hash)
+        (header.leg_id, header.gateway_id, header.limits_hash, signed_64(header.frame_seq), header.hash)
         for header, _ in headers
         if header.leg_state != IDLE
     ]
     return [
         ("INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?)", frames),
-        ("INSERT OR IGNORE INTO leg_frames VALUES (?, ?, ?, ?)", of_legs),
+        ("INSERT OR IGNORE INTO leg_frames VALUES (?, ?, ?, ?, ?)", of_legs),
     ]

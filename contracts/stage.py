@@ -12,13 +12,13 @@ from contracts.escrows import Escrow, State, escrows_of
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence
 from contracts.records import Recorder
-from contracts.steps import OF_ONE_LEG, Planner, Step
+from contracts.steps import Planner, Step, stops_all
 from contracts.typed_data import Domain
 from lading import topics
 from lading.batchlog import TenantOf
 from lading.chain import RevertedError
 from lading.deployment import Deployment
-from lading.errors import ProofError, ServiceError
+from lading.errors import LadingError, ServiceError
 from lading.log import Log
 from lading.sending import Sender
 from lading.settlement import Settlement
@@ -108,46 +108,61 @@ class Settling:
     def _take_steps(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[str]:
         """Why those that are refused now are."""
         if state.name == "none":
-            yield from self._try(agreement, escrow, self._planner.open(agreement))
+            yield from self._try(agreement, escrow, self._planner.open(agreement), now_s)
         if state.owed:
-            yield from self._try(agreement, escrow, self._planner.pay(agreement, state.owed))
+            yield from self._pay(agreement, escrow, state, now_s)
         if not state.is_open:
             return
         for index, is_concluded in enumerate(state.concluded):
             if not is_concluded:
                 yield from self._advance_leg(agreement, escrow, index, now_s)
 
+    def _pay(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[str]:
+        """One payment of an escrow at a time: two on the same limit would both pass now, and one be refused then."""
+        step = self._planner.pay(agreement, state)
+        if not self._sender.has_unmined("pay", escrow.address):
+            yield from self._try(agreement, escrow, step, now_s)
+        elif self._sender.newest(f"{step.name} {agreement.id.hex()}") is None:
+            yield "another payment of its escrow is on its way"
+
     def _advance_leg(self, agreement: Agreement, escrow: Escrow, index: int, now_s: int) -> Iterator[str]:
         try:
             plan = self._planner.leg(agreement, escrow, index, now_s)
-        except (ProofError, ServiceError) as exc:
-            if isinstance(exc, ServiceError) and exc.code not in OF_ONE_LEG:
+        except LadingError as exc:
+            if stops_all(exc):
                 raise
             yield str(exc)
             return
         if plan.step is not None:
-            yield from self._try(agreement, escrow, plan.step)
+            yield from self._try(agreement, escrow, plan.step, now_s)
 
-    def _try(self, agreement: Agreement, escrow: Escrow, step: Step) -> Iterator[str]:
+    def _try(self, agreement: Agreement, escrow: Escrow, step: Step, now_s: int) -> Iterator[str]:
         """Queue a call of the escrow; where it would be refused now, say by which name, and come again."""
         interface = escrow.contract.interface
         data = interface.encode_call(step.function, *step.arguments)
         try:
-            self._sender.attempt(f"{step.name} {agreement.id.hex()}", escrow.address, data)
+            self._sender.attempt(f"{step.name} {agreement.id.hex()}", escrow.address, data, step.tries_max)
         except RevertedError as exc:
-            yield interface.named(exc).text
+            named = interface.named(exc)
+            self._planner.note_refused(step, named, now_s)
+            yield named.text
         except ServiceError as exc:
-            if exc.code not in OF_ONE_LEG:
+            if stops_all(exc):
                 raise
             yield str(exc)
 
     def _write(self, ended: Iterable[Agreement]) -> list[Settlement]:
         """Write to the log what the chain has finally settled."""
-        settled = [
-            one
-            for agreement in ended
-            for one in self._recorder.settlements(agreement, self._escrow(agreement))
-        ]
+        settled = [one for agreement in ended for one in self._settled(agreement)]
         self._log.append(topics.SETTLEMENTS, [(one.agreement, one.encode()) for one in settled])
         self.ledger.catch_up()
         return settled
+
+    def _settled(self, agreement: Agreement) -> Iterator[Settlement]:
+        """What the node cannot say of one agreement, such as the state of an old block, holds up no other."""
+        try:
+            yield from self._recorder.settlements(agreement, self._escrow(agreement))
+        except LadingError as exc:
+            if stops_all(exc) and exc.code != "chain_rpc":
+                raise
+            self.waits[agreement.id] = f"settled, and not written yet: {exc}"

@@ -3,27 +3,42 @@
 Which frame counts is the verdict's: the last one of its horizon, and before that is final, the newest that is.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
+import structlog
+
 from contracts.agreements import Agreement
-from contracts.escrows import Escrow, Shown, State
+from contracts.escrows import Shown, State
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence, JudgedBy, anchor_argument
 from contracts.typed_data import terms_argument, version_of
 from lading import abi
 from lading.batch import AnchorRecord, BatchRecord
 from lading.chain import FINALIZED, LATEST, Chain, RevertedError
-from lading.errors import ServiceError
+from lading.errors import LadingError, ServiceError
 from lading.frame import CLOSED
 from lading.rules.words import duration
+from lading.sending import TRIES_MAX
 from lading.terms import Leg
 from lading.verdict import Verdict
 
 # Failures that stop one leg, not the others.
-OF_ONE_LEG = {"send_refused", "batch_log", "gateway_unknown"}
+OF_ONE_LEG = {"send_refused", "batch_log", "log_hole", "gateway_unknown"}
+PAY_TRIES_MAX = 1_000  # what is owed stays owed: others may use up the vault's limit in the same block
 LAST_CALL_PART = 8  # of the window: its last eighth, in which no better evidence is waited for any more
+# The chain's refusals of one frame, whatever else is shown of its leg.
+OF_ONE_FRAME = {
+    "FrameAhead",
+    "FrameLimits",
+    "FrameSignature",
+    "FrameTenant",
+    "GatewayNotValid",
+    "GatewayUnknown",
+    "RunMissing",
+}
+FRAME_AGAIN_S = 3_600  # a frame that was refused is tried again: its gateway may have been registered since
+_log = structlog.get_logger()
 
 
 class LegsTerms(JudgedBy, Protocol):
@@ -62,11 +77,17 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A call of the escrow. `name` tells it from every other of the same agreement."""
+    """A call of the escrow. `name` tells it from every other of the same agreement; `frame_hash`: what it shows."""
 
     name: str
     function: str
     arguments: tuple[Any, ...]
+    frame_hash: bytes | None = None
+
+    @property
+    def tries_max(self) -> int:
+        """How often it may be mined and refused."""
+        return PAY_TRIES_MAX if self.function == "pay" else TRIES_MAX
 
 
 class LegPlan(NamedTuple):
@@ -74,6 +95,13 @@ class LegPlan(NamedTuple):
 
     step: Step | None
     why: str = ""
+
+
+class _Refused(NamedTuple):
+    """A frame that the chain does not take: not tried again before."""
+
+    until_s: int
+    why: str
 
 
 class _Found(NamedTuple):
@@ -85,8 +113,13 @@ class _Found(NamedTuple):
     anchor: AnchorRecord
 
 
+def stops_all(exc: LadingError) -> bool:
+    """Whether it is the log, the store or the chain that failed, not one leg's evidence."""
+    return isinstance(exc, ServiceError) and exc.code not in OF_ONE_LEG
+
+
 class Planner:
-    """Derives steps; it sends nothing and keeps nothing but the registry's window."""
+    """Derives steps; it sends nothing and keeps nothing but the registry's window and what was refused lately."""
 
     def __init__(self, chain: Chain, anchors: bytes, ledger: Ledger, evidence: Evidence) -> None:
         self._chain = chain
@@ -94,22 +127,29 @@ class Planner:
         self._ledger = ledger
         self._evidence = evidence
         self._window_s: int | None = None
+        self._refused: dict[bytes, _Refused] = {}
 
     def open(self, agreement: Agreement) -> Step:
         """The step that begins the agreement."""
         signatures = (agreement.carrier_signature, agreement.shipper_signature)
         return Step("open", "open", (terms_argument(agreement.terms), *signatures))
 
-    def pay(self, agreement: Agreement, owed: int) -> Step:
-        """The step that pays what waits for the vault's outflow limit to recover."""
-        name = "pay" if version_of(agreement.terms) == 1 else f"pay {owed}"
+    def pay(self, agreement: Agreement, state: State) -> Step:
+        """The step that pays what waits for the vault's outflow limit to recover.
+
+        What is owed may come to the same amount again, but only by a further leg's penalty.
+        """
+        name = "pay" if version_of(agreement.terms) == 1 else f"pay {state.penalty} {state.owed}"
         return Step(name, "pay", (terms_argument(agreement.terms),))
 
-    def legs(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[LegPlan]:
-        """What each leg that has not concluded waits for."""
-        for index, is_concluded in enumerate(state.concluded):
-            if not is_concluded:
-                yield self.leg(agreement, escrow, index, now_s)
+    def note_refused(self, step: Step, exc: RevertedError, now_s: int) -> bool:
+        """Pass a frame over for a while if the chain's refusal, by its name, is of the frame itself: whether it is."""
+        if step.frame_hash is None or exc.code not in OF_ONE_FRAME:
+            return False
+        _log.warning("frame_refused", frame=step.frame_hash.hex(), reason=exc.text)
+        self._refused = {key: one for key, one in self._refused.items() if one.until_s > now_s}
+        self._refused[step.frame_hash] = _Refused(now_s + FRAME_AGAIN_S, exc.text)
+        return True
 
     def leg(self, agreement: Claim, escrow: Judge, index: int, now_s: int) -> LegPlan:
         """Settle from the closing frame; after the deadline show the newest; after the window finish."""
@@ -126,9 +166,8 @@ class Planner:
         if closing is not None:
             return LegPlan(self._shown(agreement, index, "settle", closing))
         if now_s < leg.deadline_s:
-            return LegPlan(
-                None, "its closing frame is not final yet" if verdict.state == "closed" else "not closed yet"
-            )
+            why = "its closing frame is not final yet" if verdict.state == "closed" else "not closed yet"
+            return LegPlan(None, self._refusal(verdict.horizon.last_frame_hash, now_s) or why)
         return self._show(agreement, escrow, index, verdict, now_s)
 
     def _finish(self, agreement: Claim, escrow: Judge, index: int) -> LegPlan:
@@ -142,7 +181,7 @@ class Planner:
         """The closing frame, where the verdict ends with it and its interval is final."""
         horizon = verdict.horizon
         frame = self._ledger.frame(horizon.last_frame_hash)
-        if frame is None or frame.leg_state != CLOSED:
+        if frame is None or frame.leg_state != CLOSED or self._refusal(horizon.last_frame_hash, now_s):
             return None
         found = self._anchored(agreement, horizon.last_frame_hash, horizon.last_frame_seq)
         return found if found is not None and self._is_final(found.anchor, now_s) else None
@@ -173,7 +212,7 @@ class Planner:
             if seq <= shown_seq:
                 break
             frame = self._ledger.frame(frame_hash)
-            if frame is None or frame.leg_state == CLOSED:
+            if frame is None or frame.leg_state == CLOSED or self._refusal(frame_hash, now_s):
                 continue
             found = self._anchored(agreement, frame_hash, seq)
             if found is None:
@@ -187,13 +226,18 @@ class Planner:
             may_come = may_come or found.anchor.block_time_ms // 1000 + self._window() < end_s
         return None, may_come
 
+    def _refusal(self, frame_hash: bytes, now_s: int) -> str:
+        """Why the chain refused a frame a while ago; empty where it did not."""
+        refused = self._refused.get(frame_hash)
+        return "" if refused is None or refused.until_s <= now_s else refused.why
+
     def _anchored(self, agreement: Claim, frame_hash: bytes, seq: int) -> _Found | None:
         found = self._evidence.anchored(agreement.terms, frame_hash)
         return None if found is None else _Found(frame_hash, seq, *found)
 
     def _shown(self, agreement: Claim, index: int, name: str, found: _Found) -> Step:
         proof = self._evidence.frame_proof(agreement.terms, found.frame_hash, found.batch, found.anchor)
-        return self._step(agreement, index, name, proof)
+        return replace(self._step(agreement, index, name, proof), frame_hash=found.frame_hash)
 
     def _is_final(self, anchor: AnchorRecord, now_s: int) -> bool:
         """What the registry says at the finalized block: not what a reorganisation could still take back.

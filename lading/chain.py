@@ -16,6 +16,7 @@ from lading.errors import RejectedError, ServiceError
 EVENTS_MAX = 100_000  # of one query
 EVENTS_SPAN_FIRST = 1 << 40  # blocks of one query, until the node refuses that many
 EVENTS_QUERIES_MAX = 100_000  # that one look may take
+EVENTS_GROW_AFTER = 8  # ranges that went through in a row: twice as many blocks are asked for
 CALL_BYTES_MAX = 4 * 1024 * 1024  # answer of one call
 LATEST, SAFE, FINALIZED = "latest", "safe", "finalized"
 HTTP_TIMEOUT_S = 10
@@ -170,27 +171,33 @@ class Chain:
     ) -> list[Event]:
         """Events of a contract in blocks first..last whose topics begin so (None: any).
 
-        In as many queries as the node wants: where it refuses a range, half of it is asked for. The next look begins
-        with twice what went through at last, for a refusal may have had another reason.
+        In as many queries as the node wants: where it refuses a range, half of it is asked for. After some that went
+        through, and at the next look, it is twice as much again, for a refusal may have had another reason.
         """
         end = last if isinstance(last, int) else self.height(last)
         found: list[Event] = []
+        in_a_row = 0
         for _ in range(EVENTS_QUERIES_MAX):
             if first > end:
-                self._events_span = min(2 * self._events_span, EVENTS_SPAN_FIRST)
+                self._widen()
                 return found
             until = min(end, first + self._events_span - 1)
             part = self._events_of(address, topics, first, until)
             if part is None:
-                self._events_span = (until - first + 1) // 2
+                self._events_span, in_a_row = (until - first + 1) // 2, 0
                 continue
             found += part
-            first = until + 1
+            first, in_a_row = until + 1, in_a_row + 1
+            if in_a_row % EVENTS_GROW_AFTER == 0:
+                self._widen()
             if len(found) > EVENTS_MAX:
                 raise ServiceError("chain_events", f"{len(found)} events, wanted at most {EVENTS_MAX}")
         raise ServiceError(
             "chain_events", f"{EVENTS_QUERIES_MAX} queries of {self._events_span} blocks did not reach {end}"
         )
+
+    def _widen(self) -> None:
+        self._events_span = min(2 * self._events_span, EVENTS_SPAN_FIRST)
 
     def _events_of(
         self, address: bytes, topics: Sequence[bytes | None], first: int, last: int

@@ -12,6 +12,7 @@ key: the outbox file is locked while it is open. What is sent must be idempotent
 """
 
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import structlog
@@ -74,31 +75,45 @@ class Sender:
         if known is not None:
             return known
         if gas is None:
-            estimate = self.chain.estimate(self.account.address, target or None, data)
-            gas = estimate * (100 + GAS_MARGIN_PERCENT) // 100
+            gas = self._gas(target, data)
         head, pending = self.chain.head(), self.chain.nonce(self.account.address, "pending")
         with sqlite.transaction(self._intents.db):
             self._add(key, max(pending, self._intents.nonce_next()), Call(target, data, gas), head)
         return self._intents.known(key)
 
-    def attempt(self, purpose: str, target: bytes, data: bytes) -> Intent:
-        """The intent of a purpose: queued the first time, and anew once the one before was finally refused."""
+    def attempt(self, purpose: str, target: bytes, data: bytes, tries_max: int = TRIES_MAX) -> Intent:
+        """The intent of a purpose: queued the first time, and anew once the one before was finally refused.
+
+        ServiceError `send_refused` where it is not tried any more, or the node cannot say what it would cost.
+        """
         newest = self.newest(purpose)
         if newest is not None and not is_refused(newest):
             return newest
         tries = 0 if newest is None else int(newest.key.rsplit("/", 1)[1]) + 1
-        if tries >= TRIES_MAX:
+        if tries >= tries_max:
             raise ServiceError("send_refused", f"{purpose} was mined and refused {tries} times")
-        return self.queue(f"{purpose}/{tries}", target, data)
+        return self.queue(f"{purpose}/{tries}", target, data, self._estimate(target, data))
 
     def newest(self, purpose: str) -> Intent | None:
         """The newest intent of a purpose."""
-        found = (self.intent(f"{purpose}/{tries}") for tries in reversed(range(TRIES_MAX)))
-        return next((intent for intent in found if intent is not None), None)
+        newest = None
+        for tries in count():
+            intent = self.intent(f"{purpose}/{tries}")
+            if intent is None:
+                break
+            newest = intent
+        return newest
 
     def intent(self, key: str) -> Intent | None:
         """The intent of a key, as last followed."""
         return self._intents.get(key)
+
+    def has_unmined(self, function: str, target: bytes) -> bool:
+        """Whether a purpose that begins with this function is on its way to a contract."""
+        return any(
+            intent.target == target and intent.state in (QUEUED, SENT) and intent.key.split()[0] == function
+            for intent in self.open_intents()
+        )
 
     def open_intents(self) -> list[Intent]:
         """Intents that can still change, by nonce."""
@@ -266,6 +281,19 @@ class Sender:
         _log.warning("nonces_filled", first=free[0], count=len(free), waiting=intent.key)
 
     # Attempts
+
+    def _gas(self, target: bytes, data: bytes) -> int:
+        estimate = self.chain.estimate(self.account.address, target or None, data)
+        return estimate * (100 + GAS_MARGIN_PERCENT) // 100
+
+    def _estimate(self, target: bytes, data: bytes) -> int:
+        """The gas; a call that burns all there is fails by the node's own words, and stops nobody else's."""
+        try:
+            return self._gas(target, data)
+        except ServiceError as exc:
+            if exc.code != "chain_rpc":
+                raise
+            raise ServiceError("send_refused", exc.text) from exc
 
     def _add(self, key: str, nonce: int, call: Call, head: Block) -> None:
         """A new intent, signed. Within a transaction."""

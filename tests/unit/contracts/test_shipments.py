@@ -8,17 +8,20 @@ from typing import Any
 import pytest
 
 from contracts.agreements import Agreement
-from contracts.escrows import escrows_of
+from contracts.escrows import State, escrows_of
 from contracts.legs import leg_terms
 from contracts.parties import credit_of, deposit, mint, withdraw
+from contracts.proofs import Evidence
 from contracts.typed_data import Domain
 from lading import abi, topics
 from lading.chain import FINALIZED, Rpc
 from lading.chaincheck import ChainCheck
 from lading.checks import Expected, Status
+from lading.decoding import decode_frame
 from lading.errors import ServiceError
 from lading.export import export_leg
 from lading.frame import Frame
+from lading.sending import TRIES_MAX
 from lading.settlement import Settlement
 from lading.terms import Terms
 from lading.terms_v1 import TermsV1
@@ -158,6 +161,102 @@ def test_a_penalty_past_the_vaults_limit_is_owed_and_paid_later(
     assert sorted((one.penalty, one.owed) for one in written(world)) == [(200_000, 0), (200_000, 200_000)]
     world.until(lambda: credits_of(world)[1] == 400_000, 10 * MINUTE_MS)
     assert len(written(world)) == 2
+
+
+def test_a_debt_of_the_same_size_again_is_a_payment_of_its_own(world: World) -> None:
+    """Another leg's penalty, as large: the payment before it, final as it is, does not stand for it."""
+    _, planner = world.agree(shipment_terms(world, [one_leg(0, 0)])), world.settling._planner
+    (agreement,) = world.agreements.values()
+    first, second = (State("open", (True, False), penalty, 100) for penalty in (100, 200))
+    assert planner.pay(agreement, first) == planner.pay(agreement, replace(first, concluded=(True, True)))
+    assert planner.pay(agreement, first).name != planner.pay(agreement, second).name
+
+
+def test_what_is_owed_is_paid_one_at_a_time_and_never_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three debts on one limit: no payment takes another's room in the same block, nor is any refused for good."""
+    monkeypatch.setattr("anchoring.deploy.OUTFLOW_MAX", 250_000)
+    monkeypatch.setattr("anchoring.deploy.OUTFLOW_PERIOD_S", 7_200)
+    world = World(tmp_path)
+    leg = one_leg(0, 40 * MINUTE_MS)
+    keys = [
+        world.agree(shipment_terms(world, [leg], bond=250_000, leg_cap=250_000, salt=salt))
+        for salt in (1, 2, 3)
+    ]
+    for key in keys:
+        for tries in range(TRIES_MAX):
+            purpose = f"pay 200000 200000 {key.hex()}/{tries}"
+            world.settle_sender.queue(purpose, world.deployment.escrow, b"", gas=100_000)
+    arrive(world, leg.frames)
+    world.until(lambda: len(written(world)) == 3, MINUTE_MS)
+    world.until(lambda: credits_of(world)[1] == 600_000, 10 * MINUTE_MS)
+    states = world.settle_sender._intents.db.execute("SELECT count(*) FROM intents WHERE state = 'reverted'")
+    assert states.fetchone() == (3 * TRIES_MAX,)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_frame_that_the_chain_refuses_for_good_does_not_hide_older_ones(world: World, closed: bool) -> None:
+    """The gateway's clock ran an hour fast for its last frame: the frame before it is shown, and its warmth counts."""
+    leg = warm_leg(40 * MINUTE_MS, closed=closed)
+    world.agree(make_terms(world, leg, TIERS))
+    arrive(world, leg.frames[:1], final=False)
+    world.log.append(topics.FRAMES, [(leg.frames[1].header.gateway_id, leg.frames[1].encode())])
+    world.judge(leg.frames)
+    world.until(lambda: bool(written(world)), 10 * MINUTE_MS, steps_max=60)
+    assert shown_frames(world) == [0]
+    assert written(world)[0].penalty == 600_000
+
+
+class Forgetful:
+    """A node that does not know what certificates an old block had."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self.is_on = True
+        self._rpc = rpc
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        if self.is_on and method == "eth_call" and params[1].startswith("0x"):
+            raise ServiceError("chain_rpc", "eth_call: missing trie node")
+        return self._rpc.request(method, params)
+
+
+def test_a_record_that_cannot_be_written_yet_holds_up_no_other(world: World) -> None:
+    """One agreement asks for certificates, which the node does not have: it waits by name, the other is written."""
+    leg = one_leg(0, 0)
+    waiting = world.agree(shipment_terms(world, [leg], uncertainty_max_milli=300))
+    other = world.agree(shipment_terms(world, [leg], salt=8))
+    world.stop()
+    world._stages_rpc = forgetful = Forgetful(world.node)
+    world.start(Fuse())
+    arrive(world, leg.frames)
+    world.until(lambda: bool(written(world)), MINUTE_MS)
+    world.step(MINUTE_MS)
+    assert [one.agreement for one in written(world)] == [other]
+    assert "missing trie node" in world.settling.waits[waiting]
+    forgetful.is_on = False
+    world.until(lambda: len(written(world)) == 2, MINUTE_MS)
+
+
+def test_a_frame_that_cannot_be_read_stops_its_own_leg_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a leg's evidence is in the log, the other agreement is paid."""
+    legs = [one_leg(0, 0), one_leg(1, 40 * MINUTE_MS)]
+    bad, good = (world.agree(shipment_terms(world, [leg])) for leg in legs)
+    proof_of = Evidence.frame_proof
+
+    def damaged(self: Evidence, terms: Terms, *rest: Any) -> Any:
+        if terms.legs[0].leg_id == legs[0].begin.leg_id:
+            decode_frame(b"\x00")
+        return proof_of(self, terms, *rest)
+
+    monkeypatch.setattr(Evidence, "frame_proof", damaged)
+    for leg in legs:
+        arrive(world, leg.frames)
+    world.until(lambda: bool(written(world)), MINUTE_MS)
+    assert [one.agreement for one in written(world)] == [good]
+    assert world.settling.waits.keys() == {bad}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,13 @@ class Ranges:
     def __init__(self, head: int, span_max: int) -> None:
         self._head = head
         self._span_max = span_max
+        self._has_events = True
         self.asked: list[tuple[int, int]] = []
+
+    def recover(self, *, has_events: bool) -> None:
+        """Give any range from now on."""
+        self._span_max, self._has_events = 1 << 40, has_events
+        self.asked.clear()
 
     def request(self, method: str, params: list[Any]) -> Any:
         """eth_getLogs, and the head's block."""
@@ -31,7 +37,7 @@ class Ranges:
         self.asked.append((first, last))
         if last - first >= self._span_max:
             raise ServiceError("chain_rpc", "eth_getLogs: -32602 block range is too wide")
-        return [_log(number) for number in range(first, last + 1)]
+        return [_log(number) for number in range(first, last + 1)] if self._has_events else []
 
 
 def _log(number: int) -> dict[str, Any]:
@@ -49,6 +55,17 @@ def test_events_of_ranges_that_a_node_allows(head: int, span_max: int) -> None:
         found = chain.events(ADDRESS, [], first=0)
         assert [event.block_number for event in found] == list(range(head + 1))
     assert len(rpc.asked) <= 2 + 2 * (head + 1) / min(span_max, head + 1)
+
+
+def test_a_node_that_failed_for_a_while_is_asked_for_much_again() -> None:
+    """Errors that had nothing to do with the range made it one block: a look of 200 000 blocks still ends, soon."""
+    rpc = Ranges(200_000, 0)
+    chain = Chain(rpc)
+    with pytest.raises(ServiceError, match="too wide"):
+        chain.events(ADDRESS, [])
+    rpc.recover(has_events=False)
+    assert chain.events(ADDRESS, []) == []
+    assert len(rpc.asked) < 200
 
 
 def test_events_up_to_no_block() -> None:

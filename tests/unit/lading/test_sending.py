@@ -130,6 +130,31 @@ def test_one_intent_a_key(net: Net) -> None:
     assert net.sender.queue("b", OTHER, b"").nonce == first.nonce + 1
 
 
+class Estimating:
+    """A node that fails to estimate, as it says."""
+
+    def __init__(self, node: EvmNode, code: str) -> None:
+        self._node = node
+        self._code = code
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """The node's answer, but for estimates."""
+        if method == "eth_estimateGas":
+            raise ServiceError(self._code, f"{method}: -32000 gas required exceeds allowance")
+        return self._node.request(method, params)
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"), [("chain_rpc", "send_refused"), ("chain_unreachable", "chain_unreachable")]
+)
+def test_a_call_that_cannot_be_estimated_is_one_purposes_refusal(net: Net, code: str, wanted: str) -> None:
+    """A node's own words for a call that burns all gas are of that call; other failures of the node stay its own."""
+    net.sender.chain = Chain(Estimating(net.node, code))
+    with pytest.raises(ServiceError, match=f"{wanted}: eth_estimateGas"):
+        net.sender.attempt("open", OTHER, b"")
+    assert net.sender.newest("open") is None
+
+
 def test_one_sender_a_key(net: Net) -> None:
     """A second process on the same outbox is refused."""
     with pytest.raises(ServiceError, match="sender_taken"):
