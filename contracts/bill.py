@@ -14,6 +14,7 @@ from lading.frame import CLOSED, Frame
 from lading.settlement import Settlement
 from lading.terminal import shown_time
 from lading.tiers import channels_of
+from lading.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Biller:
     ) -> LegBill:
         terms = agreement.terms
         leg = terms.leg_terms(index)
-        seen, basis = self._seen(agreement, escrow, index, now_s)
+        seen, basis = self._seen(agreement, escrow, index, now_s, paid)
         is_nothing_yet = seen is None and now_s < leg.deadline_s
         found = () if is_nothing_yet else lines(leg, seen)
         is_concluded = state.concluded[index]
@@ -99,24 +100,38 @@ class Biller:
         plan = self._planner.leg(agreement, escrow, index, now_s)
         return plan.why if plan.step is None else f"`{plan.step.function}` is due now"
 
-    def _seen(self, agreement: Agreement, escrow: Escrow, index: int, now_s: int) -> tuple[Seen | None, str]:
+    def _seen(
+        self, agreement: Agreement, escrow: Escrow, index: int, now_s: int, paid: Settlement | None
+    ) -> tuple[Seen | None, str]:
         """The frame that counts, or that would if nothing else came; None without any."""
-        leg, end_s = (
-            agreement.terms.legs[index],
-            agreement.terms.legs[index].deadline_s + agreement.terms.window_s,
-        )
-        verdict = self._ledger.verdict(leg.leg_id, leg.gateway_id, leg.limits_hash)
-        newest = None if verdict is None else self._evidence.frame(verdict.horizon.last_frame_hash)
-        if newest is not None and newest.header.leg_state == CLOSED:
-            return self._of(agreement, index, newest, is_closing=True), "its closing frame"
-        if now_s >= end_s:
+        leg = agreement.terms.legs[index]
+        end_s = leg.deadline_s + agreement.terms.window_s
+        if now_s >= end_s and not self._is_before(paid, end_s):
             return self._shown(agreement, escrow, index)
+        verdict = self._ledger.verdict(leg.leg_id, leg.gateway_id, leg.limits_hash)
+        last = None if verdict is None else self._evidence.frame(verdict.horizon.last_frame_hash)
+        if last is not None and last.header.leg_state == CLOSED:
+            return self._of(agreement, index, last, is_closing=True), "its closing frame"
+        newest = None if verdict is None else self._newest_open(verdict)
         if newest is None:
             return None, "no frame of it is judged yet"
         sent = f"frame {newest.header.frame_seq} of {shown_time(newest.header.sent_ms)}"
         if now_s < leg.deadline_s:
             return self._of(agreement, index, newest, is_closing=True), f"{sent}, as if it had closed with it"
         return self._of(agreement, index, newest, is_closing=False), f"{sent}, without a closing frame"
+
+    def _is_before(self, paid: Settlement | None, end_s: int) -> bool:
+        """Whether a leg settled by its closing frame: the contract takes none once the window has ended."""
+        block = None if paid is None else self._chain.block(paid.block_number)
+        return block is not None and block.time_s < end_s
+
+    def _newest_open(self, verdict: Verdict) -> Frame | None:
+        """As the stage shows it: an open leg has newer frames than its verdict names."""
+        for _, frame_hash in self._ledger.leg_frames(verdict):
+            known = self._ledger.frame(frame_hash)
+            if known is not None and known.leg_state != CLOSED:
+                return self._evidence.frame(frame_hash)
+        return None
 
     def _shown(self, agreement: Agreement, escrow: Escrow, index: int) -> tuple[Seen | None, str]:
         """After the window: the frame that was shown on chain, or none."""

@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from contracts.agreements import Agreement
+from contracts.bill import Biller, LegBill
+from contracts.escrows import escrows_of
 from contracts.ledger import Ledger
 from contracts.parties import balance_of, credit_of, deposit, mint, withdraw
+from contracts.proofs import Evidence
+from contracts.steps import Planner
 from contracts.typed_data import agreement_id
 from lading import abi, topics
 from lading.errors import ServiceError
@@ -28,6 +32,7 @@ from tests.settling import (
     SILENCE_MS,
     World,
     make_terms,
+    tenant_of,
     warm_leg,
 )
 
@@ -127,6 +132,48 @@ def test_no_frame_at_all(world: World) -> None:
     world.agree(make_terms(world, leg, TIERS))
     world.until(lambda: bool(written(world)))
     assert written(world)[0].amount == 50_000 + 400_000
+
+
+def billed(world: World, key: bytes) -> LegBill:
+    """What `lading agreement show` says of the one leg."""
+    ledger = world.settling.ledger
+    ledger.catch_up()
+    evidence = Evidence(world.log, ledger, tenant_of)
+    planner = Planner(world.chain, world.deployment.anchors, ledger, evidence)
+    biller = Biller(world.chain, world.deployment.gateways, ledger, evidence, planner)
+    (escrow,) = escrows_of(world.chain, world.deployment)
+    (leg,) = biller.bill(world.agreements[key], escrow, world.now_ms // 1000).legs
+    return leg
+
+
+def test_the_bill_is_by_the_frame_that_counts(world: World) -> None:
+    """While a leg is open its newest frame, beyond what the verdict names; once it has ended, what it was paid by:
+    the frame that was shown, whatever came after the window."""
+    leg = warm_leg(40 * MINUTE_MS, hours=3)
+    key = world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames[:2])
+    world.judge(leg.frames[:1])
+    assert billed(world, key).basis.startswith("frame 1 of ")
+    world.until(lambda: bool(written(world)))
+    assert world.now_ms // 1000 >= world.agreements[key].terms.legs[0].deadline_s + 3600
+    world.take(leg.frames[2:])
+    world.judge(leg.frames)
+    late = billed(world, key)
+    assert late.basis == "frame 1, the newest shown"
+    assert late.paid is not None
+    assert late.due == late.paid.amount
+
+
+def test_the_bill_of_a_leg_that_closed_stays_by_its_closing_frame(world: World) -> None:
+    """After the window's end too."""
+    leg = warm_leg(40 * MINUTE_MS)
+    key = world.agree(make_terms(world, leg, TIERS))
+    world.take(leg.frames)
+    world.judge(leg.frames)
+    world.until(lambda: bool(written(world)))
+    world.now_ms += 24 * HOUR_MS
+    bill = billed(world, key)
+    assert (bill.basis, bill.due) == ("its closing frame", 300_000)
 
 
 def test_missing_deposit_waits(world: World) -> None:
