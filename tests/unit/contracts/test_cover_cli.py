@@ -12,7 +12,7 @@ from contracts.parties import balance_of, mint
 from lading import topics
 from lading.chain import RevertedError
 from lading.errors import MalformedError, RejectedError, ServiceError
-from tests.insuring import BEGIN_MS, later_leg
+from tests.insuring import BEGIN_MS, later_leg, pool_terms
 from tests.legs import Leg
 from tests.settling import CARRIER, MINUTE_MS, SETTLER, SHIPPER
 from tests.unit.contracts.test_agreement_cli import Site, site  # noqa: F401
@@ -103,6 +103,14 @@ def test_a_purchase_that_was_cut_off_reaches_the_stage(
     assert balance_of(world.chain, world.deployment, SETTLER.address) == 20_000_000
     assert site.json("list")["covers"] == []
 
+    insurance = Insurance(world.chain, world.deployment)
+    nameless = replace(pool_terms(world), token=world.deployment.vault)  # has no symbol
+    insurance.open_pool(CARRIER, nameless)
+    with pytest.raises(
+        ServiceError, match="does not tell symbol and decimals"
+    ):  # amounts are of the pool's token
+        site.run("add", nameless.pool_id(insurance.pools_domain).hex(), "1 TEST")
+
     policy = site.folder / "policy.toml"
     policy.write_text(POLICY.replace('window = "1 h"', "window_s = 1"))
     with pytest.raises(MalformedError, match="window: found '1 s', wanted at least"):
@@ -119,6 +127,6 @@ def test_a_purchase_that_was_cut_off_reaches_the_stage(
     (kept,) = (site.folder / "lading-data" / "covers").iterdir()
     kept.unlink()
     mint(world.chain, world.deployment, SHIPPER, 20_000_000)
-    Insurance(world.chain, world.deployment).buy(SHIPPER, read_cover(Path("leg.cover")))
+    insurance.buy(SHIPPER, read_cover(Path("leg.cover")))
     assert "bought before; handed to the stage" in site.run("buy", "leg.cover", "--yes")
     assert "PO\ufffd[2J77  open" in site.run("list")
