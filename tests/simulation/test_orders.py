@@ -100,7 +100,7 @@ class Ending:
 
     frames: list[tuple[bytes, int, bytes]]
     verdicts: dict[str, bytes]
-    payments: dict[str, tuple[str, int]]
+    payments: dict[str, tuple[int, int]]
     credits: tuple[int, int]
     readings: dict[tuple[str, int], list[list[int]]]
 
@@ -310,7 +310,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Ending:
 @pytest.mark.slow
 def test_undisturbed(calm: Ending) -> None:
     """The warm leg pays both tiers that it reached, the cool one gets its bond back; every reading is archived."""
-    assert calm.payments == {"warm": ("penalty", 300_000), "cool": ("release", BOND)}
+    assert calm.payments == {"warm": (300_000, BOND - 300_000), "cool": (0, BOND)}
     assert calm.credits == (2 * BOND - 300_000, 300_000)
     assert [frame[2] for frame in calm.frames] == [
         frame.encode()
