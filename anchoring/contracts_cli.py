@@ -51,6 +51,12 @@ def deploy_all(
     window_s: WindowS = 60,
     deployer_key: DeployerKey = DEPLOYER_KEY,
     token: Annotated[str | None, typer.Option(help="Token's address; without one, a test token.")] = None,
+    outflow_max: Annotated[
+        int | None,
+        typer.Option(
+            help="With --token: what a product may pay out in a day, in its smallest units; for good.", min=1
+        ),
+    ] = None,
     test_ether: Annotated[
         bool, typer.Option(help="Make missing accounts, and give poor ones ether: on a node for tests.")
     ] = False,
@@ -74,8 +80,10 @@ def deploy_all(
     if path.exists():
         deployment = open_deployment(shared, to, "anchors")
     else:
+        if (token is None) != (outflow_max is None):
+            raise ServiceError("administration", "--token and --outflow-max: found one, wanted both or none")
         paid = None if token is None else _address("--token", token)
-        deployment = _deploy(to, deployer, shared, own, window_s, paid, holders)
+        deployment = _deploy(to, deployer, shared, own, window_s, paid, outflow_max, holders)
         deployment.save(path)
     enrol_tenant(to, deployment, deployer, lading.tenant, deployer.address)
     if holders is not None:
@@ -209,6 +217,7 @@ def _deploy(
     own: AnchoringSettings,
     window_s: int,
     token: bytes | None,
+    outflow_max: int | None,
     holders: Holders | None,
 ) -> Deployment:
     keeper_s = next(role.delay_s for role in ROLES if role.name == "keeper")
@@ -218,7 +227,10 @@ def _deploy(
         )
     anchorer = Account.load(shared.lading.below(own.key)).address
     creator = EqualCreator(Wallet(to, deployer))
-    return deploy(to, deployer, anchorer, window_s, token, creator, is_managed=holders is not None)
+    is_managed = holders is not None
+    return deploy(
+        to, deployer, anchorer, window_s, token, creator, is_managed=is_managed, outflow_max=outflow_max
+    )
 
 
 def _holders(admin: str | None, guardian: str | None, *others: str | None) -> Holders:

@@ -36,13 +36,16 @@ def deploy(
     token: bytes | None = None,
     creator: Creator | None = None,
     is_managed: bool = False,
+    outflow_max: int | None = None,
 ) -> Deployment:
     """All contracts; the deployer is registrar, guardian and steward. Without a token, a test token that anyone mints.
 
     `window_s`: seconds from an anchor to its finality in the registry. `creator`: None makes new contracts, an
     `EqualCreator` goes on where it stopped. `is_managed`: an AccessManager has the three offices, and the deployer the
-    manager, until `hand_over`.
+    manager, until `hand_over`. `outflow_max`: what each product may turn into credits in a day, in the token's smallest
+    units; for good, so that only the test token has a default.
     """
+    assert token is None or outflow_max is not None, "a token of somebody's wants an outflow limit"
     wallet = Wallet(chain, deployer)
     make = (creator or wallet).create
     block = chain.head().number
@@ -58,7 +61,8 @@ def deploy(
         administer(wallet, manager, vault, "allowToken", token, True)
     for product in (escrow.address, cover.call("pools")):
         if not vault.call("outflowOf", product, token)[0]:
-            administer(wallet, manager, vault, "admit", product, token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+            limit = (outflow_max or OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+            administer(wallet, manager, vault, "admit", product, token, *limit)
     places = (gateways.address, anchors.address, vault.address, escrow.address, token)
     if isinstance(creator, EqualCreator) and creator.went_on:
         block = 0  # an earlier run began it, and nobody wrote down when
@@ -75,14 +79,16 @@ def upgrade(deployment: Deployment, creator: Creator, wallet: Wallet) -> Deploym
         return deployment
     vault = abi.at(wallet.chain, "CreditVault", deployment.vault)
     admitted: int = vault.call("outflowOf", escrow.address, deployment.token)[0]
+    outflow_max, _, _, period_s = vault.call("outflowOf", deployment.escrow, deployment.token)
+    limit = (outflow_max, period_s)  # as the escrow before has it
     if not admitted and deployment.manager is not None:
-        what = f"vault admit 0x{escrow.address.hex()} 0x{deployment.token.hex()} {OUTFLOW_MAX} {OUTFLOW_PERIOD_S}"
+        what = f"vault admit 0x{escrow.address.hex()} 0x{deployment.token.hex()} {limit[0]} {limit[1]}"
         raise ServiceError(
             "administration",
             f"not admitted yet: the steward's `lading anchoring schedule {what}`, later `execute`, then this",
         )
     if not admitted:
-        wallet.transact(vault, "admit", escrow.address, deployment.token, OUTFLOW_MAX, OUTFLOW_PERIOD_S)
+        wallet.transact(vault, "admit", escrow.address, deployment.token, *limit)
     before = (*deployment.escrows_before, deployment.escrow)
     return replace(deployment, escrow=escrow.address, escrows_before=before)
 

@@ -190,18 +190,31 @@ def test_verifying_says_what_differs(handed: Site) -> None:
 
 
 def test_an_upgrade_keeps_the_escrow_before(handed: Site) -> None:
-    """Under direct keys the new escrow is admitted at once; under a manager the text says what to schedule."""
+    """Under direct keys it is admitted at once, to the old one's limit; under a manager the text says what to do."""
     creator = EqualCreator(handed.deployer)
     direct = deploy(handed.chain, DEPLOYER, ANCHORER.address, 60)
     first = handed.deployer.create("v1/PenaltyEscrow", direct.gateways, direct.anchors, direct.vault)
+    vault = abi.at(handed.chain, "CreditVault", direct.vault)
+    handed.deployer.transact(vault, "admit", first.address, direct.token, 77_000_000, 3_600)
     direct = replace(direct, escrow=first.address)
     after = upgrade(direct, creator, handed.deployer)
     assert after.escrow != direct.escrow
     assert after == replace(direct, escrow=after.escrow, escrows_before=(direct.escrow,))
     assert findings(handed.chain, after) == []
+    assert vault.call("outflowOf", after.escrow, after.token)[::3] == (77_000_000, 3_600)
     assert upgrade(after, creator, handed.deployer) == after
     older = replace(
         handed.deployment, vault=direct.vault
     )  # whose escrow is to be another, and is not admitted
     with pytest.raises(ServiceError, match="lading anchoring schedule vault admit 0x"):
         upgrade(replace(older, token=THIEF.address), creator, handed.deployer)
+
+
+def test_a_token_of_many_decimals_has_its_own_outflow_limit(site: Site) -> None:
+    """The test token's would hold capital back for ever; what was told counts for both products."""
+    token = site.deployer.create("MockToken").address
+    found = deploy(site.chain, DEPLOYER, ANCHORER.address, 60, token, outflow_max=10**27)
+    vault = abi.at(site.chain, "CreditVault", found.vault)
+    assert found.cover is not None
+    pools = abi.at(site.chain, "ParametricCover", found.cover).call("pools")
+    assert [vault.call("outflowOf", one, token)[0] for one in (found.escrow, pools)] == [10**27] * 2
