@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from contracts.folders import DocumentFolder
 from contracts.typed_data import AnyTerms, Domain, agreement_id, typed_data, version_of
 from lading import fields
 from lading.account import SIGNATURE_BYTES, Account, recover
@@ -199,34 +200,15 @@ def save(folder: Path, agreement: Agreement) -> Path:
     return path
 
 
-class AgreementFolder:
-    """The agreements of a folder by id, as files come and go. A file that is none is named in `problems`.
+class AgreementFolder(DocumentFolder[Agreement]):
+    """The agreements of a folder.
 
     `domains`: by the escrow's version, where agreements of it count; the newest escrow first.
     """
 
     def __init__(self, folder: Path, domains: Sequence[tuple[int, Domain]]) -> None:
-        self.problems: dict[str, str] = {}
-        self._folder = folder
+        super().__init__(folder, SUFFIX, ("agreements", AGREEMENTS_MAX), AGREEMENT_BYTES_MAX, self._open)
         self._domains = domains
-        self._known: dict[str, Agreement] = {}
-
-    def __call__(self) -> dict[bytes, Agreement]:
-        """Every agreement that is there now, checked when first seen: a file is named by its id and never changes."""
-        names = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
-        if len(names) > AGREEMENTS_MAX:
-            raise ServiceError("agreements", f"{self._folder}: {len(names)}, wanted at most {AGREEMENTS_MAX}")
-        for name in names:
-            if name not in self._known and name not in self.problems:
-                self._take(name)
-        return {self._known[name].id: self._known[name] for name in names if name in self._known}
-
-    def _take(self, name: str) -> None:
-        try:
-            with (self._folder / name).open("rb") as file:
-                self._known[name] = self._open(file.read(AGREEMENT_BYTES_MAX + 1))
-        except (MalformedError, RejectedError) as exc:
-            self.problems[name] = str(exc)
 
     def _open(self, data: bytes) -> Agreement:
         if is_first_version(data):

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from contracts import meters
 from contracts.agreements import Agreement, AgreementFolder
 from contracts.cover_stage import Covering, CoverPlanner
+from contracts.covers import CoverFolder
 from contracts.drafting import Parties, read_draft
 from contracts.ledger import Ledger
 from contracts.making import draft_agreement, fund
@@ -46,13 +47,14 @@ def run(config: Config = CONFIG) -> None:
     log = open_log(shared)
     sender = open_sender(shared, own, chain)
     ledger = Ledger(log, shared.lading.below(own.ledger))
-    agreements = bench.agreements()
+    agreements, covers = bench.agreements(), None
     tenant_of = open_gateways(shared).tenant_of
     stage = Settling(log, bench.deployment, sender, ledger, tenant_of, agreements)
     covering = None
     if bench.deployment.cover is not None:
         planner = CoverPlanner(chain, bench.deployment.anchors, ledger, Evidence(log, ledger, tenant_of))
-        covering = Covering(bench.insurance(), planner, sender, bench.covers())
+        covers = bench.covers()
+        covering = Covering(bench.insurance(), planner, sender, covers)
 
     def measure() -> None:
         live = sum(not stage.is_over(one) for one in agreements().values())
@@ -61,7 +63,8 @@ def run(config: Config = CONFIG) -> None:
     probes = {"log": log_answers(log), "chain": chain_answers(chain)}
     with watched("settle", shared, own, probes, measure) as heart:
         try:
-            _loop(stage, covering, agreements, stop, own.poll_s, heart)
+            folders = (agreements,) if covers is None else (agreements, covers)
+            _loop(stage, covering, folders, stop, own.poll_s, heart)
         finally:
             sender.close()
             ledger.close()
@@ -70,7 +73,7 @@ def run(config: Config = CONFIG) -> None:
 def _loop(
     stage: Settling,
     covering: Covering | None,
-    agreements: AgreementFolder,
+    folders: Iterable[AgreementFolder | CoverFolder],
     stop: threading.Event,
     poll_s: float,
     heart: Heart,
@@ -97,7 +100,8 @@ def _loop(
                 gas_used=one.gas_used,
             )
         covers = {} if covering is None else covering.waits
-        waits = {key.hex(): reason for key, reason in (stage.waits | covers).items()} | agreements.problems
+        waits = {key.hex(): reason for key, reason in (stage.waits | covers).items()}
+        waits.update(problem for folder in folders for problem in folder.problems.items())
         for name, reason in waits.items():
             if said.get(name) != reason.split("(")[0]:
                 log.info("agreement_waits", agreement=name, reason=reason)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from contracts.agreements import Disclosure, read_disclosure
+from contracts.folders import DocumentFolder
 from contracts.policies import Policy
 from contracts.typed_data import Domain
 from lading import fields
 from lading.account import SIGNATURE_BYTES, Account, recover
 from lading.cbor import encode, open_document
-from lading.errors import MalformedError, RejectedError, ServiceError
+from lading.errors import RejectedError, ServiceError
 from lading.settlement import ADDRESS_BYTES, TERMS_BYTES_MAX
 
 TAG = "lading/cover/1"
@@ -84,38 +85,22 @@ def write_cover(path: Path, cover: Cover) -> Path:
     return path
 
 
-class CoverFolder:
-    """The covers of a folder by id, as files come and go. A file that is none is named in `problems`."""
+class CoverFolder(DocumentFolder[Cover]):
+    """The covers of a folder, of one contract."""
 
     def __init__(self, folder: Path, domain: Domain) -> None:
-        self.problems: dict[str, str] = {}
-        self._folder = folder
+        super().__init__(folder, SUFFIX, ("covers", COVERS_MAX), COVER_BYTES_MAX, self._open)
         self._domain = domain
-        self._known: dict[str, Cover] = {}
 
     def save(self, cover: Cover) -> Path:
         """Under its id."""
         return write_cover(self._folder / f"{cover.id.hex()}{SUFFIX}", cover)
 
-    def __call__(self) -> dict[bytes, Cover]:
-        """Every cover of the contract that is there now; a file is named by its id and never changes."""
-        names = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
-        if len(names) > COVERS_MAX:
-            raise ServiceError("covers", f"{self._folder}: {len(names)}, wanted at most {COVERS_MAX}")
-        for name in names:
-            if name not in self._known and name not in self.problems:
-                self._take(name)
-        return {self._known[name].id: self._known[name] for name in names if name in self._known}
-
-    def _take(self, name: str) -> None:
-        try:
-            cover = read_cover(self._folder / name)
-            if cover.domain != self._domain:
-                raise RejectedError("cover", f"is for contract 0x{cover.domain.escrow.hex()}")
-        except (MalformedError, RejectedError) as exc:
-            self.problems[name] = str(exc)
-        else:
-            self._known[name] = cover
+    def _open(self, data: bytes) -> Cover:
+        cover = Cover.decode(data)
+        if cover.domain != self._domain:
+            raise RejectedError("cover", f"is for contract 0x{cover.domain.escrow.hex()}")
+        return cover
 
 
 def about(cover: Cover) -> dict[str, Any]:

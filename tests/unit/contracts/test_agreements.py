@@ -221,6 +221,25 @@ def test_folder_takes_what_comes_and_names_what_is_none(tmp_path: Path) -> None:
     assert "deployment.json" in problems["of-another-escrow.agreement"]
 
 
+def test_a_file_that_cannot_be_read_is_named_until_it_can(tmp_path: Path) -> None:
+    """A folder, a link to nowhere, a file half copied: named, and read again once they have changed; or forgotten."""
+    folder = AgreementFolder(tmp_path, PLACES)
+    good = undersigned(some_terms())
+    (tmp_path / "folder.agreement").mkdir()
+    (tmp_path / "link.agreement").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "half.agreement").write_bytes(good.encoded[:100])
+    for _ in range(2):
+        assert folder() == {}
+        assert folder.problems.keys() == {"folder.agreement", "link.agreement", "half.agreement"}
+    (tmp_path / "folder.agreement").rmdir()
+    (tmp_path / "half.agreement").write_bytes(good.encoded)
+    assert folder() == {good.id: good}
+    assert folder.problems.keys() == {"link.agreement"}
+    (tmp_path / "nowhere").write_bytes(good.encoded)
+    assert folder() == {good.id: good}
+    assert folder.problems == {}
+
+
 def test_another_operators_orders_are_passed_over(tmp_path: Path) -> None:
     """Tenants share a log: what another's operator signed, under the same reference too, is no leg of this one's."""
     log, own = SqliteLog(tmp_path / "log.sqlite"), make_order(LIMITS)
