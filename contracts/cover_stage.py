@@ -10,8 +10,8 @@ from typing import Any
 from contracts.covers import Cover
 from contracts.insurance import CoverState, Insurance
 from contracts.steps import LegPlan, Planner, Step, stops_all
-from lading.chain import RevertedError
-from lading.errors import LadingError
+from lading.chain import FINALIZED, RevertedError
+from lading.errors import LadingError, ServiceError
 from lading.sending import Sender
 
 Covers = Callable[[], Mapping[bytes, Cover]]
@@ -51,6 +51,8 @@ class Covering:
 
     def _advance(self, cover: Cover, now_s: int) -> None:
         state = self._insurance.state(cover.id)
+        if self._is_over(cover, state, now_s):
+            self._over.add(cover.id)
         try:
             plan = self._planner.next_step(cover, self._insurance, state, now_s)
             self.waits.pop(cover.id, None)
@@ -63,6 +65,21 @@ class Covering:
         if state.name == "none" and now_s > cover.terms.quote_until_s:
             self.waits.pop(cover.id, None)  # never bought
 
+    def _is_over(self, cover: Cover, state: CoverState, now_s: int) -> bool:
+        """Whether it asks for nothing any more, ever: ended and paid, taken back, or not bought in time, finally."""
+        if not _is_done(cover, state, now_s):
+            return False
+        chain = self._insurance.chain
+        final = chain.final_block()
+        try:
+            return final is not None and _is_done(
+                cover, self._insurance.state(cover.id, FINALIZED), final.time_s
+            )
+        except ServiceError as exc:
+            if exc.code != "chain_rpc":
+                raise
+            return False  # a node without that state: it is asked again
+
     def _try(self, cover: Cover, step: Step, now_s: int) -> None:
         interface, target = self._insurance.contract.interface, self._insurance.address
         if step.function == "pay" and self._sender.has_unmined("pay", target):
@@ -74,3 +91,9 @@ class Covering:
             named = interface.named(exc)
             self._planner.note_refused(step, named, now_s)
             raise named from exc
+
+
+def _is_done(cover: Cover, state: CoverState, now_s: int) -> bool:
+    if state.name == "none":
+        return now_s > cover.terms.quote_until_s
+    return state.name != "open" and not state.owed

@@ -9,7 +9,7 @@ from contracts.policies import PoolTerms
 from contracts.typed_data import Domain
 from lading import abi
 from lading.account import Account
-from lading.chain import Chain, Receipt
+from lading.chain import LATEST, Chain, Receipt
 from lading.deployment import Deployment
 from lading.errors import ServiceError
 from lading.wallet import Wallet
@@ -87,9 +87,9 @@ class Insurance:
         """An owner's shares of a pool."""
         return Holding(*self.pools.call("holdingOf", pool_id, owner))
 
-    def state(self, cover_id: bytes) -> CoverState:
+    def state(self, cover_id: bytes, tag: str = LATEST) -> CoverState:
         """What the contract says of a cover."""
-        number, is_shown, seq, sent_ms, _, amount = self.contract.call("coverOf", cover_id)
+        number, is_shown, seq, sent_ms, _, amount = self.contract.call("coverOf", cover_id, tag=tag)
         name = _STATES[number]
         shown = Shown(seq, sent_ms, amount) if name == "open" and is_shown else None
         return CoverState(name, shown, amount if name == "settled" else 0)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,14 +70,34 @@ def test_a_clean_leg_frees_the_capital(insured: Insured) -> None:
     assert insured.insurance.remove(INSURER, insured.pool, shares) == CAPITAL + PREMIUM - 2
 
 
-def test_silence_pays_after_the_window(insured: Insured) -> None:
-    """No frame at all: the stage finishes the cover after its window, and the table's silence tier counts."""
+def test_silence_pays_after_the_window(insured: Insured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No frame at all: the stage finishes the cover after its window, and the table's silence tier counts.
+
+    Once that is final, the chain is not asked of it any more.
+    """
     cover = insured.bought(later_leg(0), TIERS)
     insured.world.now_ms = BEGIN_MS + 5 * HOUR_MS
     assert insured.until_ended(cover) == 400_000 - DEDUCTIBLE
+    insured.covering.step(insured.world.now_ms)
+    assert asked_of(insured, monkeypatch) == 0
 
 
-def test_not_bought_is_not_touched(insured: Insured) -> None:
+def asked_of(insured: Insured, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many questions a step of the covers asks the chain."""
+    asked: list[str] = []
+    request = insured.world.node.request
+
+    def counted(method: str, params: list[Any]) -> Any:
+        asked.append(method)
+        return request(method, params)
+
+    monkeypatch.setattr(insured.world.node, "request", counted)
+    insured.covering.step(insured.world.now_ms)
+    monkeypatch.undo()
+    return len(asked)
+
+
+def test_not_bought_is_not_touched(insured: Insured, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quote that nobody bought waits, and after its time nothing is asked for any more."""
     world, leg = insured.world, later_leg(40 * MINUTE_MS)
     cover = Cover(insured.policy(leg, TIERS), insured.insurance.domain).signed_by(INSURER)
@@ -88,6 +109,7 @@ def test_not_bought_is_not_touched(insured: Insured) -> None:
         world.step()
     assert insured.insurance.state(cover.id).name == "none"
     assert insured.covering.waits == {}
+    assert asked_of(insured, monkeypatch) == 0
 
 
 def test_ids_are_the_contracts(insured: Insured) -> None:
