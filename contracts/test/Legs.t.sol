@@ -7,6 +7,15 @@ import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {IPenaltyEscrow} from "../src/interfaces/IPenaltyEscrow.sol";
 import {LegFixture} from "./LegFixture.sol";
 
+/// @dev Uses up what it is given.
+contract Burner {
+    fallback() external payable {
+        assembly ("memory-safe") {
+            invalid()
+        }
+    }
+}
+
 /// @dev A party whose every call fails.
 contract Refuser {
     error Refused();
@@ -236,6 +245,20 @@ contract LegsTest is LegFixture {
             assertEq(escrow.agreementOf(id).concluded, 0, "as before");
         }
         assertEq(escrow.agreementOf(id).owed, 0, "no debt");
+    }
+
+    /// @notice A vault that burns all its gas, with enough left here to write a debt, fails the step.
+    function testAVaultThatBurnsGasMakesNoDebt() public {
+        Terms memory terms = _twoLegs();
+        bytes32 id = _open(terms);
+        FrameProof memory proof = _closingOf(ONE, 2 * HOUR_MS);
+        vm.etch(address(vault), address(new Burner()).code);
+        try escrow.settle{gas: 20_000_000}(terms, 0, proof) {
+            assertTrue(false, "concluded without paying");
+        } catch (bytes memory reason) {
+            assertEq(reason.length, 0, "the vault's failure");
+        }
+        assertEq(escrow.agreementOf(id).concluded, 0, "as before");
     }
 
     // ---- Parties that do not work
