@@ -11,14 +11,13 @@ import typer
 
 from contracts import meters
 from contracts.agreements import Agreement, AgreementFolder
-from contracts.cover_stage import Covering, CoverPlanner
+from contracts.cover_stage import Covering
 from contracts.covers import CoverFolder
 from contracts.drafting import Parties, read_draft
 from contracts.ledger import Ledger
 from contracts.making import draft_agreement, fund
 from contracts.opening import Bench, open_bench
 from contracts.parties import credit_of, withdraw
-from contracts.proofs import Evidence
 from contracts.stage import Settling
 from lading import logs
 from lading.health import log_answers, watched
@@ -26,6 +25,7 @@ from lading.heart import Heart
 from lading.log import wall_ms
 from lading.onchain import chain_answers, open_sender
 from lading.opening import open_gateways, open_log
+from lading.payout import Payout, Settled
 from lading.process import results, stop_on_signals
 from lading.settlement import Settlement
 from lading.terminal import CONFIG, AsJson, Config
@@ -52,9 +52,8 @@ def run(config: Config = CONFIG) -> None:
     stage = Settling(log, bench.deployment, sender, ledger, tenant_of, agreements)
     covering = None
     if bench.deployment.cover is not None:
-        planner = CoverPlanner(chain, bench.deployment.anchors, ledger, Evidence(log, ledger, tenant_of))
         covers = bench.covers()
-        covering = Covering(bench.insurance(), planner, sender, covers)
+        covering = Covering(log, bench.deployment, sender, ledger, tenant_of, covers)
 
     def measure() -> None:
         live = sum(not stage.is_over(one) for one in agreements().values())
@@ -83,17 +82,16 @@ def _loop(
     log.info("settle_started")
     said: dict[str, str] = {}
 
-    def step() -> list[Settlement]:
-        if covering is not None:
-            covering.step(wall_ms())
-        return stage.step(wall_ms())
+    def step() -> list[Settled]:
+        ended = [] if covering is None else covering.step(wall_ms())
+        return [*ended, *stage.step(wall_ms())]
 
     for settled in results(step, stop, poll_s, heart=heart):
         for one in settled:
             meters.count_settlement(one)
             log.info(
                 "settled",
-                agreement=one.agreement.hex(),
+                **{"cover" if isinstance(one, Payout) else "agreement": one.claim.hex()},
                 leg=one.leg_id.hex(),
                 kind=one.kind,
                 amount=one.amount,

@@ -25,9 +25,10 @@ from contracts.drafting import (
 )
 from contracts.insurance import Pool
 from contracts.money import Money
-from contracts.policies import Policy, PoolTerms
+from contracts.policies import PoolTerms
 from lading.assignment import Assignment
 from lading.errors import MalformedError
+from lading.policy import Policy
 
 
 class PoolDraft(Table):

@@ -1,17 +1,25 @@
-"""Covers as the settlement stage serves them: ended from final evidence or after their window, and paid.
+"""Covers as the settlement stage serves them: ended from final evidence or after their window, paid, and written down.
 
 The same planner as for agreements: which frame counts, and when, is decided in one place. All that is known of a cover
-is asked of the chain at each step, so it does not matter where the last process died.
+is asked of chain and log at each step, so it does not matter where the last process died.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from contracts.covers import Cover
 from contracts.insurance import CoverState, Insurance
+from contracts.ledger import Ledger
+from contracts.proofs import Evidence
+from contracts.records import Recorder
 from contracts.steps import LegPlan, Planner, Step, stops_all
+from lading import topics
+from lading.batchlog import TenantOf
 from lading.chain import FINALIZED, RevertedError
+from lading.deployment import Deployment
 from lading.errors import LadingError, ServiceError
+from lading.log import Log
+from lading.payout import Payout
 from lading.sending import Sender
 
 Covers = Callable[[], Mapping[bytes, Cover]]
@@ -35,24 +43,56 @@ class CoverPlanner(Planner):
 class Covering:
     """Attempts the steps of covers by the stage's sender, which Settling drives."""
 
-    def __init__(self, insurance: Insurance, planner: CoverPlanner, sender: Sender, covers: Covers) -> None:
+    def __init__(
+        self,
+        log: Log,
+        deployment: Deployment,
+        sender: Sender,
+        ledger: Ledger,
+        tenant_of: TenantOf,
+        covers: Covers,
+    ) -> None:
         self.waits: dict[bytes, str] = {}  # cover → why the chain does not take its next step yet
-        self._insurance = insurance
-        self._planner = planner
+        evidence = Evidence(log, ledger, tenant_of)
+        self._log = log
+        self._ledger = ledger
+        self._recorder = Recorder(sender, deployment, ledger, evidence)
+        self._insurance = Insurance(sender.chain, deployment)
+        self._planner = CoverPlanner(sender.chain, deployment.anchors, ledger, evidence)
         self._sender = sender
         self._covers = covers
         self._over: set[bytes] = set()
 
-    def step(self, now_ms: int) -> None:
-        """Queue what is due."""
-        for key, cover in self._covers().items():
-            if key not in self._over:
-                self._advance(cover, now_ms // 1000)
+    def step(self, now_ms: int) -> list[Payout]:
+        """Queue what is due; the ends of covers that were written to the log."""
+        self._ledger.catch_up()
+        live = [one for key, one in self._covers().items() if key not in self._over]
+        written = [found for one in live for found in self._advance(one, now_ms // 1000)]
+        self._log.append(topics.SETTLEMENTS, [(one.cover, one.encode()) for one in written])
+        return written
 
-    def _advance(self, cover: Cover, now_s: int) -> None:
+    def _advance(self, cover: Cover, now_s: int) -> Iterator[Payout]:
+        """Take the cover's next step, if there is one; its end, once that is final and not written yet."""
         state = self._insurance.state(cover.id)
-        if self._is_over(cover, state, now_s):
+        is_written = state.name != "settled" or self._ledger.payout(cover.id) is not None
+        if is_written and self._is_over(cover, state, now_s):
             self._over.add(cover.id)
+        self._take_step(cover, state, now_s)
+        if not is_written:
+            yield from self._ended(cover)
+
+    def _ended(self, cover: Cover) -> Iterator[Payout]:
+        """What the node cannot say of one cover, such as the state of an old block, holds up no other."""
+        try:
+            found = self._recorder.payout(cover, self._insurance)
+        except LadingError as exc:
+            if stops_all(exc) and exc.code != "chain_rpc":
+                raise
+            self.waits[cover.id] = f"ended, and not written yet: {exc}"
+        else:
+            yield from () if found is None else (found,)
+
+    def _take_step(self, cover: Cover, state: CoverState, now_s: int) -> None:
         try:
             plan = self._planner.next_step(cover, self._insurance, state, now_s)
             self.waits.pop(cover.id, None)

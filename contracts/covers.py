@@ -7,12 +7,13 @@ from typing import Any
 
 from contracts.agreements import Disclosure, read_disclosure
 from contracts.folders import DocumentFolder
-from contracts.policies import Policy
+from contracts.policies import cover_id
 from contracts.typed_data import Domain
 from lading import fields
 from lading.account import SIGNATURE_BYTES, Account, recover
 from lading.cbor import encode, open_document
 from lading.errors import RejectedError, ServiceError
+from lading.policy import Policy
 from lading.settlement import ADDRESS_BYTES, TERMS_BYTES_MAX
 
 TAG = "lading/cover/1"
@@ -33,7 +34,7 @@ class Cover:
     @cached_property
     def id(self) -> bytes:
         """The EIP-712 digest that the manager signs."""
-        return self.terms.cover_id(self.domain)
+        return cover_id(self.terms, self.domain)
 
     def signed_by(self, manager: Account) -> "Cover":
         """With the manager's signature."""

@@ -6,7 +6,7 @@ that it was signed for, and this module is where the versions differ.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.typed_data import Domain
 from lading import abi
@@ -31,6 +31,13 @@ class Shown:
     penalty: int
 
 
+class ShownAt(NamedTuple):
+    """When a frame that counted was sent, and the block in which the contract looked at it."""
+
+    sent_ms: int
+    block_number: int
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What an escrow says of an agreement: `concluded` by leg; `owed`: decided, but not let out by the vault yet."""
@@ -48,7 +55,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A leg's end as the chain has it."""
+    """A leg's end as the chain has it; of a cover `penalty` is the payout."""
 
     event: Event
     leg_id: bytes
@@ -70,12 +77,6 @@ class Escrow:
     def domain(self) -> Domain:
         """Where its agreements count."""
         return Domain(self.chain.chain_id, self.address)
-
-    @property
-    def vault(self) -> bytes:
-        """The vault that holds its bonds."""
-        vault: bytes = self.contract.call("vault")
-        return vault
 
     def state(self, agreement: bytes, legs: int) -> State:
         """What it says of an agreement of so many legs."""
@@ -112,15 +113,27 @@ class Escrow:
             else:
                 yield Ended(event, values["legId"], values["penalty"], values["rest"], values["reached"])
 
-    def owed_in(self, events: tuple[Event, ...], agreement: bytes, leg_id: bytes) -> int:
-        """Of a leg's penalty, what the transaction with these events did not let out."""
-        return sum(
-            values["amount"]
-            for event in events
-            if event.address == self.address
-            for name, values in [self.contract.interface.decode_event(event) or ("", {})]
-            if name == "Owed" and (values["agreement"], values["legId"]) == (agreement, leg_id)
-        )
+    def shown_at(self, agreement: bytes, leg_id: bytes, first: int, last: int) -> ShownAt | None:
+        """The newest frame that was shown of a leg in blocks first..last."""
+        return newest_shown(self.contract, _SHOWN[self.version], (agreement, leg_id), (first, last))
+
+
+def owed_in(contract: Contract, events: tuple[Event, ...], claim_id: bytes, leg_id: bytes) -> int:
+    """Of what a leg made due, what the transaction with these events did not let out."""
+    wanted = (contract.interface.event_topic("Owed"), claim_id, leg_id)
+    return sum(
+        int.from_bytes(event.data, "big")
+        for event in events
+        if (event.address, event.topics) == (contract.address, wanted)
+    )
+
+
+def newest_shown(
+    contract: Contract, event: str, about: tuple[bytes, bytes], blocks: tuple[int, int]
+) -> ShownAt | None:
+    """The newest frame that was shown of a claim's leg in these blocks, first and last."""
+    events = contract.events(event, *about, first=blocks[0], last=blocks[1])
+    return ShownAt(events[-1][1]["sentMs"], events[-1][0].block_number) if events else None
 
 
 def escrows_of(chain: Chain, deployment: Deployment) -> tuple[Escrow, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts.covers import Cover
-from contracts.escrows import Shown
+from contracts.escrows import Ended, Shown, ShownAt, newest_shown
 from contracts.policies import PoolTerms
 from contracts.typed_data import Domain
 from lading import abi
@@ -102,11 +102,21 @@ class Insurance:
         """Whether a frame of the cover's leg was shown in block `first` or after it."""
         return bool(self.contract.events("FrameShown", cover_id, first=first))
 
-    def payout(self, cover_id: bytes) -> int | None:
-        """What an ended cover made due; None while it has not ended."""
-        for _, values in self.contract.events("Concluded", cover_id, first=self._deployment.block):
-            return int(values["payout"])
+    def shown_at(self, cover_id: bytes, leg_id: bytes, first: int, last: int) -> ShownAt | None:
+        """The newest frame that was shown of the cover's leg in blocks first..last."""
+        return newest_shown(self.contract, "FrameShown", (cover_id, leg_id), (first, last))
+
+    def ended(self, cover_id: bytes, last: str | int = LATEST) -> Ended | None:
+        """The cover's end in blocks up to `last`; None while it has not ended."""
+        first = self._deployment.block
+        for event, values in self.contract.events("Concluded", cover_id, first=first, last=last):
+            return Ended(event, values["legId"], values["payout"], values["rest"], values["reached"])
         return None
+
+    def payout(self, cover_id: bytes, last: str | int = LATEST) -> int | None:
+        """What an ended cover made due; None while it has not ended."""
+        ended = self.ended(cover_id, last)
+        return None if ended is None else ended.penalty
 
     # --- what parties send
 

@@ -1,7 +1,7 @@
 """What the log says of legs, as far as payments need it: a cache in SQLite, rebuilt from the log when lost.
 
 Where each frame is, which batch it is in, the newest anchor of each interval, the newest verdict of each leg, and
-which settlements were written. Each topic's records and how far it was read move together.
+which settlements and payouts were written. Each topic's records and how far it was read move together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +15,15 @@ from lading.errors import ServiceError
 from lading.fields import signed_64
 from lading.frame import IDLE
 from lading.log import Log, Record, require_reached
+from lading.payout import Payout, decode_settled
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
 
 READ_RECORDS = 2_000
 SEQ_MAX = 2**63 - 1
 LEG_FRAMES_MAX = 100_000  # looked at for the newest that counts
-SCHEMA_VERSION = 4
-_TABLES = ("positions", "frames", "leg_frames", "batches", "anchors", "verdicts", "settlements")
+SCHEMA_VERSION = 5
+_TABLES = ("positions", "frames", "leg_frames", "batches", "anchors", "verdicts", "settlements", "payouts")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions(
     topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, partition));
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS verdicts(
     PRIMARY KEY (leg_id, gateway_id, limits_hash));
 CREATE TABLE IF NOT EXISTS settlements(
     agreement BLOB NOT NULL, leg_index INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (agreement, leg_index));
+CREATE TABLE IF NOT EXISTS payouts(cover BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 """
 _TOPICS = (topics.FRAMES, topics.BATCHES, topics.ANCHORS, topics.VERDICTS, topics.SETTLEMENTS)
 
@@ -150,6 +152,11 @@ class Ledger:
         rows = self._db.execute("SELECT record FROM settlements ORDER BY rowid")
         return [Settlement.decode(row[0]) for row in rows]
 
+    def payout(self, cover: bytes) -> Payout | None:
+        """What was written of a cover's end."""
+        row = self._db.execute("SELECT record FROM payouts WHERE cover = ?", (cover,)).fetchone()
+        return None if row is None else Payout.decode(row[0])
+
     def _positions(self, topic: str) -> dict[int, int]:
         rows = self._db.execute("SELECT partition, next FROM positions WHERE topic = ?", (topic,))
         return dict(rows.fetchall())
@@ -188,9 +195,22 @@ def _rows(topic: str, found: Sequence[Record]) -> Iterable[_Rows]:
             (verdict.leg_id, verdict.gateway_id, verdict.limits_hash, value) for verdict, value in verdicts
         ]
         return [("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)]
-    settled = [(Settlement.decode(record.value), record.value) for record in found]
-    rows = [(one.agreement, one.leg_index, value) for one, value in settled]
-    return [("INSERT OR IGNORE INTO settlements VALUES (?, ?, ?)", rows)]
+    return _settled_rows(found)
+
+
+def _settled_rows(found: Sequence[Record]) -> Iterable[_Rows]:
+    settled: list[tuple[object, ...]] = []
+    payouts: list[tuple[object, ...]] = []
+    for record in found:
+        one = decode_settled(record.value)
+        if isinstance(one, Payout):
+            payouts.append((one.cover, record.value))
+        else:
+            settled.append((one.agreement, one.leg_index, record.value))
+    return [
+        ("INSERT OR IGNORE INTO settlements VALUES (?, ?, ?)", settled),
+        ("INSERT OR IGNORE INTO payouts VALUES (?, ?)", payouts),
+    ]
 
 
 def _frame_rows(found: Sequence[Record]) -> Iterable[_Rows]:

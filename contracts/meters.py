@@ -1,11 +1,11 @@
 """The stage's figures: agreements, settlements, and what they cost."""
 
 from lading import metrics
+from lading.payout import Settled
 from lading.sending import Sender
-from lading.settlement import Settlement
 
 
-def count_settlement(settled: Settlement) -> None:
+def count_settlement(settled: Settled) -> None:
     """Count a settlement that was written."""
     metrics.SETTLE_SETTLEMENTS.add(1, settled.kind)
     metrics.SETTLE_GAS.add(settled.gas_used)

@@ -1,18 +1,42 @@
-"""What the chain has finally settled, as the records that go to the log."""
+"""What the chain has finally settled, of agreements and of covers, as the records that go to the log."""
 
 from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 from contracts.agreements import Agreement
-from contracts.escrows import Ended, Escrow
+from contracts.covers import Cover
+from contracts.escrows import Ended, Escrow, ShownAt, owed_in
+from contracts.insurance import Insurance
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence
+from contracts.steps import Claim
+from lading.abi import Contract
 from lading.calibration import uncertainties_at
 from lading.chain import Receipt
 from lading.deployment import Deployment
 from lading.finality import Sightings
+from lading.payout import Payout
 from lading.sending import Sender
 from lading.settlement import Settlement
 from lading.tiers import channels_of
+
+
+class Concluder(Protocol):
+    """The contract that concluded a leg."""
+
+    @property
+    def contract(self) -> Contract:
+        """Itself, which names its gateway registry."""
+
+    def shown_at(self, claim_id: bytes, leg_id: bytes, first: int, last: int, /) -> ShownAt | None:
+        """The newest frame that was shown of a leg in blocks first..last."""
+
+
+class _End(NamedTuple):
+    """A leg's end: which leg, by what transaction."""
+
+    leg_index: int
+    receipt: Receipt
 
 
 class Recorder:
@@ -33,11 +57,32 @@ class Recorder:
             index = indices[ended.leg_id]
             receipt = None if index in known else self._sightings.receipt(ended.event)
             if receipt is not None:
-                yield self._settlement(agreement, escrow, index, ended, receipt)
+                yield self._settlement(agreement, escrow, ended, _End(index, receipt))
 
-    def _settlement(
-        self, agreement: Agreement, escrow: Escrow, index: int, ended: Ended, receipt: Receipt
-    ) -> Settlement:
+    def payout(self, cover: Cover, insurance: Insurance) -> Payout | None:
+        """Of a cover that has ended finally; None before."""
+        ended = insurance.ended(cover.id)
+        receipt = None if ended is None else self._sightings.receipt(ended.event)
+        if ended is None or receipt is None:
+            return None
+        return Payout(
+            cover.id,
+            ended.leg_id,
+            insurance.address,
+            self._chain.chain_id,
+            cover.terms.encode(),
+            ended.penalty,
+            owed_in(insurance.contract, receipt.events, cover.id, ended.leg_id),
+            ended.reached,
+            self._uncertainties(cover, insurance, _End(0, receipt)),
+            receipt.tx_hash,
+            receipt.block_number,
+            receipt.block_hash,
+            receipt.gas_used,
+        )
+
+    def _settlement(self, agreement: Agreement, escrow: Escrow, ended: Ended, end: _End) -> Settlement:
+        receipt, is_first = end.receipt, escrow.version == 1
         return Settlement(
             agreement.id,
             ended.leg_id,
@@ -51,41 +96,43 @@ class Recorder:
             receipt.block_hash,
             receipt.gas_used,
             version=escrow.version,
-            leg_index=index,
-            rest=ended.rest if escrow.version > 1 else 0,
-            owed=escrow.owed_in(receipt.events, agreement.id, ended.leg_id),
+            leg_index=end.leg_index,
+            rest=0 if is_first else ended.rest,
+            owed=0 if is_first else owed_in(escrow.contract, receipt.events, agreement.id, ended.leg_id),
             reached=ended.reached,
-            uncertainties=self._uncertainties(agreement, escrow, index, receipt.block_number),
+            uncertainties=self._uncertainties(agreement, escrow, end),
         )
 
     def _uncertainties(
-        self, agreement: Agreement, escrow: Escrow, index: int, block_number: int
+        self, claim: Claim, concluder: Concluder, end: _End
     ) -> tuple[tuple[int, int], ...] | None:
         """Of the calibrations that counted at the frame that settled; None where the terms ask for none."""
-        terms, leg = agreement.terms, agreement.terms.legs[index]
+        terms, leg = claim.terms, claim.terms.legs[end.leg_index]
         if not terms.uncertainty_max_milli:
             return None
-        sent_ms = self._settled_ms(agreement, escrow, index, block_number)
-        if sent_ms is None:
+        looked = self._looked(claim, concluder, end)
+        if looked is None:
             return ()
-        registry: bytes = escrow.contract.call("gateways")
+        registry: bytes = concluder.contract.call("gateways")
         return uncertainties_at(
             self._chain,
             registry,
             leg.gateway_id,
             channels_of(terms.tiers),
-            sent_ms,
+            looked.sent_ms,
             terms.uncertainty_max_milli,
-            block_number,
+            looked.block_number,
         )
 
-    def _settled_ms(self, agreement: Agreement, escrow: Escrow, index: int, block_number: int) -> int | None:
-        """When the frame that settled was sent: the closing one within the window, after it the one shown."""
-        leg = agreement.terms.legs[index]
-        block = self._chain.block(block_number)
-        if block is not None and block.time_s >= leg.deadline_s + agreement.terms.window_s:
-            shown = escrow.shown(agreement.id, index)
-            return None if shown is None else shown.sent_ms
+    def _looked(self, claim: Claim, concluder: Concluder, end: _End) -> ShownAt | None:
+        """When the frame that settled was sent, and in which block the contract looked at its certificates.
+
+        The closing frame within the window; after it the one that was shown, when it was shown.
+        """
+        leg, number = claim.terms.legs[end.leg_index], end.receipt.block_number
+        block = self._chain.block(number)
+        if block is not None and block.time_s >= leg.deadline_s + claim.terms.window_s:
+            return concluder.shown_at(claim.id, leg.leg_id, self._deployment.block, number)
         verdict = self._ledger.verdict(leg.leg_id, leg.gateway_id, leg.limits_hash)
         frame = None if verdict is None else self._evidence.frame(verdict.horizon.last_frame_hash)
-        return None if frame is None else frame.header.sent_ms
+        return None if frame is None else ShownAt(frame.header.sent_ms, number)

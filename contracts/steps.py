@@ -45,6 +45,10 @@ class LegsTerms(JudgedBy, Protocol):
     """Terms, as far as they decide when and how a leg is judged."""
 
     @property
+    def uncertainty_max_milli(self) -> int:
+        """The greatest uncertainty that a certificate may state; 0: none are asked for."""
+
+    @property
     def window_s(self) -> int:
         """Seconds after the deadline in which evidence may be shown."""
 

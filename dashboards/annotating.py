@@ -21,7 +21,7 @@ from lading.errors import MalformedError, ServiceError
 from lading.gateways import Gateways
 from lading.limits import Limits
 from lading.log import Log, Record
-from lading.settlement import Settlement
+from lading.payout import decode_settled
 from lading.verdict import Verdict, VerdictRecord
 
 GROUP = "annotations"
@@ -126,7 +126,7 @@ class Annotator:
     def _settlements(self, records: list[Record]) -> None:
         for record in records:
             try:
-                settlement = Settlement.decode(record.value)
+                settlement = decode_settled(record.value)
             except MalformedError as exc:
                 _log.warning("settlement_undecodable", offset=record.offset, code=exc.code)
                 continue

@@ -8,8 +8,8 @@ from typing import Any
 
 from dashboards.timeseries.names import Names, OfLeg
 from lading.limits import Limits
+from lading.payout import Settled
 from lading.rules import describe
-from lading.settlement import Settlement
 from lading.verdict import Finding, Verdict
 
 PRODUCT = "lading"
@@ -82,15 +82,20 @@ def _mark(
     )
 
 
-def of_settlement(settlement: Settlement, leg: str, time_ms: int) -> Mark:
+def of_settlement(settlement: Settled, leg: str, time_ms: int) -> Mark:
     """A payment, at the time when it was seen."""
-    whole = _digest(settlement.agreement, settlement.tx_hash, settlement.kind.encode())
+    what = (
+        "cover lapsed, nothing due"
+        if settlement.kind == "lapse"
+        else f"{settlement.kind} of {settlement.amount} paid"
+    )
+    whole = _digest(settlement.claim, settlement.tx_hash, settlement.kind.encode())
     return Mark(
-        f"of:{_digest(settlement.agreement)}",
+        f"of:{_digest(settlement.claim)}",
         f"id:{whole}",
         time_ms,
         time_ms,
-        f"{leg}: {settlement.kind} of {settlement.amount} paid, transaction 0x{settlement.tx_hash.hex()}",
+        f"{leg}: {what}, transaction 0x{settlement.tx_hash.hex()}",
         ("settlement", _tag("leg", leg), _tag("kind", settlement.kind)),
     )
 

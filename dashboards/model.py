@@ -82,11 +82,11 @@ class Payout:
 
 @dataclass(frozen=True, slots=True)
 class SettlementRow:
-    """One agreement settled by one transaction."""
+    """A leg's end under an agreement, or of a cover over it; `claim` is the agreement's or cover's id."""
 
-    agreement: bytes
+    claim: bytes
     leg_id: bytes
-    kind: str  # penalty | release
+    kind: str  # penalty | release, of a cover payout | lapse
     amount: int
     currency: str
     decimals: int  # one whole coin = 10**decimals base units

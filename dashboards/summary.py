@@ -78,7 +78,7 @@ def _settlements(report: Report) -> Table | None:
     for row in report.settlements:
         table.add_row(
             _text(references.get(row.leg_id, row.leg_id.hex())),
-            _text(row.kind, "red" if row.kind == "penalty" else "green"),
+            _text(row.kind, "red" if row.kind in ("penalty", "payout") else "green"),
             _text(words.money(row.amount, row.decimals, row.currency), "bold"),
             _text(f"{row.gas_used:,}"),
             _payouts(row),

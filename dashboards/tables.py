@@ -148,10 +148,10 @@ def settlements(report: Report) -> Html:
 
 
 def _settlement(row: SettlementRow, leg: tuple[int, LegReport] | None) -> Html:
-    result = "breach" if row.kind == "penalty" else "clean"
+    result = "breach" if row.kind in ("penalty", "payout") else "clean"
     link = tag("a", leg[1].reference, href=f"#leg-{leg[0]}") if leg else hash_text(row.leg_id)
     facts = (
-        ("agreement", hash_text(row.agreement)),
+        ("cover" if row.kind in ("payout", "lapse") else "agreement", hash_text(row.claim)),
         ("transaction", hash_text(row.tx_hash)),
         ("block", f"{row.block_number:,}"),
         ("gas", f"{row.gas_used:,}"),

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways
 from contracts.agreements import Agreement, Disclosure
-from contracts.covers import Cover, about
+from contracts.covers import Cover
 from contracts.insurance import Insurance
 from contracts.legs import leg_terms
 from contracts.parties import deposit, mint
-from contracts.policies import Policy, PoolTerms
+from contracts.policies import PoolTerms
 from contracts.typed_data import Domain
 from lading import abi
 from lading.account import Account
@@ -20,6 +19,7 @@ from lading.chain import Chain
 from lading.cose import PublicKey
 from lading.deployment import Deployment
 from lading.evm import EvmNode
+from lading.policy import Policy
 from lading.sending import Fees, Sender
 from lading.terms import Terms
 from lading.tiers import Tier
@@ -169,7 +169,3 @@ class Chainside:
         self.insurance.buy(shipper, cover)
         self.covers[cover.id] = cover
         return cover
-
-    def cover_rows(self) -> list[dict[str, Any]]:
-        """`covers` of the demo's document: what each paid, None while it is open."""
-        return [about(one) | {"payout": self.insurance.payout(key)} for key, one in self.covers.items()]

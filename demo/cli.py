@@ -16,7 +16,7 @@ from dashboards.model import EventMark, Offline, Report, SkippedLine
 from dashboards.report import write_report
 from dashboards.summary import print_summary
 from demo.closing import Closing, Scene
-from demo.document import shown_row
+from demo.document import cover_row, shown_row
 from demo.outcome import read_outcome
 from demo.replaying import ReplayRun
 from demo.rig import Rig
@@ -118,7 +118,10 @@ def conclude(rig: Rig, out: Path, scene: Scene) -> tuple[Report, dict[str, objec
     )
     closing.export(rig.clock())
     shown = [shown_row(one) for one in rig.chainside.shown()]
-    more = {"covers": rig.chainside.cover_rows(), "shown": shown}
+    more = {
+        "covers": [cover_row(one, closing.outcome) for one in rig.chainside.covers.values()],
+        "shown": shown,
+    }
     document: dict[str, object] = closing.document() | more
     return closing.report(scene, rig.clock()), document
 

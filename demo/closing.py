@@ -34,6 +34,8 @@ from lading.export import export_leg
 from lading.gateways import GatewayFile
 from lading.log import Log
 from lading.paid import terms_of
+from lading.payout import Settled
+from lading.policy import Policy
 from lading.settlement import Settlement
 from lading.verify import verify
 
@@ -99,7 +101,9 @@ class Closing:
                 anchor_row(anchor, self.outcome.batches[interval], self.readings_of(interval))
                 for interval, anchor in sorted(self.outcome.anchors.items())
             ],
-            "settlements": [settlement_row(settlement) for settlement in self.outcome.settlements],
+            "settlements": [
+                settlement_row(one) for one in self.outcome.settlements if isinstance(one, Settlement)
+            ],
             "dead_letters": dead_rows(self.outcome),
             "evidence": [
                 {
@@ -141,12 +145,14 @@ class Closing:
         )
 
     def _figures(self, anchors: tuple[AnchorRow, ...]) -> tuple[tuple[str, str], ...]:
+        settled = sum(isinstance(one, Settlement) for one in self.outcome.settlements)
         frames = sum(batch.leaf.frame_count for row in anchors for batch in row.batches)
         return (
             ("readings archived", f"{self._archive.readings_count():,}"),
             ("frames signed", f"{frames:,}"),
             ("intervals anchored", f"{len(anchors):,}"),
-            ("agreements settled", f"{len(self.outcome.settlements):,}"),
+            ("agreements settled", f"{settled:,}"),
+            ("covers ended", f"{len(self.outcome.settlements) - settled:,}"),
             ("messages refused", f"{sum(self.outcome.dead_counts.values()):,}"),
         )
 
@@ -173,20 +179,14 @@ class Closing:
             len(leg.verdicts) - 1,
         )
 
-    def _settlement(self, settlement: Settlement, scene: Scene) -> SettlementRow:
-        terms = terms_of(settlement)
-        penalty = settlement.penalty
-        back = settlement.rest if settlement.version > 1 else terms.bond - penalty
+    def _settlement(self, settlement: Settled, scene: Scene) -> SettlementRow:
         payouts = tuple(
             Payout(scene.parties.get(address, "0x" + address.hex()), role, amount)
-            for address, role, amount in (
-                (terms.shipper, "shipper", penalty),
-                (terms.carrier, "carrier", back),
-            )
+            for address, role, amount in _paid(settlement)
             if amount
         )
         return SettlementRow(
-            settlement.agreement,
+            settlement.claim,
             settlement.leg_id,
             settlement.kind,
             settlement.amount,
@@ -206,6 +206,15 @@ class Closing:
             Command("Check one leg's evidence, offline", f"lading verify {first.path}"),
             Command("See what is in it, field by field", f"lading inspect {first.path}"),
         )
+
+
+def _paid(settlement: Settled) -> tuple[tuple[bytes, str, int], ...]:
+    """Address, role and amount of each who got something."""
+    if not isinstance(settlement, Settlement):
+        return ((Policy.decode(settlement.policy).holder, "holder of the cover", settlement.amount),)
+    terms, penalty = terms_of(settlement), settlement.penalty
+    back = settlement.rest if settlement.version > 1 else terms.bond - penalty
+    return ((terms.shipper, "shipper", penalty), (terms.carrier, "carrier", back))
 
 
 def file_name(reference: str) -> str:

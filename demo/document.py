@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from contracts.covers import Cover, about
 from demo.chainside import ShownFrame
 from demo.outcome import LegOutcome, Outcome
 from lading import quantities
@@ -73,6 +74,16 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
         "amount": settlement.amount,
         "tx": f"0x{settlement.tx_hash.hex()}",
         "gas_used": settlement.gas_used,
+    }
+
+
+def cover_row(cover: Cover, outcome: Outcome) -> dict[str, Any]:
+    """One row of `covers`: by the log, what it paid and how; None while it is open."""
+    ended = next((one for one in outcome.settlements if one.claim == cover.id), None)
+    return about(cover) | {
+        "payout": None if ended is None else ended.amount,
+        "tx": None if ended is None else f"0x{ended.tx_hash.hex()}",
+        "gas_used": None if ended is None else ended.gas_used,
     }
 
 

@@ -9,7 +9,7 @@ from lading.assignment import BEGIN, Assignment, read_assignment
 from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
 from lading.log import Log, Record
-from lading.settlement import Settlement
+from lading.payout import Settled, decode_settled
 from lading.verdict import VerdictRecord
 
 READ_RECORDS = 1000
@@ -31,7 +31,7 @@ class Outcome:
     legs: dict[bytes, LegOutcome]
     batches: dict[int, list[BatchRecord]]
     anchors: dict[int, AnchorRecord]
-    settlements: list[Settlement]
+    settlements: list[Settled]
     dead_counts: Counter[str]
     dead_samples: dict[str, list[DeadLetter]]
 
@@ -62,7 +62,7 @@ def read_outcome(log: Log) -> Outcome:
     for record in records(log, topics.ANCHORS):
         anchor = AnchorRecord.decode(record.value)
         outcome.anchors[anchor.interval] = anchor
-    outcome.settlements = [Settlement.decode(r.value) for r in records(log, topics.SETTLEMENTS)]
+    outcome.settlements = [decode_settled(r.value) for r in records(log, topics.SETTLEMENTS)]
     for record in records(log, topics.DEAD):
         letter = DeadLetter.decode(record.value)
         outcome.dead_counts[letter.code] += 1

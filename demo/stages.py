@@ -8,9 +8,8 @@ from anchoring.index import Index
 from anchoring.registry import Registry
 from anchoring.stage import Anchoring, Announce
 from anomaly.stage import Anomaly
-from contracts.cover_stage import Covering, CoverPlanner
+from contracts.cover_stage import Covering
 from contracts.ledger import Ledger
-from contracts.proofs import Evidence
 from contracts.stage import Settling
 from demo.chainside import Chainside
 from ingest.archive import Archive
@@ -19,7 +18,7 @@ from lading.batch import AnchorRecord
 from lading.cose import PublicKey
 from lading.gateways import GatewayFile
 from lading.log import SqliteLog
-from lading.settlement import Settlement
+from lading.payout import Settled
 
 FRAMES_A_INTERVAL_MAX = 100_000
 
@@ -62,9 +61,9 @@ class Stages:
         self.settling = Settling(
             self.log, chainside.deployment, settler, ledger, tenant_of, lambda: chainside.agreements
         )
-        evidence = Evidence(self.log, ledger, tenant_of)
-        planner = CoverPlanner(chainside.chain, chainside.deployment.anchors, ledger, evidence)
-        self.covering = Covering(chainside.insurance, planner, settler, lambda: chainside.covers)
+        self.covering = Covering(
+            self.log, chainside.deployment, settler, ledger, tenant_of, lambda: chainside.covers
+        )
 
     def judge(self) -> None:
         """Rules over what is new in the log."""
@@ -78,10 +77,10 @@ class Stages:
             pass
         return written
 
-    def settle(self) -> list[Settlement]:
+    def settle(self) -> list[Settled]:
         """Open agreements, pay what is due of them and of covers."""
-        self.covering.step(self._now_ms())
-        return self.settling.step(self._now_ms())
+        ended = self.covering.step(self._now_ms())
+        return [*ended, *self.settling.step(self._now_ms())]
 
     def close(self) -> None:
         """Close every file."""

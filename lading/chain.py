@@ -98,7 +98,7 @@ class Chain:
         found = self.rpc.request("eth_getBlockByNumber", [_tag(tag), False])
         if found is None:
             return None
-        with _answers():
+        with answers():
             base_fee = _quantity(found.get("baseFeePerGas") or "0x0")
             return Block(
                 _quantity(found["number"]), _bytes(found["hash"]), _quantity(found["timestamp"]), base_fee
@@ -163,7 +163,7 @@ class Chain:
         found = self.rpc.request("eth_getTransactionReceipt", [_hex(tx_hash)])
         if found is None:
             return None
-        with _answers():
+        with answers():
             return None if found.get("blockHash") is None else _receipt(found)
 
     def events(
@@ -215,7 +215,7 @@ class Chain:
             if exc.code != "chain_rpc" or first == last:
                 raise
             return None
-        with _answers():
+        with answers():
             return [_event(log) for log in found]
 
 
@@ -287,12 +287,18 @@ def connect(url: str) -> Chain:
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
+def answers() -> Iterator[None]:
     """A node that answers in another shape than JSON-RPC's has failed, whatever it said."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise ServiceError("chain_rpc", f"the node's answer is not what was asked for: {exc!r}") from exc
+
+
+def has_event(receipt: Receipt, address: bytes, topics: tuple[bytes, ...], data: bytes) -> bool:
+    """Whether the transaction emitted exactly this."""
+    wanted = (address, topics, data)
+    return any((event.address, event.topics, event.data) == wanted for event in receipt.events)
 
 
 def _says_unknown(text: str) -> bool:

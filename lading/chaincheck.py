@@ -4,8 +4,6 @@ Selectors and topics are constants here; a test compares them with the contracts
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -16,18 +14,19 @@ from lading.chain import (
     HTTP_TIMEOUT_S,
     Block,
     Chain,
-    Event,
     Receipt,
     RevertedError,
+    answers,
+    has_event,
     raise_rpc_error,
 )
-from lading.chainpaid import check_paid
+from lading.chainpaid import check_paid, place_of
 from lading.checks import CheckResult, Expected, Status, passed
 from lading.errors import ProofError, ServiceError
 from lading.evidence import Evidence
 from lading.names import tenant_id
 from lading.paid import Judged
-from lading.settlement import Settlement
+from lading.payout import Settled
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 STATE_OF = bytes.fromhex("d627a31a")  # stateOf(uint64,(bytes32,uint64,uint64))
@@ -62,15 +61,6 @@ class PlainRpc:
         return answer.get("result")
 
 
-@contextmanager
-def _answers() -> Iterator[None]:
-    """A node that answers in another shape than JSON-RPC's has failed, whatever it said."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
-        raise ServiceError("chain_rpc", f"the node's answer is not what was asked for: {exc!r}") from exc
-
-
 class ChainCheck:
     """The chain's side of the checks (`lading.verify.ChainView`).
 
@@ -91,7 +81,7 @@ class ChainCheck:
         for proof in (evidence.frames[0], evidence.frames[-1]):
             arguments = evidence.gateway.gateway_id + proof.frame.header.sent_ms.to_bytes(32, "big")
             try:
-                with _answers():
+                with answers():
                     found = self._chain.call(self._gateways, KEY_AT + arguments)
             except RevertedError as exc:
                 raise ProofError(
@@ -104,7 +94,7 @@ class ChainCheck:
     def anchor(self, evidence: Evidence, _: Expected) -> CheckResult:
         """Each anchor is in its registry with its root, count, block and time."""
         for anchor in evidence.anchors:
-            with _answers():
+            with answers():
                 self.check_anchor(anchor)
         registries = {anchor.registry for anchor in evidence.anchors}
         found = f"{len(evidence.anchors)} anchors in registry {', '.join('0x' + r.hex() for r in registries)}"
@@ -130,14 +120,14 @@ class ChainCheck:
         receipt = self._receipt(where, anchor.tx_hash, anchor.block_hash)
         wanted = (ANCHORED, anchor.interval.to_bytes(32, "big"), anchor.super_root)
         data = anchor.batch_count.to_bytes(32, "big") + block.time_s.to_bytes(32, "big")
-        if not _has_event(receipt, anchor.registry, wanted, data):
+        if not has_event(receipt, anchor.registry, wanted, data):
             raise ProofError(
                 "anchor", f"{where}: the transaction did not anchor this root of {anchor.batch_count} batches"
             )
 
     def finality(self, evidence: Evidence, _: Expected) -> CheckResult:
         """Each anchor's block is finalized, and the registry holds the interval for final."""
-        with _answers():
+        with answers():
             height = self._chain.height(FINALIZED)
             waiting = [a.interval for a in evidence.anchors if a.block_number > height]
             states = {a.interval: self._state(a) for a in evidence.anchors}
@@ -174,15 +164,16 @@ class ChainCheck:
             )
         return STATES[state]
 
-    def paid(self, settlement: Settlement, judged: Judged) -> str:
-        """The transaction paid the amount under this agreement, in a finalized block."""
-        where = f"agreement {settlement.agreement.hex()[:16]}…"
-        with _answers():
+    def paid(self, settlement: Settled, judged: Judged, first_block: int) -> str:
+        """The transaction paid the amount under this agreement or cover, in a finalized block."""
+        place = place_of(settlement)
+        where = place.name
+        with answers():
             self._check_chain_id(settlement.chain_id)
             self._check_block(where, settlement.block_number, settlement.block_hash)
             receipt = self._receipt(where, settlement.tx_hash, settlement.block_hash)
-            check_paid(self._chain, settlement, judged, receipt)
-        return f"paid by 0x{settlement.escrow.hex()} in transaction 0x{settlement.tx_hash.hex()}"
+            check_paid(self._chain, settlement, judged, receipt, first_block)
+        return f"paid by 0x{place.contract.hex()} in transaction 0x{settlement.tx_hash.hex()}"
 
     def _check_chain_id(self, chain_id: int) -> None:
         if self._chain.chain_id != chain_id:
@@ -204,9 +195,3 @@ class ChainCheck:
         if receipt is None or not receipt.ok or receipt.block_hash != block_hash:
             raise ProofError("transaction", f"{where}: {tx_hash.hex()} did not succeed in that block")
         return receipt
-
-
-def _has_event(receipt: Receipt, address: bytes, topics: tuple[bytes, ...], data: bytes) -> bool:
-    wanted = (address, topics, data)
-    events: tuple[Event, ...] = receipt.events
-    return any((event.address, event.topics, event.data) == wanted for event in events)

@@ -12,13 +12,17 @@ _EXTREMES = (Metric.MAX_VALUE, Metric.MIN_VALUE)
 
 @dataclass(frozen=True, slots=True)
 class LegTerms:
-    """What one leg owes by: its times, the most that it may cost, and its tiers. `due_ms` 0: no time was agreed."""
+    """What one leg owes by: its times, the most that it may cost, and its tiers. `due_ms` 0: no time was agreed.
+
+    `since_ms`: a channel whose readings begin before it reaches none of its tiers: of covers.
+    """
 
     begin_ms: int
     due_ms: int
     deadline_s: int
     most: int
     tiers: tuple[Tier, ...]
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,11 @@ def _line(leg: LegTerms, tier: Tier, seen: Seen | None) -> Line:
     if metric in METRICS_OF_LEG:
         return Line(tier, _figure_of_leg(leg, metric, seen), tier.threshold)
     assert seen is not None
+    totals = seen.totals.get(tier.channel, EMPTY)
+    if totals.count and totals.first_ms < leg.since_ms:
+        return Line(tier, 0, tier.threshold)
     if seen.uncertainties is not None and tier.channel not in seen.uncertainties:
         return Line(tier, _figure_uncalibrated(leg, metric, seen.sent_ms), tier.threshold)
-    totals = seen.totals.get(tier.channel, EMPTY)
     if metric is Metric.MKT:
         return Line(tier, totals.mkt_weight_sum, tier.threshold * totals.known_ms)
     margin = seen.uncertainties[tier.channel] if seen.uncertainties and metric in _EXTREMES else 0

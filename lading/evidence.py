@@ -17,7 +17,8 @@ from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import U32_MAX
 from lading.frame import FRAME_BYTES_MAX, Frame
 from lading.names import tenant_id
-from lading.settlement import SETTLEMENT_BYTES_MAX, Settlement
+from lading.payout import Settled, decode_settled
+from lading.settlement import SETTLEMENT_BYTES_MAX
 from lading.tree import PROOF_HASHES_MAX, sha256
 from lading.verdict import VERDICT_BYTES_MAX, Verdict
 
@@ -68,7 +69,7 @@ class Evidence:
     anchors: tuple[AnchorRecord, ...]
     verdict: Verdict
     clones: tuple[Clone, ...]
-    settlements: tuple[Settlement, ...]
+    settlements: tuple[Settled, ...]
 
     @cached_property
     def begin(self) -> Assignment:
@@ -158,7 +159,7 @@ def _from_items(items: list[Any]) -> Evidence:
             for item in fields.items(clones, "clones", CLONES_MAX)
         ),
         tuple(
-            Settlement.decode(fields.blob(item, "settlement", SETTLEMENT_BYTES_MAX))
+            decode_settled(fields.blob(item, "settlement", SETTLEMENT_BYTES_MAX))
             for item in fields.items(settlements, "settlements", SETTLEMENTS_MAX)
         ),
     )

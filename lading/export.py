@@ -16,8 +16,8 @@ from lading.frame import CLOSED, Frame
 from lading.gateways import Gateways
 from lading.log import Log, Record
 from lading.paid import is_over
+from lading.payout import Settled, decode_settled
 from lading.rules import judge
-from lading.settlement import Settlement
 from lading.tree import levels, siblings
 from lading.verdict import Verdict, VerdictRecord
 
@@ -243,8 +243,8 @@ def _clones(log: Log, gateway_id: bytes, frame_seqs: list[int]) -> tuple[Clone, 
     return tuple(clone for _, clone in sorted(found.items()))
 
 
-def _settlements(log: Log, begin: Assignment) -> tuple[Settlement, ...]:
-    """What was settled over this leg; an agreement over another gateway's or tenant's of the same id is not."""
+def _settlements(log: Log, begin: Assignment) -> tuple[Settled, ...]:
+    """What agreements and covers paid over this leg: not over another gateway's or tenant's of the same id."""
     found = {record.value for record in records(log, topics.SETTLEMENTS)}
-    decoded = [Settlement.decode(value) for value in sorted(found)]
+    decoded = [decode_settled(value) for value in sorted(found)]
     return tuple(settlement for settlement in decoded if is_over(settlement, begin))

@@ -1,17 +1,44 @@
-"""The settlement check of an evidence file: the amount follows from the terms and the leg's totals."""
+"""The settlement check of an evidence file: the amount follows from the terms, or the policy, and the leg's totals."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from lading.assignment import Assignment
 from lading.due import Seen, due, reached_bits
 from lading.errors import MalformedError, ProofError
 from lading.evidence import Evidence
 from lading.frame import CLOSED, Frame
+from lading.payout import Payout, Settled
+from lading.policy import Policy
 from lading.settlement import Settlement
 from lading.terms import Leg, Terms
 from lading.terms_v1 import TermsV1
+from lading.tiers import Tier
 from lading.totals import Totals
+
+
+class JudgedTerms(Protocol):
+    """Terms or a policy, as far as both say alike by what a leg is judged."""
+
+    @property
+    def tenant(self) -> bytes:
+        """Whose batches hold the leg's frames."""
+
+    @property
+    def uncertainty_max_milli(self) -> int:
+        """The greatest uncertainty that a certificate may state; 0: none are asked for."""
+
+    @property
+    def window_s(self) -> int:
+        """Seconds after a leg's deadline in which its frames may be shown."""
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """What is due of each leg."""
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The legs, by index."""
 
 
 def terms_of(settlement: Settlement) -> Terms | TermsV1:
@@ -22,16 +49,21 @@ def terms_of(settlement: Settlement) -> Terms | TermsV1:
     return terms
 
 
-def leg_of(settlement: Settlement) -> Leg:
+def judged_by(record: Settled) -> JudgedTerms:
+    """The terms that it was settled by; MalformedError `terms` or `policy`."""
+    return Policy.decode(record.policy) if isinstance(record, Payout) else terms_of(record)
+
+
+def leg_of(record: Settled) -> Leg:
     """The leg that it settled."""
-    return terms_of(settlement).legs[settlement.leg_index]
+    return judged_by(record).legs[0 if isinstance(record, Payout) else record.leg_index]
 
 
-def is_over(settlement: Settlement, begin: Assignment) -> bool:
-    """True when the agreement is over the leg that the order began: its tenant, gateway, id and limits."""
-    terms, leg = terms_of(settlement), leg_of(settlement)
+def is_over(record: Settled, begin: Assignment) -> bool:
+    """True when it is over the leg that the order began: its tenant, gateway, id and limits."""
+    leg = leg_of(record)
     limits_hash = begin.limits.hash if begin.limits else b""
-    bound = (terms.tenant, leg.gateway_id, leg.leg_id, leg.limits_hash, settlement.leg_id)
+    bound = (judged_by(record).tenant, leg.gateway_id, leg.leg_id, leg.limits_hash, record.leg_id)
     return bound == (begin.tenant, begin.gateway, begin.leg_id, limits_hash, begin.leg_id)
 
 
@@ -46,14 +78,26 @@ class Judged(NamedTuple):
     sent_ms: int | None
 
 
-def check_amount(evidence: Evidence, settlement: Settlement) -> Judged:
+def check_amount(evidence: Evidence, record: Settled) -> Judged:
     """ProofError `settlement` when the terms are of another leg, or the amount is another."""
-    if not is_over(settlement, evidence.begin):
-        raise ProofError("settlement", "the agreement is over another tenant, gateway, leg or limits")
+    what = "cover" if isinstance(record, Payout) else "agreement"
+    if not is_over(record, evidence.begin):
+        raise ProofError("settlement", f"the {what} is over another tenant, gateway, leg or limits")
+    if (record.uncertainties is None) == bool(judged_by(record).uncertainty_max_milli):
+        raise ProofError(
+            "settlement", f"the {what} asks for certificates, and the record not, or other way round"
+        )
+    frames = [proof.frame for proof in evidence.frames]
+    if isinstance(record, Payout):
+        return _check_payout(record, frames)
+    return _check_penalty(record, frames)
+
+
+def _check_penalty(settlement: Settlement, frames: list[Frame]) -> Judged:
     terms = terms_of(settlement)
     _check_rest(terms, settlement)
     leg, wanted = terms.leg_terms(settlement.leg_index), []
-    for seen, reason in _seen(terms, settlement, [proof.frame for proof in evidence.frames]):
+    for seen, reason in _seen(settlement, frames):
         penalty = due(leg, seen)
         is_cut = len(terms.legs) > 1 and settlement.penalty < penalty
         is_same = settlement.version == 1 or settlement.reached == reached_bits(leg, seen)
@@ -64,6 +108,20 @@ def check_amount(evidence: Evidence, settlement: Settlement) -> Judged:
         wanted.append(penalty)
     raise ProofError(
         "settlement", f"states a {settlement.kind} of {settlement.amount}, due is a penalty of {wanted[0]}"
+    )
+
+
+def _check_payout(record: Payout, frames: list[Frame]) -> Judged:
+    policy = Policy.decode(record.policy)
+    leg, wanted = policy.leg_terms, []
+    for seen, reason in _seen(record, frames):
+        payout = policy.payout(due(leg, seen))
+        if (record.amount, record.reached) == (payout, reached_bits(leg, seen)):
+            words = f"{record.kind} of {payout} follows from the policy and {reason}"
+            return Judged(words, False, None if seen is None else seen.sent_ms)
+        wanted.append(payout)
+    raise ProofError(
+        "settlement", f"states a {record.kind} of {record.amount}, due is a payout of {wanted[0]}"
     )
 
 
@@ -82,17 +140,11 @@ def _check_rest(terms: Terms | TermsV1, settlement: Settlement) -> None:
         )
 
 
-def _seen(
-    terms: Terms | TermsV1, settlement: Settlement, frames: list[Frame]
-) -> Iterator[tuple[Seen | None, str]]:
+def _seen(record: Settled, frames: list[Frame]) -> Iterator[tuple[Seen | None, str]]:
     """What may have counted, likeliest first: the closing frame, or after the deadline whichever was shown, or none."""
-    counted = None
-    if terms.uncertainty_max_milli:
-        counted = {
-            channel: milli
-            for channel, milli in settlement.uncertainties or ()
-            if milli <= terms.uncertainty_max_milli
-        }
+    counted, most = None, judged_by(record).uncertainty_max_milli
+    if most:
+        counted = {channel: milli for channel, milli in record.uncertainties or () if milli <= most}
     last = frames[-1]
     if last.header.leg_state == CLOSED:
         yield Seen(_totals(last), last.header.sent_ms, True, counted), "the closing totals"

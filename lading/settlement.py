@@ -47,6 +47,11 @@ class Settlement:
     uncertainties: tuple[tuple[int, int], ...] | None = None
 
     @property
+    def claim(self) -> bytes:
+        """The agreement's id, as a payout's is its cover's."""
+        return self.agreement
+
+    @property
     def penalty(self) -> int:
         """What the shipper gets, or is owed."""
         return self.amount if self.kind == "penalty" else 0
@@ -68,13 +73,13 @@ class Settlement:
 
     def _items_v1(self) -> list[Any]:
         about = [TAG_V1, self.agreement, self.leg_id, self.escrow, self.chain_id, self.terms]
-        return [*about, self.kind, _wide(self.amount), *self._place()]
+        return [*about, self.kind, wide(self.amount), *self._place()]
 
     def _items(self) -> list[Any]:
-        counted = None if self.uncertainties is None else [list(one) for one in self.uncertainties]
         return [
             *[TAG, self.agreement, self.leg_index, self.leg_id, self.escrow, self.chain_id, self.terms],
-            *[_wide(self.penalty), _wide(self.rest), _wide(self.owed), self.reached, counted],
+            *[wide(self.penalty), wide(self.rest), wide(self.owed)],
+            *[self.reached, uncertainty_items(self.uncertainties)],
             *self._place(),
         ]
 
@@ -88,14 +93,14 @@ def _decode_v1(items: Sequence[Any]) -> Settlement:
         fields.uint(chain_id, "chain id"),
         fields.blob(terms, "terms", TERMS_BYTES_MAX),
         cast(Kind, fields.choice(kind, "kind", KINDS)),
-        _number(amount, "amount"),
-        *_read_place(place),
+        number(amount, "amount"),
+        *read_place(place),
     )
 
 
 def _decode(items: Sequence[Any]) -> Settlement:
     agreement, index, leg, escrow, chain_id, terms, penalty, rest, owed, reached, counted, *place = items
-    paid, released, still = _number(penalty, "penalty"), _number(rest, "rest"), _number(owed, "owed")
+    paid, released, still = number(penalty, "penalty"), number(rest, "rest"), number(owed, "owed")
     if still > paid:
         raise MalformedError("field", f"owed is {still}, wanted at most the penalty of {paid}")
     return Settlement(
@@ -106,17 +111,18 @@ def _decode(items: Sequence[Any]) -> Settlement:
         fields.blob(terms, "terms", TERMS_BYTES_MAX),
         "penalty" if paid else "release",
         paid or released,
-        *_read_place(place),
+        *read_place(place),
         version=2,
         leg_index=fields.uint(index, "leg index", LEG_INDEX_MAX),
         rest=released,
         owed=still,
         reached=fields.uint(reached, "reached", fields.U32_MAX),
-        uncertainties=_uncertainties(counted),
+        uncertainties=read_uncertainties(counted),
     )
 
 
-def _read_place(place: Sequence[Any]) -> tuple[bytes, int, bytes, int]:
+def read_place(place: Sequence[Any]) -> tuple[bytes, int, bytes, int]:
+    """Transaction and block of a document, and the gas."""
     tx, number, block, gas = place
     return (
         fields.fixed(tx, "transaction hash"),
@@ -126,8 +132,8 @@ def _read_place(place: Sequence[Any]) -> tuple[bytes, int, bytes, int]:
     )
 
 
-def _uncertainties(value: Any) -> tuple[tuple[int, int], ...] | None:
-    """Ascending by channel, each once."""
+def read_uncertainties(value: Any) -> tuple[tuple[int, int], ...] | None:
+    """Of a document: ascending by channel, each once."""
     if value is None:
         return None
     found = []
@@ -144,9 +150,16 @@ def _uncertainties(value: Any) -> tuple[tuple[int, int], ...] | None:
     return tuple(found)
 
 
-def _wide(amount: int) -> bytes:
+def uncertainty_items(counted: tuple[tuple[int, int], ...] | None) -> list[Any] | None:
+    """As documents have them."""
+    return None if counted is None else [list(one) for one in counted]
+
+
+def wide(amount: int) -> bytes:
+    """An amount as documents have it."""
     return amount.to_bytes(32, "big")
 
 
-def _number(value: Any, name: str) -> int:
+def number(value: Any, name: str) -> int:
+    """An amount of a document."""
     return int.from_bytes(fields.fixed(value, name), "big")

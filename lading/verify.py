@@ -26,7 +26,7 @@ from lading.checks import (
 from lading.errors import LadingError, MalformedError
 from lading.evidence import Evidence
 from lading.paid import Judged, check_amount
-from lading.settlement import Settlement
+from lading.payout import Settled
 
 EXIT_GOOD, EXIT_FAILED, EXIT_UNUSABLE, EXIT_WARNED = 0, 1, 2, 3
 
@@ -48,8 +48,8 @@ class ChainView(Protocol):
         """Their blocks are final."""
         ...
 
-    def paid(self, settlement: Settlement, judged: Judged) -> str:
-        """The transaction paid the amount, and its block is final."""
+    def paid(self, settlement: Settled, judged: Judged, first_block: int) -> str:
+        """The transaction paid the amount, and its block is final; nothing was shown before `first_block`."""
         ...
 
 
@@ -131,5 +131,6 @@ def _check_settlement(evidence: Evidence, chain: ChainView | None) -> CheckResul
     due = "; ".join(one.words for one in judged)
     if chain is None:
         return CheckResult("settlement", Status.LEFT, f"{due}; that it was paid needs --rpc")
-    paid = "; ".join(chain.paid(*pair) for pair in zip(evidence.settlements, judged, strict=True))
+    first = min(anchor.block_number for anchor in evidence.anchors)
+    paid = "; ".join(chain.paid(*pair, first) for pair in zip(evidence.settlements, judged, strict=True))
     return passed("settlement", f"{due}; {paid}")

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from contracts.cover_stage import Covering, CoverPlanner
+from contracts.cover_stage import Covering
 from contracts.covers import Cover, CoverFolder
 from contracts.insurance import Insurance
 from contracts.parties import mint
-from contracts.policies import Policy, PoolTerms
-from contracts.proofs import Evidence
+from contracts.policies import PoolTerms
 from lading.account import Account
 from lading.names import tenant_id
+from lading.policy import Policy
 from lading.terms import Leg as LegTerms
 from lading.tiers import Tier
 from lading.totals import Reading
@@ -48,10 +48,15 @@ class Insured:
         self.pool = terms.pool_id(self.insurance.pools_domain)
         self.add(INSURER, CAPITAL)
         self.folder = CoverFolder(world.folder / "covers", self.insurance.domain)
+        self.start()
+
+    def start(self) -> None:
+        """The covers' part of the stage, as after a start of its process."""
+        world = self.world
         ledger = world.settling.ledger
-        evidence = Evidence(world.log, ledger, tenant_of)
-        planner = CoverPlanner(world.chain, world.deployment.anchors, ledger, evidence)
-        self.covering = Covering(self.insurance, planner, world.settle_sender, self.folder)
+        self.covering = Covering(
+            world.log, world.deployment, world.settle_sender, ledger, tenant_of, self.folder
+        )
 
     def add(self, owner: Account, amount: int) -> None:
         """Capital of new test tokens."""
@@ -80,7 +85,11 @@ class Insured:
 
     def bought(self, leg: Leg, tiers: Sequence[Tier]) -> Cover:
         """Signed by the manager, bought by the holder, in the stage's folder."""
-        cover = Cover(self.policy(leg, tiers), self.insurance.domain).signed_by(INSURER)
+        return self.bought_of(self.policy(leg, tiers))
+
+    def bought_of(self, policy: Policy) -> Cover:
+        """The same of a policy."""
+        cover = Cover(policy, self.insurance.domain).signed_by(INSURER)
         mint(self.world.chain, self.world.deployment, HOLDER, PREMIUM)
         self.insurance.buy(HOLDER, cover)
         self.folder.save(cover)

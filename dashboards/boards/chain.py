@@ -195,7 +195,7 @@ def _verdicts() -> Row:
             graph(
                 33,
                 "Paid",
-                "What agreements paid, by kind, in the token's smallest unit.",
+                "What agreements and covers paid, by kind, in the token's smallest unit.",
                 "short",
                 Query(series('sum("amount")', "settlement", TENANT, "kind"), "$tag_kind"),
                 custom={"drawStyle": "bars"},
@@ -203,7 +203,7 @@ def _verdicts() -> Row:
             table(
                 34,
                 "Settlements",
-                "Each payment: the agreement, its transaction and gas.",
+                "Each payment: the agreement or cover, its transaction and gas.",
                 Query(
                     rows(
                         ("amount", "gas_used", "agreement", "tx", "block_number"),

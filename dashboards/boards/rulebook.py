@@ -87,8 +87,8 @@ CARGO = (
         "gt",
         0,
         0,
-        "leg {{ $labels.leg }}: {{ $labels.kind }} paid",
-        "An agreement over the leg has paid; the board has amount and transaction.",
+        "leg {{ $labels.leg }}: {{ $labels.kind }}",
+        "An agreement or a cover over the leg has ended; the board has amount and transaction.",
         ("lading-evidence", 34),
     ),
 )

@@ -9,7 +9,7 @@ from lading.deadletter import DeadLetter
 from lading.episode import SCORE_MAX, Episode
 from lading.log import Record
 from lading.paid import leg_of
-from lading.settlement import Settlement
+from lading.payout import Settled
 from lading.topics import ROOT
 
 
@@ -37,13 +37,13 @@ def anchor_line(record: Record, anchor: AnchorRecord, last_event_ms: int | None)
     return line(schema.ANCHOR, {"state": anchor.state}, values, log_ns(record.time_ms, record.offset))
 
 
-def settlement_line(record: Record, settlement: Settlement, names: Names) -> bytes:
-    """A payment. The tenant is that of the gateway in the agreement's terms."""
+def settlement_line(record: Record, settlement: Settled, names: Names) -> bytes:
+    """What an agreement or a cover paid. The tenant is that of the gateway in its terms."""
     of = names.leg(leg_of(settlement).gateway_id, settlement.leg_id)
     values: dict[str, Value] = {
         "amount": settlement.amount,
         "gas_used": settlement.gas_used,
-        "agreement": settlement.agreement.hex(),
+        "agreement": settlement.claim.hex(),
         "tx": settlement.tx_hash.hex(),
         "block_number": settlement.block_number,
     }

@@ -247,13 +247,15 @@ DEAD = Measurement(
 )
 SETTLEMENT = Measurement(
     "settlement",
-    "Each payment that an agreement made over a leg.",
+    "Each end of a leg under an agreement, and of a cover over a leg, with what was paid.",
     _LOG_TIME,
     ("tenant", "leg", "kind"),
     (
-        Field("amount", "float", "token's", "what was paid, in the token's smallest unit"),
+        Field(
+            "amount", "float", "token's", "what was paid, or of a bond released, in the token's smallest unit"
+        ),
         Field("gas_used", "integer", "gas", "of the transaction"),
-        Field("agreement", "text", "", "the agreement's id, hex"),
+        Field("agreement", "text", "", "the agreement's or the cover's id, hex"),
         Field("tx", "text", "", "transaction hash, hex"),
         Field("block_number", "integer", "", "block of the transaction"),
     ),

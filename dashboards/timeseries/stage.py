@@ -27,7 +27,7 @@ from lading.errors import MalformedError
 from lading.gateways import Gateways
 from lading.limits import Limits
 from lading.log import Log, Record, require_reached, wall_ms
-from lading.settlement import Settlement
+from lading.payout import decode_settled
 from lading.verdict import Verdict, VerdictRecord
 
 GROUP = "series"
@@ -209,7 +209,7 @@ class Series:
         yield anchor_line(record, anchor, self._state.last_event_ms(anchor.interval))
 
     def _settlement(self, record: Record) -> Iterator[bytes]:
-        yield settlement_line(record, Settlement.decode(record.value), self._names)
+        yield settlement_line(record, decode_settled(record.value), self._names)
 
     def _dead(self, record: Record) -> Iterator[bytes]:
         yield dead_line(record, DeadLetter.decode(record.value), self._names)

@@ -26,6 +26,7 @@ from lading.inspect.wire import (
     read_sig_structure,
 )
 from lading.limits import Limits
+from lading.payout import Payout
 from lading.settlement import Settlement
 from lading.verdict import Verdict, VerdictRecord
 
@@ -137,6 +138,7 @@ _DECODERS: dict[str, Callable[[bytes], object]] = {
     "dead letter": DeadLetter.decode,
     "clone proof": Clone.decode,
     "settlement": Settlement.decode,
+    "payout": Payout.decode,
     "evidence": Evidence.decode,
 }
 assert {kind for kind, _ in DOCUMENTS.values()} <= set(_DECODERS)

@@ -1,10 +1,11 @@
-"""Terms of both versions by their ABI words; places are the words'."""
+"""Terms of both versions, and policies, by their ABI words; places are the words'."""
 
 from dataclasses import fields
 from typing import Any
 
 from lading.abi_words import WORD
 from lading.inspect.node import Node, time_note
+from lading.policy import POLICY_HEAD_KINDS, Policy
 from lading.terms import HEAD_KINDS, LEG_KINDS, Leg, Terms
 from lading.terms_v1 import HEAD_KINDS as HEAD_KINDS_V1
 from lading.terms_v1 import TermsV1
@@ -33,7 +34,16 @@ def read_terms_v1(data: bytes, at: int) -> tuple[Node, ...]:
     return (*_head(terms, at + WORD, len(HEAD_KINDS_V1)), *_tiers(terms.tiers, tiers_at))
 
 
-def _head(terms: Terms | TermsV1, at: int, count: int) -> list[Node]:
+def read_policy(data: bytes, at: int) -> tuple[Node, ...]:
+    """Head, leg, tiers."""
+    policy = Policy.decode(data[at:])
+    leg_at = at + WORD + len(POLICY_HEAD_KINDS) * WORD
+    leg = Node("leg", leg_at, _LEG_BYTES, "", "", _leg(policy.leg, leg_at))
+    tiers_at = leg_at + _LEG_BYTES + 2 * WORD  # after their place and their number
+    return (*_head(policy, at + WORD, len(POLICY_HEAD_KINDS)), leg, *_tiers(policy.tiers, tiers_at))
+
+
+def _head(terms: Terms | TermsV1 | Policy, at: int, count: int) -> list[Node]:
     return _words(terms, [field.name for field in fields(terms)][:count], at)
 
 
@@ -48,9 +58,9 @@ def _words(record: Any, names: list[str], at: int) -> list[Node]:
 def _word(name: str, value: int | bytes, at: int) -> Node:
     if isinstance(value, bytes):
         return Node(name, at, WORD, value.hex())
-    note = (
-        time_note(value) if name.endswith("_ms") else time_note(value * 1000) if name == "deadline_s" else ""
-    )
+    note = time_note(value) if name.endswith("_ms") else ""
+    if name in ("deadline_s", "start_s", "quote_until_s"):
+        note = time_note(value * 1000)
     return Node(name, at, WORD, str(value), note)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lading.errors import LadingError
-from lading.inspect.agreed import read_terms, read_terms_v1
+from lading.inspect.agreed import read_policy, read_terms, read_terms_v1
 from lading.inspect.layouts import BATCH_LEAF, TOTALS, read_layout
 from lading.inspect.node import Node, Stopped, shown_text, time_note
 from lading.inspect.wire import READINGS_SHOWN, Cursor, read_envelope, read_frame
@@ -155,6 +155,8 @@ totals = nested(lambda data, at: read_layout(data, at, TOTALS))
 document = nested(_document)
 terms = nested(read_terms)
 terms_v1 = nested(read_terms_v1)
+policy = nested(read_policy)
+uncertainties = many(array(("channel", plain), ("thousandths", plain)), "channel")
 hashes = many(plain, "sibling")
 
 finding = array(
@@ -195,8 +197,13 @@ DOCUMENTS: dict[str, tuple[str, tuple[tuple[str, Show], ...]]] = {
     "lading/settlement/2": ("settlement", (
         ("agreement", plain), ("leg index", plain), ("leg_id", plain), ("escrow", plain), ("chain_id", plain),
         ("terms", terms), ("penalty", amount), ("rest", amount), ("owed", amount), ("reached", plain),
-        ("uncertainties", many(array(("channel", plain), ("thousandths", plain)), "channel")), ("tx hash", plain),
+        ("uncertainties", uncertainties), ("tx hash", plain),
         ("block number", plain), ("block hash", plain), ("gas used", plain),
+    )),
+    "lading/payout/1": ("payout", (
+        ("cover", plain), ("leg_id", plain), ("contract", plain), ("chain_id", plain), ("policy", policy),
+        ("payout", amount), ("owed", amount), ("reached", plain), ("uncertainties", uncertainties),
+        ("tx hash", plain), ("block number", plain), ("block hash", plain), ("gas used", plain),
     )),
     "lading/evidence/1": ("evidence", (
         ("tenant name", plain), ("gateway key", plain), ("operator key", plain), ("begin", envelope), ("end", envelope),

@@ -24,7 +24,7 @@ from lading.evidence import DIGEST_BYTES, Evidence
 from lading.frame import RECORD_BYTES, Header, RunRecord, readings_root
 from lading.inspect import inspect
 from lading.limits import Limits
-from lading.settlement import Settlement
+from lading.payout import decode_settled
 from lading.terms import Terms
 from lading.terms_v1 import TermsV1
 from lading.totals import Reading
@@ -253,7 +253,7 @@ TARGETS = {
     "dead_letter": Target(
         lambda data: DeadLetter.decode(data).encode(), True, _vectors("documents", "dead_letters")
     ),
-    "settlement": Target(lambda data: Settlement.decode(data).encode(), True, _settlements),
+    "settlement": Target(lambda data: decode_settled(data).encode(), True, _settlements),
     "terms": Target(lambda data: Terms.decode(data).encode(), True, _terms),
     "terms_v1": Target(lambda data: TermsV1.decode(data).encode(), True, _terms_v1),
     "evidence": Target(_evidence, False, _files),

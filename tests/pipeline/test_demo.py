@@ -72,6 +72,11 @@ def test_the_breach_pays_and_the_clean_legs_release(story: dict[str, Any]) -> No
     assert len(story["settlements"]) == 5
     (cover,) = story["covers"]
     assert (cover["leg"], cover["payout"]) == (penalty["leg"], 950_000_000)  # less the deductible of 100
+    assert cover["tx"] not in {one["tx"] for one in story["settlements"]}
+    (evidence,) = [one for one in story["evidence"] if one["leg"] == cover["leg"]]
+    assert (
+        evidence["checks"]["settlement"] == "PASS"
+    )  # of the penalty and the payout, asked of the demo's chain
     assert all(len(one["tx"].removeprefix("0x")) == HEX_256 for one in story["settlements"])
 
 
@@ -127,6 +132,7 @@ def test_the_report_opens_offline(story: dict[str, Any], out: Path) -> None:
     """One file, nothing fetched from anywhere, every leg in it."""
     html = (out / "report.html").read_text("utf-8")
     assert all(one["reference"] in html for one in story["legs"])
+    assert all(one["tx"].removeprefix("0x") in html for one in story["covers"])
     assert 'src="http' not in html
     assert 'href="http' not in html
 

@@ -236,7 +236,7 @@ def settlements() -> tuple[SettlementRow, ...]:
     )
     release = replace(
         penalty,
-        agreement=digest("a2"),
+        claim=digest("a2"),
         leg_id=digest(TURIN),
         kind="release",
         amount=5_000_000_000,

@@ -13,7 +13,16 @@ from lading import abi, topics
 from lading.calibration import CALIBRATION_AT, CALIBRATION_UNKNOWN
 from lading.chain import Chain
 from lading.chaincheck import ANCHORED, KEY_AT, STATE_OF, ChainCheck, PlainRpc
-from lading.chainpaid import AGREEMENT_ID, AGREEMENT_OF, CONCLUDED, GATEWAYS, OWED, SETTLED
+from lading.chainpaid import (
+    AGREEMENT_ID,
+    AGREEMENT_OF,
+    CONCLUDED,
+    COVER_ID,
+    FRAME_SHOWN,
+    GATEWAYS,
+    OWED,
+    SETTLED,
+)
 from lading.checks import Expected, Status
 from lading.cose import PublicKey
 from lading.errors import ServiceError
@@ -83,7 +92,13 @@ def test_constants_are_the_contracts_own() -> None:
     assert escrow.encode_call("agreementOf", bytes(32))[:4] == AGREEMENT_OF
     assert escrow.encode_call("gateways") == GATEWAYS
     assert (registry.event_topic("Anchored"), first.event_topic("Settled")) == (ANCHORED, SETTLED)
-    assert (escrow.event_topic("Concluded"), escrow.event_topic("Owed")) == (CONCLUDED, OWED)
+    cover = abi.interface("ParametricCover")
+    policy = (bytes(32), bytes(20), bytes(32), *[1] * 8, (*[bytes(32)] * 3, 1, 1, 1), [])
+    assert cover.encode_call("coverId", policy)[:4] == COVER_ID
+    assert cover.encode_call("gateways") == GATEWAYS
+    for contract in (escrow, cover):
+        topics = [contract.event_topic(name) for name in ("Concluded", "Owed", "FrameShown")]
+        assert topics == [CONCLUDED, OWED, FRAME_SHOWN]
 
 
 def test_terms_are_encoded_as_the_contract_takes_them(settled: Settled) -> None:
