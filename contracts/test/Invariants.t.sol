@@ -21,7 +21,7 @@ contract Handler is FrameHandler {
 
     function setUp() public override {
         super.setUp();
-        _admitSmall(address(escrow));
+        _admitSmall(address(escrow), OUTFLOW_MAX, 90 days);
     }
 
     // ---- Acts
@@ -32,17 +32,23 @@ contract Handler is FrameHandler {
         _deposit(amount);
     }
 
+    /// @dev Now and then more than there is.
     function reclaim(uint256 amount) external {
+        amount = bound(amount, 1, _free() + _free() / 4 + 1);
         vm.prank(carrier);
-        vault.reclaim(address(escrow), address(token), bound(amount, 1, 2 * BOND), carrier);
+        vault.reclaim(address(escrow), address(token), amount, carrier);
+        ++reached["reclaim"];
     }
 
     function withdraw(uint256 who, uint256 amount) external {
         address one = actor(names[who % 2]);
+        if (_credit(one) == 0) one = actor(names[(who + 1) % 2]);
         _withdraw(one, bound(amount, 1, _credit(one) + 1));
+        ++reached["withdraw"];
     }
 
-    function open(uint256 who, uint128 bond, uint128 legCap, uint64 threshold, uint128 amount) external {
+    /// @dev Mostly deposited for before.
+    function open(uint256 who, uint256 bond, uint256 legCap, uint256 threshold, uint256 amount) external {
         if (ids.length == AGREEMENTS_MAX) return;
         Terms memory terms = _terms(
             _tiers(
@@ -58,39 +64,57 @@ contract Handler is FrameHandler {
         for (uint256 i = 0; i < 2; ++i) {
             (terms.legs[i].deadlineS, terms.legs[i].dueMs) = (uint64(block.timestamp + (i + 1) * 5 days), 0);
         }
+        if (who % 8 > 1 && _free() < terms.bond) {
+            minted += terms.bond;
+            _deposit(terms.bond);
+        }
         bytes32 id = escrow.agreementId(terms);
         escrow.open(terms, _sign("carrier", id), _sign(names[who % 2], id));
         ids.push(id);
         _keep(termsOf[id], terms);
+        ++reached["open"];
     }
 
     function settle(uint256 which, uint256 leg, uint256 frame) external {
         (bytes32 id, FrameProof memory proof) = _pick(which, leg % 2, frame, 2);
+        _waitFor(proof, which);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
+        uint96 owedBefore = escrow.agreementOf(id).owed;
         escrow.settle(termsOf[id], leg % 2, proof);
         if (!isFinal) ++paidFromUnfinal;
         if (++usedCount[id][keccak256(proof.header)] > 1) ++doneTwice;
-        _concluded(id, leg % 2);
+        _concluded(id, leg % 2, owedBefore);
+        ++reached["settle"];
     }
 
     function show(uint256 which, uint256 leg, uint256 frame) external {
         (bytes32 id, FrameProof memory proof) = _pick(which, leg % 2, frame, 1);
-        if (which % 3 == 0) _warpTo(termsOf[id].legs[leg % 2].deadlineS);
+        for (uint256 i = 0; frame % 3 != 0 && i < ids.length && !_isShown(id, leg % 2); ++i) {
+            id = _live(8 * i + 1, leg % 2);
+        }
+        _waitFor(proof, which);
+        if (which % 3 != 0) _warpTo(termsOf[id].legs[leg % 2].deadlineS);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
+        bool isShown = _isShown(id, leg % 2);
         escrow.show(termsOf[id], leg % 2, proof);
         if (!isFinal) ++paidFromUnfinal;
         if (++usedCount[id][keccak256(proof.header)] > 1) ++doneTwice;
+        ++reached[isShown ? "replace" : "show"];
     }
 
-    function finish(uint256 which, uint256 leg) public {
+    function finish(uint256 which, uint256 leg) external {
+        _finish(_live(which, leg % 2), leg % 2, which % 5 < 2);
+    }
+
+    /// @dev Mostly of an agreement that is owed, after a while.
+    function pay(uint256 which, uint256 patience) external {
         bytes32 id = ids[which % ids.length];
-        if (which % 2 == 0) _warpTo(uint256(termsOf[id].legs[leg % 2].deadlineS) + termsOf[id].windowS);
-        escrow.finish(termsOf[id], leg % 2);
-        _concluded(id, leg % 2);
-    }
-
-    function pay(uint256 which) external {
-        escrow.pay(termsOf[ids[which % ids.length]]);
+        for (uint256 i = 0; which % 4 != 0 && i < ids.length && escrow.agreementOf(id).owed == 0; ++i) {
+            id = ids[(which / 4 + i) % ids.length];
+        }
+        if (patience % 2 == 0) vm.warp(block.timestamp + bound(patience, 1, 5 days));
+        escrow.pay(termsOf[id]);
+        ++reached[escrow.agreementOf(id).owed == 0 ? "pay" : "pay a part"];
     }
 
     // ---- What must hold
@@ -161,12 +185,22 @@ contract Handler is FrameHandler {
         bytes32 id = ids[which];
         vm.warp(block.timestamp + 60 days);
         for (uint256 leg = 0; leg < 2; ++leg) {
-            if (escrow.agreementOf(id).concluded >> leg & 1 == 0) finish(which, leg);
+            if (escrow.agreementOf(id).concluded >> leg & 1 == 0) _finish(id, leg, true);
         }
-        for (uint256 tries = 0; escrow.agreementOf(id).owed != 0 && tries < 4; ++tries) {
+        for (uint256 tries = 0; escrow.agreementOf(id).owed != 0 && tries < 8; ++tries) {
             vm.warp(block.timestamp + 15 days);
             escrow.pay(termsOf[id]);
         }
+    }
+
+    function _finish(bytes32 id, uint256 leg, bool waits) private {
+        if (waits) _warpTo(uint256(termsOf[id].legs[leg].deadlineS) + termsOf[id].windowS);
+        IPenaltyEscrow.Agreement memory before = escrow.agreementOf(id);
+        escrow.finish(termsOf[id], leg);
+        _concluded(id, leg, before.owed);
+        ++reached["finish"];
+        bool costs = escrow.agreementOf(id).penalty > before.penalty;
+        if (costs && !_isShown(id, leg)) ++reached["silence"];
     }
 
     function _pick(uint256 which, uint256 leg, uint256 frame, uint8 legState)
@@ -174,12 +208,26 @@ contract Handler is FrameHandler {
         view
         returns (bytes32 id, FrameProof memory proof)
     {
-        id = ids[which % ids.length];
+        id = _live(which, leg);
         proof = _likely(frame, legState, termsOf[id].legs[leg].legId);
     }
 
-    function _concluded(bytes32 id, uint256 leg) private {
+    /// @dev Mostly an agreement of which this leg has not concluded, if there is one.
+    function _live(uint256 which, uint256 leg) private view returns (bytes32 id) {
+        for (uint256 i = 0; which % 8 != 0 && i < ids.length; ++i) {
+            id = ids[(which / 8 + i) % ids.length];
+            if (escrow.agreementOf(id).concluded >> leg & 1 == 0) return id;
+        }
+        return ids[which % ids.length];
+    }
+
+    function _isShown(bytes32 id, uint256 leg) private view returns (bool) {
+        return escrow.shownOf(id, leg).isShown;
+    }
+
+    function _concluded(bytes32 id, uint256 leg, uint96 owedBefore) private {
         if (++concludedCount[id][leg] > 1) ++doneTwice;
+        if (escrow.agreementOf(id).owed > owedBefore) ++reached["owed"];
     }
 
     function _withdraw(address one, uint256 amount) private {
@@ -213,6 +261,7 @@ contract InvariantsTest is InvariantBase {
     }
 
     function _acts() internal view override returns (address, bytes4[] memory selectors) {
+        // Signed twice as often as the rest, for enough frames.
         selectors = new bytes4[](12);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.reclaim.selector;
@@ -220,12 +269,20 @@ contract InvariantsTest is InvariantBase {
         selectors[3] = Handler.open.selector;
         selectors[4] = FrameHandler.sign.selector;
         selectors[5] = FrameHandler.contest.selector;
-        selectors[6] = FrameHandler.endContest.selector;
-        selectors[7] = Handler.settle.selector;
-        selectors[8] = Handler.show.selector;
-        selectors[9] = Handler.finish.selector;
+        selectors[6] = Handler.settle.selector;
+        selectors[7] = Handler.show.selector;
+        selectors[8] = Handler.finish.selector;
+        selectors[9] = Handler.pay.selector;
         selectors[10] = FrameHandler.wait.selector;
-        selectors[11] = Handler.pay.selector;
+        selectors[11] = FrameHandler.sign.selector;
         return (address(handler), selectors);
+    }
+
+    function _paths() internal pure override returns (string[] memory paths) {
+        paths = new string[](14);
+        (paths[0], paths[1], paths[2], paths[3]) = ("open", "settle", "show", "replace");
+        (paths[4], paths[5], paths[6], paths[7]) = ("finish", "silence", "owed", "pay");
+        (paths[8], paths[9], paths[10], paths[11]) = ("pay a part", "withdraw", "reclaim", "contest");
+        (paths[12], paths[13]) = ("void", "upheld");
     }
 }

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {CreditVault} from "../src/CreditVault.sol";
-import {FrameCodec} from "../src/FrameCodec.sol";
 import {Policy} from "../src/Insurance.sol";
-import {ParametricCover} from "../src/ParametricCover.sol";
 import {FrameProof, Tier} from "../src/Settlement.sol";
 import {ICoverPools} from "../src/interfaces/ICoverPools.sol";
 import {IParametricCover} from "../src/interfaces/IParametricCover.sol";
 import {CoverFixture} from "./CoverFixture.sol";
+import {FrameHandler, InvariantBase} from "./InvariantBase.sol";
+import {LegFixture} from "./LegFixture.sol";
 
-/// @dev Acts at random on one pool: its owners, its manager, holders, gateway, anchorer and time.
-contract CoverHandler is CoverFixture {
-    uint256 private constant COVERS_MAX = 12;
-    uint256 private constant FRAMES_MAX = 12;
+/// @dev Acts at random on one pool: its owners, its manager, holders, gateway, anchorer, guardian and time.
+contract CoverHandler is CoverFixture, FrameHandler {
+    uint256 private constant COVERS_MAX = 16;
     uint256 private constant OWNERS = 3;
+    /// @dev The last deadline with a window that ends within the pool's span.
+    uint256 private constant DEADLINE_MAX_S = SOLD_S + SPAN_S - 10 days;
+    /// @dev So little that covers and capital use it up together, and something is owed now and then.
     uint96 private constant LIMIT = 1200e6;
 
     bytes32[] public ids;
@@ -23,108 +24,120 @@ contract CoverHandler is CoverFixture {
     uint256 public paidFromUnfinal;
     uint256 public lockBroken;
     Policy[] private policies;
-    FrameProof[] private proofs;
 
-    function setUp() public override {
+    function setUp() public override(CoverFixture, LegFixture) {
         super.setUp();
-        // A limit that covers and capital use up together, so that something is owed now and then.
-        vault = new CreditVault(steward);
-        _use(new ParametricCover(gateways, anchors, vault));
-        vm.startPrank(steward);
-        vault.allowToken(address(token), true);
-        vault.admit(address(pools), address(token), LIMIT, 10 days);
-        vm.stopPrank();
+        _admitSmall(address(pools), LIMIT, 10 days);
         pool = pools.openPool(_poolTerms());
         _add(owner, CAPITAL);
     }
 
+    // ---- Acts
+
     function add(uint256 who, uint256 amount) external {
         amount = bound(amount, 1, 5000e6);
         _add(_owner(who), amount);
+        ++reached["add"];
     }
 
     function announce(uint256 who, uint256 part) external {
         uint256 shares = pools.holdingOf(pool, _owner(who)).shares;
         vm.prank(_owner(who));
         pools.announce(pool, shares * bound(part, 1, 4) / 4);
+        ++reached["announce"];
     }
 
+    /// @dev Mostly of someone who has announced, after the notice, and what the limit lets out.
     function remove(uint256 who, uint256 part) external {
         address from = _owner(who);
+        for (uint256 i = 1; i < OWNERS && pools.holdingOf(pool, from).leaving == 0; ++i) {
+            from = _owner(who + i);
+        }
         ICoverPools.Holding memory holding = pools.holdingOf(pool, from);
-        if (who % 5 == 0) _warpTo(holding.leaveS);
+        if (who % 2 == 0) _warpTo(holding.leaveS);
+        uint256 shares = holding.leaving * bound(part, 1, 4) / 4;
+        uint256 available = vault.outflowAvailable(address(pools), address(token));
+        if (part % 4 != 0 && _worth(shares) > available) shares = shares * available / _worth(shares);
         vm.prank(from);
-        pools.remove(pool, holding.leaving * bound(part, 1, 4) / 4, 0);
+        pools.remove(pool, shares, 0);
+        ++reached["remove"];
         _checkLocks();
     }
 
-    function buy(uint96 maximum, uint96 premium, uint96 deductible, bool isSilent, uint256 leg) external {
+    function buy(uint256 maximum, uint256 premium, uint256 deductible, uint256 isSilent, uint256 leg)
+        external
+    {
         if (ids.length == COVERS_MAX) return;
         Tier memory above = _tier(1, 1, HOUR_MS, 800e6);
-        Policy memory policy = _policy(isSilent ? _tiers(_tier(0, 9, HOUR_MS, 500e6), above) : _tiers(above));
+        Policy memory policy =
+            _policy(isSilent % 2 == 0 ? _tiers(_tier(0, 9, HOUR_MS, 500e6), above) : _tiers(above));
         (policy.maximum, policy.premium) =
         (uint96(bound(maximum, 1, MAXIMUM)), uint96(bound(premium, 0, 100e6)));
-        (policy.deductible, policy.salt) = (uint96(bound(deductible, 0, 600e6)), uint128(ids.length));
-        // Sold as if the leg were still ahead, over this leg or others of which nothing is heard.
-        policy.leg.legId = leg % 3 == 0 ? bytes32(leg) : LEG;
+        (policy.deductible, policy.salt) = (uint96(bound(deductible, 0, 400e6)), uint128(ids.length));
+        // Sold as if the leg were still ahead, over these legs or others of which nothing is heard.
+        policy.leg.legId = leg % 8 == 0 ? bytes32(leg) : leg % 8 < 4 ? SECOND_LEG : LEG;
+        policy.windowS = 10 days;
+        policy.leg.deadlineS = _deadlineS(leg);
         bytes32 id = _buyEarlier(policy);
         ids.push(id);
         policies.push();
         _keep(policies[policies.length - 1], policy);
+        ++reached["buy"];
         _checkLocks();
     }
 
-    function sign(bool isClosing, uint64 aboveMs, uint64 frameSeq) external {
-        if (proofs.length == FRAMES_MAX) return;
-        FrameCodec.RunRecord[] memory runs = _runs(_run(1, uint64(bound(aboveMs, 0, 6 * HOUR_MS))));
-        _warpTo(START_S + 49 hours);
-        FrameCodec.Header memory header = _header(isClosing ? 2 : 1, uint64(bound(frameSeq, 1, 100)), runs);
-        FrameProof memory proof = _anchored(header, runs);
-        FrameProof storage kept = proofs.push();
-        (kept.header, kept.r, kept.s) = (proof.header, proof.r, proof.s);
-        (kept.frameIndex, kept.frameSiblings) = (proof.frameIndex, proof.frameSiblings);
-        (kept.batchLeaf, kept.batchIndex) = (proof.batchLeaf, proof.batchIndex);
-        (kept.batchSiblings, kept.interval, kept.anchored) =
-        (proof.batchSiblings, proof.interval, proof.anchored);
-        kept.runs.push();
-        (kept.runs[0].record, kept.runs[0].index) = (proof.runs[0].record, proof.runs[0].index);
-    }
-
-    function settle(uint256 which, uint256 frame, bool isPatient) external {
-        FrameProof memory proof = _likely(frame, 2);
-        if (isPatient) _warpTo(uint256(proof.anchored.anchoredS) + WINDOW_S);
+    function settle(uint256 which, uint256 frame) external {
+        uint256 index = _live(which);
+        FrameProof memory proof = _likely(frame, 2, policies[index].leg.legId);
+        _waitFor(proof, which);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
-        uint256 index = which % ids.length;
         uint256 before = _paid();
         cover.settle(policies[index], proof);
         if (!isFinal) ++paidFromUnfinal;
+        ++reached[_paid() > before ? "settle" : "settle for nothing"];
         _ended(index, before);
     }
 
     function show(uint256 which, uint256 frame) external {
-        FrameProof memory proof = _likely(frame, 1);
-        if (which % 3 == 0) _warpTo(policies[which % ids.length].leg.deadlineS);
+        uint256 index = _live(which);
+        for (uint256 i = 0; frame % 3 != 0 && i < ids.length && !cover.coverOf(ids[index]).isShown; ++i) {
+            index = _live(8 * i + 1);
+        }
+        FrameProof memory proof = _likely(frame, 1, policies[index].leg.legId);
+        _waitFor(proof, which);
+        if (which % 3 != 0) _warpTo(policies[index].leg.deadlineS);
         bool isFinal = anchors.isFinal(proof.interval, proof.anchored);
-        cover.show(policies[which % ids.length], proof);
+        bool isShown = cover.coverOf(ids[index]).isShown;
+        cover.show(policies[index], proof);
         if (!isFinal) ++paidFromUnfinal;
+        ++reached[isShown ? "replace" : "show"];
     }
 
-    function finish(uint256 which) public {
+    function finish(uint256 which) external {
+        _finish(_live(which), which % 5 == 0);
+    }
+
+    /// @dev Mostly of a cover that is owed, after a while.
+    function pay(uint256 which, uint256 patience) external {
         uint256 index = which % ids.length;
-        Policy memory policy = policies[index];
-        if (which % 16 == 0) _warpTo(uint256(policy.leg.deadlineS) + policy.windowS);
-        uint256 before = _paid();
-        cover.finish(policy);
-        _ended(index, before);
+        for (uint256 i = 0; which % 4 != 0 && i < ids.length && _owedOf(index) == 0; ++i) {
+            index = (which / 4 + i) % ids.length;
+        }
+        if (patience % 2 == 0) vm.warp(block.timestamp + bound(patience, 1, 3 days));
+        cover.pay(policies[index]);
+        ++reached[_owedOf(index) == 0 ? "pay" : "pay a part"];
     }
 
-    function pay(uint256 which) external {
-        cover.pay(policies[which % ids.length]);
+    function withdraw(uint256 who, uint256 amount) external {
+        address one = who % 4 == 3 ? holder : _owner(who);
+        if (_credit(one) == 0) one = holder;
+        amount = bound(amount, 1, _credit(one) + _credit(one) / 8 + 1);
+        vm.prank(one);
+        vault.withdraw(address(token), amount, one);
+        ++reached["withdraw"];
     }
 
-    function wait(uint256 seconds_) external {
-        vm.warp(block.timestamp + bound(seconds_, 1, 6 hours));
-    }
+    // ---- What must hold
 
     /// @notice Σ maxima of the covers that have not ended.
     function openMaxima() public view returns (uint256 sum) {
@@ -136,7 +149,7 @@ contract CoverHandler is CoverFixture {
     /// @notice What ended covers are still owed.
     function owed() public view returns (uint256 sum) {
         for (uint256 i = 0; i < ids.length; ++i) {
-            if (_state(ids[i]) == IParametricCover.State.Settled) sum += cover.coverOf(ids[i]).amount;
+            sum += _owedOf(i);
         }
     }
 
@@ -168,8 +181,8 @@ contract CoverHandler is CoverFixture {
     function takeAll() external {
         for (uint256 i = 0; i < ids.length; ++i) {
             vm.warp(block.timestamp + SPAN_S);
-            if (_state(ids[i]) == IParametricCover.State.Open) finish(i);
-            if (cover.coverOf(ids[i]).amount != 0) cover.pay(policies[i]);
+            if (_state(ids[i]) == IParametricCover.State.Open) _finish(i, true);
+            if (_owedOf(i) != 0) cover.pay(policies[i]);
         }
         assertEq(owed(), 0, "nothing is owed");
         assertEq(pools.poolOf(pool).locked, 0, "nothing is locked");
@@ -203,10 +216,11 @@ contract CoverHandler is CoverFixture {
 
     function _withdraw(address who) private {
         uint256 credit = _credit(who);
+        uint256 before = token.balanceOf(who);
         if (credit == 0) return;
         vm.prank(who);
         vault.withdraw(address(token), credit, who);
-        assertEq(token.balanceOf(who), credit, "all that is theirs");
+        assertEq(token.balanceOf(who), before + credit, "all that is theirs");
     }
 
     function _credits() private view returns (uint256 sum) {
@@ -222,6 +236,7 @@ contract CoverHandler is CoverFixture {
 
     function _ended(uint256 index, uint256 before) private {
         ++endedCount[ids[index]];
+        if (_owedOf(index) != 0) ++reached["owed"];
         if (_paid() - before > policies[index].maximum) ++paidAboveMaximum;
         _checkLocks();
     }
@@ -241,13 +256,36 @@ contract CoverHandler is CoverFixture {
         }
     }
 
-    /// @dev Half the time a frame of this leg state, if there is one.
-    function _likely(uint256 which, uint8 legState) private view returns (FrameProof memory proof) {
-        for (uint256 i = 0; which % 2 == 0 && i < proofs.length; ++i) {
-            proof = proofs[(which / 2 + i) % proofs.length];
-            if (uint8(proof.header[34]) == legState) return proof;
+    function _finish(uint256 index, bool waits) private {
+        Policy memory policy = policies[index];
+        if (waits) _warpTo(uint256(policy.leg.deadlineS) + policy.windowS);
+        uint256 before = _paid();
+        bool isShown = cover.coverOf(ids[index]).isShown;
+        cover.finish(policy);
+        ++reached["finish"];
+        if (!isShown && _paid() > before) ++reached["silence"];
+        _ended(index, before);
+    }
+
+    /// @dev Mostly a cover that is open, if there is one.
+    function _live(uint256 which) private view returns (uint256 index) {
+        for (uint256 i = 0; which % 8 != 0 && i < ids.length; ++i) {
+            index = (which / 8 + i) % ids.length;
+            if (_state(ids[index]) == IParametricCover.State.Open) return index;
         }
-        return proofs[which % proofs.length];
+        return which % ids.length;
+    }
+
+    function _owedOf(uint256 index) private view returns (uint256) {
+        bool isEnded = _state(ids[index]) == IParametricCover.State.Settled;
+        return isEnded ? cover.coverOf(ids[index]).amount : 0;
+    }
+
+    /// @dev From now on, and not all at once.
+    function _deadlineS(uint256 number) private view returns (uint64) {
+        uint256 fromS = block.timestamp < START_S + 3 days ? START_S + 3 days : block.timestamp;
+        uint256 deadlineS = fromS + number % 5 * 1 days;
+        return uint64(deadlineS < DEADLINE_MAX_S ? deadlineS : DEADLINE_MAX_S);
     }
 
     function _owner(uint256 who) private view returns (address) {
@@ -257,12 +295,7 @@ contract CoverHandler is CoverFixture {
 }
 
 /// @notice Over any sequence of acts: the pool is worth what the vault holds for it, open maxima are covered, and all can leave.
-contract InvariantsCoverTest is CoverFixture {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract InvariantsCoverTest is InvariantBase {
     CoverHandler private handler;
 
     function setUp() public override {
@@ -270,48 +303,50 @@ contract InvariantsCoverTest is CoverFixture {
         handler.setUp();
     }
 
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        targets = new FuzzSelector[](1);
-        bytes4[] memory selectors = new bytes4[](10);
-        selectors[0] = CoverHandler.add.selector;
-        selectors[1] = CoverHandler.announce.selector;
-        selectors[2] = CoverHandler.remove.selector;
-        selectors[3] = CoverHandler.buy.selector;
-        selectors[4] = CoverHandler.sign.selector;
-        selectors[5] = CoverHandler.settle.selector;
-        selectors[6] = CoverHandler.show.selector;
-        selectors[7] = CoverHandler.finish.selector;
-        selectors[8] = CoverHandler.pay.selector;
-        selectors[9] = CoverHandler.wait.selector;
-        targets[0] = FuzzSelector(address(handler), selectors);
-    }
-
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    function invariant_PoolIsWorthWhatTheVaultHoldsForIt() external view {
+    /// @dev One campaign for all: each act is followed by every question.
+    function invariant_Pool() external view {
         ICoverPools.Pool memory found = handler.poolNow();
-        assertEq(handler.fund(), found.capital + handler.owed(), "capital and what is owed");
+        assertEq(handler.fund(), found.capital + handler.owed(), "worth its capital and what is owed");
         assertEq(handler.held(), handler.booked(), "the vault has it");
-    }
-
-    function invariant_LockedCoversTheOpenMaxima() external view {
-        ICoverPools.Pool memory found = handler.poolNow();
-        assertLe(handler.openMaxima(), found.locked, "open maxima");
-        assertLe(found.locked, found.capital, "locked");
+        assertLe(handler.openMaxima(), found.locked, "locked covers the open maxima");
+        assertLe(found.locked, found.capital, "capital covers what is locked");
         assertLe(found.paid + found.locked, found.aggregateMax, "aggregate limit");
         assertEq(handler.lockBroken(), 0, "at no moment");
-    }
-
-    function invariant_EndedOnceFromFinalEvidenceWithinTheMaximum() external view {
-        assertTrue(handler.endedAtMostOnce(), "once");
-        assertEq(handler.paidFromUnfinal(), 0, "final");
+        assertTrue(handler.endedAtMostOnce(), "each cover ends once");
+        assertEq(handler.paidFromUnfinal(), 0, "from final evidence");
         assertEq(handler.paidAboveMaximum(), 0, "within the maximum");
     }
 
     function afterInvariant() external {
+        assertTrue(handler.anchorsAreAsAnchored(), "anchors never change");
         handler.takeAll();
+    }
+
+    function _acts() internal view override returns (address, bytes4[] memory selectors) {
+        // Signed twice as often as the rest, for enough frames.
+        selectors = new bytes4[](13);
+        selectors[0] = CoverHandler.add.selector;
+        selectors[1] = CoverHandler.announce.selector;
+        selectors[2] = CoverHandler.remove.selector;
+        selectors[3] = CoverHandler.buy.selector;
+        selectors[4] = FrameHandler.sign.selector;
+        selectors[5] = FrameHandler.contest.selector;
+        selectors[6] = CoverHandler.settle.selector;
+        selectors[7] = CoverHandler.show.selector;
+        selectors[8] = CoverHandler.finish.selector;
+        selectors[9] = CoverHandler.pay.selector;
+        selectors[10] = CoverHandler.withdraw.selector;
+        selectors[11] = FrameHandler.wait.selector;
+        selectors[12] = FrameHandler.sign.selector;
+        return (address(handler), selectors);
+    }
+
+    function _paths() internal pure override returns (string[] memory paths) {
+        paths = new string[](17);
+        (paths[0], paths[1], paths[2], paths[3]) = ("add", "announce", "remove", "buy");
+        (paths[4], paths[5], paths[6]) = ("settle", "settle for nothing", "show");
+        (paths[7], paths[8], paths[9], paths[10]) = ("replace", "finish", "silence", "owed");
+        (paths[11], paths[12], paths[13]) = ("pay", "pay a part", "withdraw");
+        (paths[14], paths[15], paths[16]) = ("contest", "void", "upheld");
     }
 }
