@@ -16,7 +16,7 @@ series' range and length beforehand; this does not.
 from math import sqrt
 
 from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault, least_at
-from anomaly.detectors.vectors import nearest
+from anomaly.detectors.vectors import draw, nearest
 
 BLOCKS = 6
 PROTOTYPES = 64
@@ -34,7 +34,10 @@ _USES = _SHAPE + BLOCKS
 _DISTANCES = _USES + PROTOTYPES
 _BOOK = _DISTANCES + PROTOTYPES  # first all prototypes' first x, then all their second …
 WIDTH = _BOOK + BLOCKS * PROTOTYPES
-_nearest = nearest(BLOCKS, PROTOTYPES, _SHAPE, _DISTANCES, _BOOK)
+_nearest_of_8, _nearest_of_16, _nearest_of_32, _nearest_of_64 = (
+    nearest(BLOCKS, PROTOTYPES, points, _SHAPE, _DISTANCES, _BOOK) for points in (8, 16, 32, 64)
+)
+_draw = draw(BLOCKS, PROTOTYPES, _SHAPE, _BOOK)
 
 
 @compiled
@@ -57,17 +60,22 @@ def _place(row: Floats) -> int:
 
 
 @compiled
-def _put(row: Floats, place: int, share: float) -> None:
-    """Move a prototype by a share of its way to the shape."""
-    for k in range(BLOCKS):
-        at = _BOOK + k * PROTOTYPES + place
-        row[at] += share * (row[_SHAPE + k] - row[at])
-
-
-@compiled
 def _set(row: Floats, place: int) -> None:
     for k in range(BLOCKS):
         row[_BOOK + k * PROTOTYPES + place] = row[_SHAPE + k]
+
+
+@compiled
+def _nearest(row: Floats) -> tuple[int, float]:
+    """Of the prototypes that there are: most books hold few. The first time all, as distances are state, too."""
+    made = row[_MADE]
+    if made <= 8.0 and row[_JUDGED] > 0.0:
+        return _nearest_of_8(row)
+    if made <= 16.0 and row[_JUDGED] > 0.0:
+        return _nearest_of_16(row)
+    if made <= 32.0 and row[_JUDGED] > 0.0:
+        return _nearest_of_32(row)
+    return _nearest_of_64(row)
 
 
 @compiled
@@ -86,7 +94,7 @@ def _judge(row: Floats, limit: float, pace: float) -> float:
         _set(row, place)
         row[_USES + place] = row[_WEIGHT]
     else:
-        _put(row, place, pace * LEARN)
+        _draw(row, place, pace * LEARN)
         row[_USES + place] += row[_WEIGHT]
     held = min(d, CLIP * row[_USUAL]) if judged > CLIP_FROM else d
     row[_USUAL] += pace * max(MEMORY, 1.0 / judged) * (held - row[_USUAL])
@@ -110,6 +118,14 @@ def _close(row: Floats, block: int) -> None:
 
 
 @compiled
+def _full(row: Floats, pace: float, block: int, limit: float) -> None:
+    _close(row, block)
+    row[_SEEN] += 1.0
+    if row[_SEEN] > BLOCKS:
+        row[_SAID] = _judge(row, limit, pace)
+
+
+@compiled
 def novelty(row: Floats, value: float, pace: float, block: int, limit: float) -> float:
     """One reading, not a fault; `block` readings make an x."""
     value = min(max(value, -VALUE_MAX), VALUE_MAX)
@@ -121,11 +137,31 @@ def novelty(row: Floats, value: float, pace: float, block: int, limit: float) ->
     row[_SUM] += value
     row[_FILLED] += 1.0
     if row[_FILLED] == block:
-        _close(row, block)
-        row[_SEEN] += 1.0
-        if row[_SEEN] > BLOCKS:
-            row[_SAID] = _judge(row, limit, pace)
+        _full(row, pace, block, limit)
     return row[_SAID]
+
+
+@compiled
+def between(row: Floats) -> bool:
+    """Whether the book has begun and the last block is full."""
+    return row[_FILLED] == 0.0 and row[_WEIGHT] > 0.0
+
+
+@compiled
+def whole(row: Floats, value: Floats, i: int, pace: float, block: int, limit: float, out: Floats) -> None:
+    """`novelty` of a whole block of readings, from `i` on, of a book that is `between` two."""
+    most = least = total = min(max(value[i], -VALUE_MAX), VALUE_MAX)
+    total += 0.0
+    for k in range(i + 1, i + block):
+        x = min(max(value[k], -VALUE_MAX), VALUE_MAX)
+        most, least = max(most, x), min(least, x)
+        total += x
+    said = row[_SAID]
+    for k in range(i, i + block - 1):
+        out[k] = said
+    row[_MOST], row[_LEAST], row[_SUM] = most, least, total
+    _full(row, pace, block, limit)
+    out[i + block - 1] = row[_SAID]
 
 
 @compiled

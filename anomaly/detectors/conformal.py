@@ -91,10 +91,10 @@ def _above(row: Floats, here: int, share: float) -> float:
     """The weight above a bucket, and a share of its own."""
     octave = here // PARTS
     above = 0.0
-    for k in range(octave + 1, OCTAVES):
-        above += row[_SUMS + k]
-    for k in range(octave * PARTS, octave * PARTS + PARTS):
-        above += row[_BUCKETS + k] if k > here else 0.0
+    for k in range(1, OCTAVES):  # all of them: how many there are above is nothing that a processor can guess
+        above += row[_SUMS + k] if k > octave else 0.0
+    for k in range(1, PARTS):
+        above += row[_BUCKETS + octave * PARTS + k] if octave * PARTS + k > here else 0.0
     return above + share * row[_BUCKETS + here]
 
 

@@ -26,7 +26,7 @@ PER_OCTAVE, STEPS_FULL, EFFECT_MIN = 0.7, 12.0, -3.0
 HALF = 3.0  # decades that say 0.5
 
 RUN_READINGS = 64  # that are scored together, at most: what comes between them stays near
-WORK = (6, RUN_READINGS + sustained.READINGS)
+WORK = (10, RUN_READINGS + sustained.READINGS)
 _PACE = 1.0
 _PER_E = PER_OCTAVE / 0.6931471805599453
 _STEPS_MIN = 0.5  # no logarithm is needed below it
@@ -41,26 +41,42 @@ _SUSTAINED_TAIL = _SUSTAINED + sustained.WIDTH
 _PROFILE = _SUSTAINED_TAIL + gauss.WIDTH
 WIDTH = _PROFILE + profile.WIDTH
 
-_novelty, _recall, _sustained, _profile = codebook.novelty, recall.step, sustained.run, profile.step
-_rarity, _share = gauss.rarity, conformal.share
+_novelty, _block, _between, _recall, _sustained, _profile = (
+    codebook.novelty,
+    codebook.whole,
+    codebook.between,
+    recall.run,
+    sustained.run,
+    profile.run,
+)
+_rarity, _share = gauss.run, conformal.share
 
 
 @compiled
-def _shapes(row: Floats, value: Floats, shape: Floats, said: Floats) -> None:
-    coarse, coarse_tail = row[_COARSE:_COARSE_TAIL], row[_COARSE_TAIL:_FINE]
-    fine, fine_tail = row[_FINE:_FINE_TAIL], row[_FINE_TAIL:_RECALL]
-    for i in range(len(value)):  # both at once: each waits for itself from block to block
-        shape[i] = _novelty(coarse, value[i], _PACE, COARSE_BLOCK, COARSE_LIMIT)
-        said[i] = _novelty(fine, value[i], _PACE, FINE_BLOCK, FINE_LIMIT)
+def _shapes(row: Floats, value: Floats, room: Floats, coarse: Floats, fine: Floats, shape: Floats) -> None:
+    coarse_book, coarse_tail = row[_COARSE:_COARSE_TAIL], row[_COARSE_TAIL:_FINE]
+    fine_book, fine_tail = row[_FINE:_FINE_TAIL], row[_FINE_TAIL:_RECALL]
+    i = 0
+    while i < len(value):  # both at once: each waits for itself from block to block
+        if i + COARSE_BLOCK <= len(value) and _between(coarse_book) and _between(fine_book):
+            _block(coarse_book, value, i, _PACE, COARSE_BLOCK, COARSE_LIMIT, coarse)
+            for k in range(i, i + COARSE_BLOCK, FINE_BLOCK):
+                _block(fine_book, value, k, _PACE, FINE_BLOCK, FINE_LIMIT, fine)
+            i += COARSE_BLOCK
+        else:
+            coarse[i] = _novelty(coarse_book, value[i], _PACE, COARSE_BLOCK, COARSE_LIMIT)
+            fine[i] = _novelty(fine_book, value[i], _PACE, FINE_BLOCK, FINE_LIMIT)
+            i += 1
+    _rarity(coarse_tail, coarse, _PACE, room, shape)
+    _rarity(fine_tail, fine, _PACE, room, coarse)
     for i in range(len(value)):
-        shape[i] = 0.5 * (_rarity(coarse_tail, shape[i], _PACE) + _rarity(fine_tail, said[i], _PACE))
+        shape[i] = 0.5 * (shape[i] + coarse[i])
 
 
 @compiled
-def _days(row: Floats, time_ms: Ints, value: Floats, daily: Floats) -> None:
+def _days(row: Floats, time_ms: Ints, value: Floats, room: Floats, daily: Floats) -> None:
     ring, ranks = row[_RECALL:_RECALL_RANKS], row[_RECALL_RANKS:_SUSTAINED]
-    for i in range(len(value)):
-        daily[i] = _recall(ring, time_ms[i], value[i], _PACE)
+    _recall(ring, time_ms, value, _PACE, room, daily)
     for i in range(len(value)):
         daily[i] = _share(ranks, daily[i], _PACE)
     for i in range(len(value)):
@@ -70,19 +86,18 @@ def _days(row: Floats, time_ms: Ints, value: Floats, daily: Floats) -> None:
 
 
 @compiled
-def _stay(row: Floats, value: Floats, past: Floats, stays: Floats, unit: Floats) -> None:
+def _stay(row: Floats, value: Floats, room: Floats, far: Floats, unit: Floats, stays: Floats) -> None:
     tail = row[_SUSTAINED_TAIL:_PROFILE]
-    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, past, stays, unit)
+    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, room, far, unit)
+    _rarity(tail, far, _PACE, room, stays)
     for i in range(len(value)):
-        rarity = _rarity(tail, stays[i], _PACE)
-        stays[i] = SUSTAINED * max(min(rarity, stays[i] / (STEPS * unit[i])), 0.0)
+        stays[i] = SUSTAINED * max(min(stays[i], far[i] / (STEPS * unit[i])), 0.0)
 
 
 @compiled
 def _effects(row: Floats, time_ms: Ints, value: Floats, unit: Floats, effect: Floats) -> None:
     kept = row[_PROFILE:WIDTH]
-    for i in range(len(value)):
-        effect[i] = _profile(kept, time_ms[i], value[i], _PACE)
+    _profile(kept, time_ms, value, _PACE, effect)
     for i in range(len(value)):
         steps = effect[i] / unit[i]
         full, little = steps >= STEPS_FULL, steps < _STEPS_MIN
@@ -105,16 +120,11 @@ def _fuse(work: Floats, score: Floats, detector: Bytes) -> None:
 def _run(row: Floats, time_ms: Ints, value: Floats, score: Floats, detector: Bytes, work: Floats) -> None:
     """Readings of one channel, none a fault: view after view, as no view needs what another says."""
     count = len(value)
-    shape, daily, stays, effect, unit = (
-        work[0, :count],
-        work[1, :count],
-        work[2, :count],
-        work[3, :count],
-        work[4, :count],
-    )
-    _shapes(row, value, shape, daily)
-    _days(row, time_ms, value, daily)
-    _stay(row, value, work[5], stays, unit)
+    shape, daily, stays, effect = work[0, :count], work[1, :count], work[2, :count], work[3, :count]
+    unit, one, two, room = work[4, :count], work[5, :count], work[6, :count], work[7:]
+    _shapes(row, value, room, one, two, shape)
+    _days(row, time_ms, value, room, daily)
+    _stay(row, value, room, one, unit, stays)
     _effects(row, time_ms, value, unit, effect)
     _fuse(work, score, detector)
 

@@ -53,6 +53,30 @@ def rarity(row: Floats, surprise: float, pace: float) -> float:
 
 
 @compiled
+def run(row: Floats, surprise: Floats, pace: float, work: Floats, out: Floats) -> None:
+    """`rarity` of each; `work`: room for three rows as long. What waits for the one before is done alone."""
+    count, mean, variance = row[_COUNT], row[_MEAN], row[_VARIANCE]
+    n = len(surprise)
+    if n == 0 or surprise[0] < 0.0:  # once something was said, there is no more without
+        for i in range(n):
+            out[i] = rarity(row, surprise[i], pace)
+        return
+    gains, distances, scales = work[0, :n], work[1, :n], work[2, :n]
+    for i in range(n):
+        gains[i] = pace * max(1.0 / (count + (i + 1)), 1.0 / MEMORY)
+    for i in range(n):
+        d, gain = surprise[i] - mean, gains[i]
+        distances[i], scales[i], out[i] = d, variance, mean
+        mean += gain * d
+        variance = (1.0 - gain) * (variance + gain * (d * d))
+    for i in range(n):
+        scale = max(max(sqrt(scales[i]), SCALE_SHARE_MIN * out[i]), SCALE_MIN)
+        said = decades(distances[i] / scale)
+        out[i] = said if count + (i + 1) > WARM else 0.0
+    row[_COUNT], row[_MEAN], row[_VARIANCE] = count + n, mean, variance
+
+
+@compiled
 def step(row: Floats, surprise: float, pace: float) -> float:
     """One surprise."""
     return FAULT if is_fault(surprise) else rarity(row, min(surprise, 1e100), pace)

@@ -13,7 +13,7 @@ Source: seasonal naive residual (Hyndman and Athanasopoulos, Forecasting, 2021, 
 import numpy as np
 
 from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
-from anomaly.detectors.vectors import least_difference
+from anomaly.detectors.vectors import least_difference, least_differences
 
 DAY_MS = 86_400_000
 DAYS = 3
@@ -29,6 +29,8 @@ WIDTH = _RING + RING
 UNKNOWN = np.nan
 _WINDOW = 2 * NEAR + 1
 _least_near = least_difference(_WINDOW)
+_EIGHT = 8
+_least_of_eight = least_differences(_WINDOW)
 
 
 @compiled
@@ -136,6 +138,79 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     if row[_COUNT] >= row[_TOGETHER]:
         _close(row)
     return row[_SMOOTH]
+
+
+@compiled
+def _days(row: Floats, kept: float) -> int:
+    """How many days are known once so many rows are kept."""
+    days = 0
+    for day in range(1, DAYS + 1):
+        days += 1 if day * row[_PERIOD] + NEAR <= kept else 0
+    return days
+
+
+@compiled
+def _whole(row: Floats, back: int) -> int:
+    """Where the rows begin that eight readings need, `back` rows ago; −1 where the ring ends in between."""
+    place = int(row[_NEXT]) - back - NEAR
+    place = _RING + (place + RING if place < 0 else place)
+    return place if place + _WINDOW + _EIGHT <= WIDTH else -1
+
+
+@compiled
+def _even(row: Floats, time_ms: Ints, i: int) -> int:
+    """Known days, if the next eight readings are each a row, without a gap, and all of them know the same; else 0."""
+    if row[_SEEN] <= INTERVALS or row[_TOGETHER] != 1.0 or row[_PERIOD] == 0.0 or row[_COUNT] != 0.0:
+        return 0
+    last_ms, gap_ms, even = row[_LAST_MS], GAP * row[_ROW_MS], row[_NEXT] + _EIGHT <= RING
+    for k in range(i, i + _EIGHT):
+        even &= float(time_ms[k]) - last_ms <= gap_ms
+        last_ms = float(time_ms[k])
+    days = _days(row, row[_KEPT])
+    even &= days == _days(row, min(row[_KEPT] + (_EIGHT - 1), float(RING)))
+    for day in range(1, DAYS + 1):
+        even &= day > days or _whole(row, day * int(row[_PERIOD])) >= 0
+    return days if even else 0
+
+
+@compiled
+def _eight(row: Floats, time_ms: Ints, value: Floats, i: int, days: int, near: Floats, out: Floats) -> None:
+    """What `step` does with each of eight readings, from `i` on, that `_even` has found to be alike."""
+    period = int(row[_PERIOD])
+    for k in range(i, i + _EIGHT):
+        out[k] = 0.0
+    for day in range(1, days + 1):
+        _least_of_eight(row, _whole(row, day * period), value, i, near[day - 1])
+    smooth = row[_SMOOTH]
+    for k in range(i, i + _EIGHT):
+        total, known = 0.0, 0.0
+        for day in range(days):
+            least = near[day, k]
+            total += least if least < np.inf else 0.0
+            known += 1.0 if least < np.inf else 0.0
+        smooth += SMOOTH * (total / known - smooth) if known > 0.0 else 0.0
+        out[k] = smooth
+    row[_SMOOTH] = smooth
+    place = _RING + int(row[_NEXT])
+    for k in range(_EIGHT):
+        row[place + k] = 0.0 + value[i + k]  # as a sum begins at zero: no row is −0
+    row[_LAST_MS] = float(time_ms[i + _EIGHT - 1])
+    row[_NEXT] = 0.0 if row[_NEXT] + _EIGHT == RING else row[_NEXT] + _EIGHT
+    row[_KEPT] = min(row[_KEPT] + _EIGHT, float(RING))
+
+
+@compiled
+def run(row: Floats, time_ms: Ints, value: Floats, pace: float, near: Floats, out: Floats) -> None:
+    """Readings of one channel, none a fault: `step` of each. `near`: room for DAYS rows as long as `value`."""
+    i = 0
+    while i < len(value):
+        days = _even(row, time_ms, i) if i + _EIGHT <= len(value) else 0
+        if days > 0:
+            _eight(row, time_ms, value, i, days, near, out)
+            i += _EIGHT
+        else:
+            out[i] = step(row, time_ms[i], value[i], pace)
+            i += 1
 
 
 @compiled

@@ -10,6 +10,8 @@ What is brief, however high, does not count: a defrost or a door. High: an excur
 charts (Western Electric, 1956); the step is the mean of successive differences (von Neumann, 1941).
 """
 
+import numpy as np
+
 from anomaly.detectors.arith import FAULT, NONE, Floats, Ints, compiled, is_fault
 from anomaly.detectors.vectors import extreme
 
@@ -25,9 +27,9 @@ _lowest, _highest = extreme(READINGS, "<"), extreme(READINGS, ">")
 
 
 @compiled
-def unit(row: Floats) -> float:
-    """The mean step from reading to reading that is usable to divide by."""
-    return max(max(row[_STEP], abs(row[_MIDDLE]) * STEP_SHARE_MIN), STEP_MIN)
+def usable(step: float, middle: float) -> float:
+    """The mean step from reading to reading, as it is usable to divide by."""
+    return max(max(step, abs(middle) * STEP_SHARE_MIN), STEP_MIN)
 
 
 @compiled
@@ -51,9 +53,8 @@ def _learn(row: Floats, value: float, pace: float) -> None:
 
 
 @compiled
-def _distance(row: Floats) -> float:
+def _distance(row: Floats, middle: float) -> float:
     """The least distance of the last readings from the middle; 0 where they are on both sides."""
-    middle = row[_MIDDLE]
     low, high = row[_RING], row[_RING]
     for k in range(1, READINGS):
         low = min(low, row[_RING + k])
@@ -67,16 +68,17 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     if is_fault(value):
         return FAULT
     _learn(row, value, pace)
-    return NONE if row[0] <= WARM_READINGS else _distance(row)
+    return NONE if row[0] <= WARM_READINGS else _distance(row, row[_MIDDLE])
 
 
 @compiled
-def run(row: Floats, value: Floats, pace: float, past: Floats, out: Floats, units: Floats) -> None:
-    """Readings of one channel, none a fault: `step` and `unit` after each. `past`: room for READINGS more than them.
+def run(row: Floats, value: Floats, pace: float, room: Floats, out: Floats, units: Floats) -> None:
+    """Readings of one channel, none a fault: `step` and `usable` after each. `room`: two rows, READINGS longer.
 
-    There they stand in a row behind those of the ring: so the last are read as vectors while the ring is written.
+    They stand in one of them behind those of the ring: so the last are read as vectors while the ring is written.
     Which of two zeros is the least would be a question of order, and the answer's sign of it: those go by the ring.
     """
+    past, lows = room[0], room[1]
     place = int(row[_NEXT])
     for k in range(READINGS):
         past[k] = row[_RING + place]
@@ -84,13 +86,31 @@ def run(row: Floats, value: Floats, pace: float, past: Floats, out: Floats, unit
     for i in range(len(value)):
         past[READINGS + i] = value[i]
     for i in range(len(value)):
-        _learn(row, value[i], pace)
-        units[i] = unit(row)
-        low, high, middle = _lowest(past, i + 1), _highest(past, i + 1), row[_MIDDLE]
+        lows[i], out[i] = _lowest(past, i + 1), _highest(past, i + 1)
+    count, middle, step, spread, last = row[0], row[_MIDDLE], row[_STEP], row[_SPREAD], row[_LAST]
+    for i in range(len(value)):
+        count += 1.0
+        v = value[i]
+        if count == 1.0:
+            middle, last = v, v
+        gain = pace * max(GAIN, 1.0 / count)
+        step += gain * (abs(v - last) - step)
+        off = abs(v - middle)
+        cap = CLIP * spread + STEP_MIN if count > CLIP_FROM else np.inf
+        spread += gain * (min(off, cap) - spread)
+        way = (1.0 if v > middle else 0.0) - (1.0 if v < middle else 0.0)
+        middle += STRIDE * gain * way * spread
+        last = v
+        row[_RING + np.uint64(place)] = v
+        place = place + 1 if place + 1 < READINGS else 0
+        units[i] = usable(step, middle)
+        low, high = lows[i], out[i]
         far = max(max(low - middle, middle - high), 0.0)
         if low == 0.0 or high == 0.0:
-            far = _distance(row)
-        out[i] = NONE if row[0] <= WARM_READINGS else far
+            far = _distance(row, middle)
+        out[i] = NONE if count <= WARM_READINGS else far
+    row[0], row[_MIDDLE], row[_STEP], row[_SPREAD], row[_LAST] = count, middle, step, spread, last
+    row[_NEXT] = float(place)
 
 
 @compiled

@@ -118,13 +118,13 @@ def least_difference(count: int) -> Any:
     return intrinsic(made)
 
 
-def nearest(numbers: int, points: int, point_at: int, distances_at: int, book_at: int) -> Any:
-    """An intrinsic (row) -> i64, f64: which of 64 points is the first of the nearest, and its squared distance.
+def nearest(numbers: int, stride: int, points: int, point_at: int, distances_at: int, book_at: int) -> Any:
+    """An intrinsic (row) -> i64, f64: which of `points` is the first of the nearest, and its squared distance.
 
-    None of their numbers is NaN.
+    `points` is 8, 16, 32 or 64. None of their numbers is NaN.
 
-    The point's `numbers` are at `point_at`; the others' first numbers at `book_at`, then all second ones …. Squared
-    distances, u₀² + u₁² + … from the left, are written at `distances_at`.
+    The point's `numbers` are at `point_at`; the others' first numbers at `book_at`, all second ones `stride` after
+    them …. Squared distances, u₀² + u₁² + … from the left, are written at `distances_at`.
     """
 
     def made(typingctx: Any, row: Any) -> Any:
@@ -134,16 +134,69 @@ def nearest(numbers: int, points: int, point_at: int, distances_at: int, book_at
             for k in range(numbers):
                 at = ir.Constant(ir.IntType(64), point_at + k)
                 number = builder.load(builder.gep(found.base, [at]), align=8)
-                others = found.load(ir.Constant(ir.IntType(64), book_at + k * points), points)
+                others = found.load(ir.Constant(ir.IntType(64), book_at + k * stride), points)
                 u = builder.fsub(found.splat(number, points), others)
                 square = builder.fmul(u, u)
                 total = square if total is None else builder.fadd(total, square)
             found.store(ir.Constant(ir.IntType(64), distances_at), total, points)
             least = found.fold("<", total, points)
             same = builder.fcmp_ordered("==", total, found.splat(least, points))
-            place = builder.cttz(builder.bitcast(same, ir.IntType(points)), ir.Constant(ir.IntType(1), 0))
+            bits = builder.zext(builder.bitcast(same, ir.IntType(points)), ir.IntType(64))
+            place = builder.cttz(bits, ir.Constant(ir.IntType(1), 0))
             return context.make_tuple(builder, signature.return_type, [place, least])
 
         return _place_and_square(row), codegen
+
+    return intrinsic(made)
+
+
+def draw(numbers: int, stride: int, point_at: int, book_at: int) -> Any:
+    """An intrinsic (row, place, share): the point at `place` moves by a share of its way to the point at `point_at`.
+
+    Points lie as for `nearest`. Eight are read and written, of which seven stay: what is compared next as vectors must
+    not be written as numbers, or the processor waits until they are in memory.
+    """
+
+    def made(typingctx: Any, row: Any, place: Any, share: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            found, place, size = _Row(context, builder, signature.args[0], args[0]), args[1], ir.IntType(64)
+            words = ir.VectorType(size, _LANES)
+            lane = builder.and_(place, ir.Constant(size, _LANES - 1))
+            one = builder.insert_element(ir.Constant(words, ir.Undefined), lane, _int(0))
+            same = builder.shuffle_vector(one, ir.Constant(words, ir.Undefined), _lanes(0, _LANES, 0))
+            here = builder.icmp_signed("==", same, ir.Constant(words, list(range(_LANES))))
+            first, share = builder.sub(place, lane), found.splat(args[2])
+            for k in range(numbers):
+                at = builder.add(first, ir.Constant(size, book_at + k * stride))
+                number = builder.load(builder.gep(found.base, [ir.Constant(size, point_at + k)]), align=8)
+                points = found.load(at)
+                moved = builder.fmul(share, builder.fsub(found.splat(number), points))
+                found.store(at, builder.select(here, builder.fadd(points, moved), points), _LANES)
+            return context.get_dummy_value()
+
+        return types.void(row, types.int64, types.float64), codegen
+
+    return intrinsic(made)
+
+
+def least_differences(count: int) -> Any:
+    """An intrinsic (row, at, value, i, out): of eight values, from `i` on, at once what `least_difference` says.
+
+    The first is compared with the numbers from `at` on, each with those one further than the one before.
+    """
+
+    def made(typingctx: Any, row: Any, at: Any, value: Any, i: Any, out: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            found, given, said = (_Row(context, builder, signature.args[k], args[k]) for k in (0, 2, 4))
+            values = given.load(args[3])
+            least = ir.Constant(ir.VectorType(_DOUBLE, _LANES), [_INFINITE] * _LANES)
+            for k in range(count):
+                place = builder.add(args[1], ir.Constant(ir.IntType(64), k))
+                difference = found.size(builder.fsub(values, found.load(place)))
+                least = found.choose("<", difference, least)
+            said.store(args[3], least, _LANES)
+            return context.get_dummy_value()
+
+        return types.void(row, types.int64, value, types.int64, out), codegen
 
     return intrinsic(made)
