@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchoring.administration import ROLES, Holders, hand_over, members
-from anchoring.deploy import GatewayKey, deploy, enrol_tenant, register_gateways, upgrade
+from anchoring.deploy import OUTFLOW_PERIOD_S, GatewayKey, deploy, enrol_tenant, register_gateways, upgrade
 from anchoring.equal import EqualCreator
 from anchoring.keys import ensure_keys, fund_for_tests
 from anchoring.settings import AnchoringSettings, all_key_paths, load
@@ -54,7 +54,8 @@ def deploy_all(
     outflow_max: Annotated[
         int | None,
         typer.Option(
-            help="With --token: what a product may pay out in a day, in its smallest units; for good.", min=1
+            help="With --token: what a product may pay out in a day, in its smallest units; for good.",
+            min=OUTFLOW_PERIOD_S,
         ),
     ] = None,
     test_ether: Annotated[

@@ -106,12 +106,12 @@ def remove(
     anew: Annotated[bool, typer.Option("--anew", help="Announce in place of what was announced.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take capital out: announce it, and after the pool's notice call again. It is a credit in the vault then."""
+    """Take capital out: announce it, and call again within 7 days after the notice. It is a credit then."""
     bench, pool_id = open_bench(config), _pool_id(pool)
     account, insurance = bench.account(key), bench.insurance()
     holding = insurance.holding(pool_id, account.address)
     money = bench.money(insurance.pool(pool_id).token)
-    if anew or not holding.leaving:
+    if anew or not holding.is_announced(wall_ms() // 1000):
         holding = insurance.announce(account, pool_id, shares or holding.shares)
         text = f"{holding.leaving} shares announced; they may leave from {holding.leave_s} (Unix time) on"
         _say({"pool": pool, "announced": holding.leaving, "leave_s": holding.leave_s}, text, as_json)

@@ -5,7 +5,7 @@ shipper = "0x…"
 bond = "2000 TEST"          # the token's name; a plain number is in its smallest units
 leg_cap = "1500 TEST"       # most that one leg may cost; the bond where it is left out
 deadline = "5 days"         # after the due time, or after the begin where no due time was agreed
-window = "2 days"           # in which better evidence may be shown after the deadline
+window = "4 days"           # in which better evidence may be shown after the deadline
 uncertainty_max = "0.5 C"   # calibration certificates must be at least so good; left out: none is asked for
 [[tier]]
 channel = 1                 # left out for late and silence, which are of the leg
@@ -312,9 +312,9 @@ def read_seconds(where: str, text: str) -> int:
 
 
 def check_window(window_s: int, place: Place) -> None:
-    """MalformedError `terms` where evidence that is anchored at the deadline would be final after the window."""
+    """MalformedError `terms` where evidence that is anchored at the deadline could be final only after the window."""
     if window_s < place.window_min_s:
-        raise _wrong("window", f"{window_s} s", f"at least {place.window_min_s} s, an anchor's own window")
+        raise _wrong("window", f"{window_s} s", f"at least {place.window_min_s} s, twice an anchor's own")
 
 
 def read_text(where: str, parse: Callable[[str], int], text: str) -> int:

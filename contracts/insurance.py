@@ -16,6 +16,7 @@ from lading.wallet import Wallet
 
 _STATES = ("none", "open", "settled", "cancelled")
 VIRTUAL_SHARES = 10**6
+LEAVE_S = 7 * 86_400  # as CoverPools has it, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,15 @@ class Pool:
 
 
 class Holding(NamedTuple):
-    """An owner's shares; of them `leaving` may leave from `leave_s` on."""
+    """An owner's shares; of them `leaving` may leave from `leave_s` on, for LEAVE_S."""
 
     shares: int
     leaving: int
     leave_s: int
+
+    def is_announced(self, now_s: int) -> bool:
+        """Whether shares are leaving, and their notice has not lapsed."""
+        return bool(self.leaving) and now_s < self.leave_s + LEAVE_S
 
 
 class CoverState(NamedTuple):

@@ -11,7 +11,7 @@ from contracts.insurance import Insurance
 from contracts.ledger import Ledger
 from contracts.money import Money, money_of
 from contracts.settings import SettleSettings
-from lading import abi, settings
+from lading import settings
 from lading.account import Account
 from lading.chain import Chain, connect
 from lading.deployment import Deployment
@@ -68,8 +68,8 @@ class Bench:
 
     def place(self) -> Place:
         """What new terms are drafted for."""
-        window_s = int(abi.at(self.chain, "AnchorRegistry", self.deployment.anchors).call("windowS"))
-        return Place(self.deployment.token, self.money(self.deployment.token), window_s)
+        window_min_s = int(self.escrows[0].contract.call("windowMinS"))
+        return Place(self.deployment.token, self.money(self.deployment.token), window_min_s)
 
     def account(self, path: Path) -> Account:
         """A key file: beside the operator's, or else where the path leads."""

@@ -33,6 +33,7 @@ COVER_SPAN_S = 60 * 86_400
 COVER_MAX, DEDUCTIBLE, PREMIUM = 1_000 * COIN, 100 * COIN, 40 * COIN
 START_AFTER_S = 60  # a cover is bought as its leg begins, and starts before the first reading
 WINDOW_S = 48 * 3600  # an anchor may be contested for two days: longer than a rollup's forced inclusion
+SHOW_S = 2 * WINDOW_S  # after a deadline: what was anchored by then is final before it ends, contested or not
 SAFE_DEPTH, FINALIZED_DEPTH = 1, 2
 
 
@@ -121,7 +122,7 @@ class Chainside:
         return Sender(self.chain, self.accounts[name], folder / f"{name}-outbox.sqlite", Fees())
 
     def agree(
-        self, leg: Assignment, tiers: Iterable[Tier], deadline_s: int, window_s: int = WINDOW_S
+        self, leg: Assignment, tiers: Iterable[Tier], deadline_s: int, window_s: int = SHOW_S
     ) -> Agreement:
         """Carrier and shipper sign terms for a leg, and the carrier puts up its bond."""
         carrier, shipper = self.accounts["carrier"], self.accounts["shipper"]
@@ -155,7 +156,7 @@ class Chainside:
             leg.tenant,
             start_s,
             start_s,
-            WINDOW_S,
+            SHOW_S,
             0,
             COVER_MAX,
             DEDUCTIBLE,

@@ -14,6 +14,7 @@ _EXTREMES = (Metric.MAX_VALUE, Metric.MIN_VALUE)
 class LegTerms:
     """What one leg owes by: its times, the most that it may cost, and its tiers. `due_ms` 0: no time was agreed.
 
+    `heard_least_ms`: silence begins no earlier, however early a frame shown was sent; 0 in the first version's terms.
     `since_ms`: a channel whose readings begin before it reaches none of its tiers: of covers.
     """
 
@@ -22,6 +23,7 @@ class LegTerms:
     deadline_s: int
     most: int
     tiers: tuple[Tier, ...]
+    heard_least_ms: int
     since_ms: int = 0
 
 
@@ -91,7 +93,8 @@ def _figure_of_leg(leg: LegTerms, metric: Metric, seen: Seen | None) -> int:
     is_closed = seen is not None and seen.is_closing
     if metric is Metric.LATE_MS:
         return max((seen.sent_ms if is_closed and seen else deadline_ms) - leg.due_ms, 0)
-    return 0 if is_closed else max(deadline_ms - (leg.begin_ms if seen is None else seen.sent_ms), 0)
+    heard_ms = leg.begin_ms if seen is None else max(seen.sent_ms, leg.heard_least_ms)
+    return 0 if is_closed else max(deadline_ms - heard_ms, 0)
 
 
 def _figure_uncalibrated(leg: LegTerms, metric: Metric, sent_ms: int) -> int:

@@ -42,7 +42,8 @@ class Policy:
     def leg_terms(self) -> LegTerms:
         """What the leg makes due before the deductible is taken from it."""
         leg, most = self.leg, self.maximum + self.deductible
-        return LegTerms(leg.begin_ms, leg.due_ms, leg.deadline_s, most, self.tiers, self.start_s * 1000)
+        heard_least_ms, since_ms = leg.begin_ms, self.start_s * 1000
+        return LegTerms(leg.begin_ms, leg.due_ms, leg.deadline_s, most, self.tiers, heard_least_ms, since_ms)
 
     def payout(self, due: int) -> int:
         """What is paid where the leg makes so much due."""

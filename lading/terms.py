@@ -54,7 +54,7 @@ class Terms:
     def leg_terms(self, index: int) -> LegTerms:
         """What one leg owes by."""
         leg = self.legs[index]
-        return LegTerms(leg.begin_ms, leg.due_ms, leg.deadline_s, self.leg_cap, self.tiers)
+        return LegTerms(leg.begin_ms, leg.due_ms, leg.deadline_s, self.leg_cap, self.tiers, leg.begin_ms)
 
     def encode(self) -> bytes:
         """`abi.encode(terms)`: a dynamic tuple, words of 32 bytes."""

@@ -53,7 +53,7 @@ class TermsV1:
     def leg_terms(self, index: int) -> LegTerms:
         """What the one leg owes by."""
         assert index == 0
-        return LegTerms(self.begin_ms, self.due_ms, self.deadline_s, self.bond, self.tiers)
+        return LegTerms(self.begin_ms, self.due_ms, self.deadline_s, self.bond, self.tiers, 0)
 
     def encode(self) -> bytes:
         """`abi.encode(terms)`: a dynamic tuple, words of 32 bytes."""

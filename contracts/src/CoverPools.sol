@@ -12,6 +12,12 @@ contract CoverPools is ICoverPools {
 
     /// @notice Shares beyond those given, which nobody owns: they make inflating a share's price cost more than it takes.
     uint256 public constant VIRTUAL_SHARES = 1e6;
+    /// @notice A pool that has more shares for a unit of capital has lost all but a thousandth: it takes no more.
+    uint256 public constant SHARES_PER_UNIT_MAX = 1e9;
+    /// @notice As much as the limits of covers can count. So shares stay below 2^126.
+    uint256 public constant CAPITAL_MAX = type(uint96).max;
+    /// @notice How long announced shares may leave once their notice is over.
+    uint64 public constant LEAVE_S = 7 days;
 
     /// @inheritdoc ICoverPools
     address public immutable seller;
@@ -47,7 +53,10 @@ contract CoverPools is ICoverPools {
     /// @inheritdoc ICoverPools
     function add(bytes32 id, uint256 amount, uint256 sharesMin) external returns (uint256 shares) {
         Pool storage pool = _knownPool(id);
-        shares = _mulDivDown(amount, pool.shares + VIRTUAL_SHARES, uint256(pool.capital) + 1);
+        (uint256 total, uint256 worth) = (pool.shares + VIRTUAL_SHARES, uint256(pool.capital) + 1);
+        require(amount < CAPITAL_MAX && worth + amount <= CAPITAL_MAX, CapitalAboveMax(amount, CAPITAL_MAX));
+        require(total <= worth * SHARES_PER_UNIT_MAX, PoolLost(id, pool.shares, pool.capital));
+        shares = _mulDivDown(amount, total, worth);
         require(shares != 0 && shares >= sharesMin, SharesTooFew(shares, sharesMin));
         pool.shares += shares.toUint128();
         pool.capital += amount.toUint128();
@@ -72,6 +81,9 @@ contract CoverPools is ICoverPools {
         Holding storage holding = _holdings[id][msg.sender];
         require(shares <= holding.leaving, SharesNotAnnounced(shares, holding.leaving));
         require(block.timestamp >= holding.leaveS, NoticeRuns(block.timestamp, holding.leaveS));
+        uint64 untilS = holding.leaveS + LEAVE_S;
+        require(block.timestamp < untilS, NoticeLapsed(block.timestamp, untilS));
+        require(shares != pool.shares || pool.locked == 0, LastShares(id, pool.locked));
         amount = _mulDivDown(shares, pool.capital - pool.locked, pool.shares + VIRTUAL_SHARES);
         require(amount != 0 && amount >= amountMin, AmountTooSmall(amount, amountMin));
         (holding.shares, holding.leaving) =

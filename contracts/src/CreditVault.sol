@@ -40,7 +40,7 @@ contract CreditVault is ICreditVault, ReentrancyGuardTransient {
         _checkSteward();
         require(product != address(0) && token != address(0), AddressZero());
         require(
-            outflowMax != 0 && periodS != 0 && periodS <= PERIOD_S_MAX,
+            periodS != 0 && periodS <= PERIOD_S_MAX && outflowMax >= periodS,
             OutflowOutOfBounds(outflowMax, periodS)
         );
         require(_outflows[product][token].max == 0, ProductKnown(product, token));

@@ -41,8 +41,9 @@ abstract contract LegEvidence is ILegEvidence {
         anchors = anchors_;
     }
 
-    /// @dev The leg's times are in order and its deadline is ahead.
+    /// @dev The leg can have a frame, its times are in order and its deadline is ahead.
     function _checkLeg(Leg calldata leg) internal view {
+        require(leg.legId != 0 && leg.limitsHash != 0, LegUnnamed(leg.legId, leg.limitsHash));
         uint256 deadlineMs = uint256(leg.deadlineS) * 1000;
         require(
             block.timestamp < leg.deadlineS && leg.beginMs < deadlineMs
@@ -120,6 +121,12 @@ abstract contract LegEvidence is ILegEvidence {
             next = _addRun(due, tiers, next, run, sight);
         }
         if (next != tiers.length) revert RunMissing(tiers[next].channel);
+    }
+
+    /// @dev Until when the leg was heard of: the frame shown, 0 for none, but not before its planned begin, so that
+    /// showing an early frame never costs more than showing none.
+    function _heardMs(Leg calldata leg, uint64 shownMs) internal pure returns (uint64) {
+        return shownMs > leg.beginMs ? shownMs : leg.beginMs;
     }
 
     /// @dev Adds what the tiers of the leg make due: lateness and silence.

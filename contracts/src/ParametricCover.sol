@@ -20,7 +20,7 @@ import {IParametricCover} from "./interfaces/IParametricCover.sol";
 contract ParametricCover is IParametricCover, LegEvidence, EIP712 {
     /// @inheritdoc IParametricCover
     ICoverPools public immutable pools;
-    /// @notice The least window of policies: a frame anchored by the deadline is final before it ends.
+    /// @notice The least window of policies: a frame anchored by the deadline is final before it ends, contested or not.
     uint32 public immutable windowMinS;
     mapping(bytes32 id => Cover cover) private _covers;
 
@@ -28,8 +28,9 @@ contract ParametricCover is IParametricCover, LegEvidence, EIP712 {
         EIP712("Lading ParametricCover", "1")
         LegEvidence(gateways_, anchors_)
     {
-        windowMinS = anchors_.windowS();
-        pools = new CoverPools(vault_, windowMinS);
+        uint32 windowS = anchors_.windowS();
+        windowMinS = 2 * windowS;
+        pools = new CoverPools(vault_, windowS);
     }
 
     /// @inheritdoc IParametricCover
@@ -95,7 +96,7 @@ contract ParametricCover is IParametricCover, LegEvidence, EIP712 {
         _checkFrom(_endS(policy));
         Leg calldata leg = policy.leg;
         uint256 deadlineMs = uint256(leg.deadlineS) * 1000;
-        uint256 heardMs = cover.isShown ? cover.sentMs : leg.beginMs;
+        uint256 heardMs = _heardMs(leg, cover.sentMs);
         Due memory due = Due(cover.amount, cover.reached);
         _addLeg(
             due, policy.tiers, Metrics.positive(deadlineMs, leg.dueMs), Metrics.positive(deadlineMs, heardMs)
@@ -172,6 +173,15 @@ contract ParametricCover is IParametricCover, LegEvidence, EIP712 {
         require(policy.windowS >= windowMinS, WindowTooShort(policy.windowS, windowMinS));
         _checkLeg(policy.leg);
         _checkTiers(policy.tiers, policy.leg.dueMs != 0);
+        _checkGateway(policy.tenant, policy.leg);
+    }
+
+    /// @dev The gateway is the tenant's and may sign from the leg's begin to its deadline, as the registry has it now:
+    /// silence of one that cannot be heard is no event.
+    function _checkGateway(bytes32 tenant, Leg calldata leg) private view {
+        (bytes32 found,,) = gateways.keyAt(leg.gatewayId, leg.beginMs);
+        require(found == tenant, GatewayTenant(found, tenant));
+        gateways.keyAt(leg.gatewayId, leg.deadlineS * 1000);
     }
 
     /// @dev The cover, if it is open.

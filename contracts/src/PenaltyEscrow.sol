@@ -18,7 +18,7 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
     uint256 public constant LEGS_MAX = 16;
 
     ICreditVault public immutable vault;
-    /// @notice The least window of terms: a frame anchored by the deadline is final before it ends.
+    /// @notice The least window of terms: a frame anchored by the deadline is final before it ends, contested or not.
     uint32 public immutable windowMinS;
     mapping(bytes32 id => Agreement agreement) private _agreements;
     mapping(bytes32 id => mapping(uint256 leg => Shown shown)) private _shown;
@@ -28,7 +28,7 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
         LegEvidence(gateways_, anchors_)
     {
         vault = vault_;
-        windowMinS = anchors_.windowS();
+        windowMinS = 2 * anchors_.windowS();
     }
 
     /// @inheritdoc IPenaltyEscrow
@@ -48,11 +48,24 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
     }
 
     /// @inheritdoc IPenaltyEscrow
+    function cancel(Terms calldata terms) external {
+        bytes32 id = agreementId(terms);
+        bool isCarrier = msg.sender == terms.carrier;
+        require(
+            isCarrier || msg.sender == terms.shipper, CallerNotParty(msg.sender, terms.carrier, terms.shipper)
+        );
+        Agreement storage agreement = _agreements[id];
+        require(agreement.state == State.None, AgreementState(id, agreement.state));
+        agreement.state = isCarrier ? State.CancelledByCarrier : State.CancelledByShipper;
+        emit Cancelled(id, msg.sender);
+    }
+
+    /// @inheritdoc IPenaltyEscrow
     function settle(Terms calldata terms, uint256 index, FrameProof calldata proof) external {
         (bytes32 id, Leg calldata leg) = _legOf(terms, index);
         Agreement memory agreement = _agreements[id];
         _checkLive(id, agreement, index);
-        uint256 endS = uint256(leg.deadlineS) + terms.windowS;
+        uint256 endS = _endS(terms, leg);
         require(block.timestamp < endS, TooLate(block.timestamp, endS));
         FrameCodec.Header memory header = _checkFrame(terms.tenant, leg, proof);
         require(header.legState == FrameCodec.CLOSED, FrameNotClosing(header.frameSeq));
@@ -66,7 +79,7 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
     function show(Terms calldata terms, uint256 index, FrameProof calldata proof) external {
         (bytes32 id, Leg calldata leg) = _legOf(terms, index);
         _checkLive(id, _agreements[id], index);
-        uint256 endS = uint256(leg.deadlineS) + terms.windowS;
+        uint256 endS = _endS(terms, leg);
         require(block.timestamp >= leg.deadlineS, TooEarly(block.timestamp, leg.deadlineS));
         require(block.timestamp < endS, TooLate(block.timestamp, endS));
         FrameCodec.Header memory header = _checkFrame(terms.tenant, leg, proof);
@@ -89,11 +102,11 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
         (bytes32 id, Leg calldata leg) = _legOf(terms, index);
         Agreement memory agreement = _agreements[id];
         _checkLive(id, agreement, index);
-        uint256 endS = uint256(leg.deadlineS) + terms.windowS;
+        uint256 endS = _endS(terms, leg);
         require(block.timestamp >= endS, TooEarly(block.timestamp, endS));
         Shown memory shown = _shown[id][index];
         uint256 deadlineMs = uint256(leg.deadlineS) * 1000;
-        uint256 heardMs = shown.isShown ? shown.sentMs : leg.beginMs;
+        uint256 heardMs = _heardMs(leg, shown.sentMs);
         Due memory due = Due(shown.penalty, shown.reached);
         _addLeg(
             due, terms.tiers, Metrics.positive(deadlineMs, leg.dueMs), Metrics.positive(deadlineMs, heardMs)
@@ -206,6 +219,13 @@ contract PenaltyEscrow is IPenaltyEscrow, LegEvidence, EIP712 {
 
     function _checkSignature(address party, bytes32 id, bytes calldata signature) private view {
         require(SignatureChecker.isValidSignatureNowCalldata(party, id, signature), SignatureOfParty(party));
+    }
+
+    /// @dev When the leg's window ends. Two numbers of at most 64 bits do not overflow.
+    function _endS(Terms calldata terms, Leg calldata leg) private pure returns (uint256) {
+        unchecked {
+            return uint256(leg.deadlineS) + terms.windowS;
+        }
     }
 
     function _least(uint256 a, uint256 b) private pure returns (uint256) {

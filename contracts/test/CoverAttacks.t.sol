@@ -4,9 +4,10 @@ pragma solidity 0.8.37;
 import {FrameCodec} from "../src/FrameCodec.sol";
 import {Policy, PoolTerms} from "../src/Insurance.sol";
 import {ParametricCover} from "../src/ParametricCover.sol";
-import {FrameProof} from "../src/Settlement.sol";
+import {FrameProof, RunProof} from "../src/Settlement.sol";
 import {ICoverPools} from "../src/interfaces/ICoverPools.sol";
 import {ICreditVault} from "../src/interfaces/ICreditVault.sol";
+import {IGatewayRegistry} from "../src/interfaces/IGatewayRegistry.sol";
 import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {IParametricCover} from "../src/interfaces/IParametricCover.sol";
 import {CoverFixture} from "./CoverFixture.sol";
@@ -50,7 +51,12 @@ contract CoverAttacksTest is CoverFixture {
     function testLockedCapitalCannotLeave() public {
         Policy memory policy = _policy();
         _buy(policy);
-        assertLe(_leave(owner), CAPITAL - MAXIMUM, "only the free part");
+        uint256 shares = pools.holdingOf(pool, owner).shares - 1;
+        vm.startPrank(owner);
+        pools.announce(pool, shares);
+        vm.warp(block.timestamp + NOTICE_S);
+        assertLe(pools.remove(pool, shares, 0), CAPITAL - MAXIMUM, "only the free part");
+        vm.stopPrank();
         cover.settle(policy, _closing(4 * HOUR_MS));
         assertEq(_credit(holder), 700e6, "paid in full");
     }
@@ -77,7 +83,7 @@ contract CoverAttacksTest is CoverFixture {
         policy.salt = 3;
         _refuse(policy, abi.encodeWithSelector(ICoverPools.EventAboveMax.selector, pool, MAXIMUM, 500e6));
         // The same leg signed by another gateway is the same event.
-        policy.leg.gatewayId = "another";
+        policy.leg.gatewayId = _register(0x6a7f);
         _refuse(policy, abi.encodeWithSelector(ICoverPools.EventAboveMax.selector, pool, MAXIMUM, 500e6));
         policy.maximum = 500e6;
         _buy(policy);
@@ -156,6 +162,64 @@ contract CoverAttacksTest is CoverFixture {
         _warpTo(policy.leg.deadlineS);
         cover.show(policy, open);
         assertEq(cover.coverOf(id).amount, 0, "nothing due");
+    }
+
+    /// @notice Silence is not sold over a gateway that nobody can hear: unknown to the registry, ...
+    function testGatewayUnknownToTheRegistry() public {
+        Policy memory policy = _policy(_tiers(_tier(0, 9, HOUR_MS, 400e6)));
+        policy.leg.gatewayId = "not registered";
+        _refuse(
+            policy, abi.encodeWithSelector(IGatewayRegistry.GatewayUnknown.selector, policy.leg.gatewayId)
+        );
+    }
+
+    /// @notice ... revoked before the leg begins, or to be so before its deadline, ...
+    function testGatewayRevokedBeforeTheSale() public {
+        Policy memory policy = _policy(_tiers(_tier(0, 9, HOUR_MS, 400e6)));
+        uint64 deadlineMs = policy.leg.deadlineS * 1000;
+        vm.prank(admin);
+        gateways.revoke(gatewayId, deadlineMs);
+        _refuse(policy, _ofValidity(deadlineMs, deadlineMs));
+        vm.prank(admin);
+        gateways.revoke(gatewayId, BEGIN_MS);
+        _refuse(policy, _ofValidity(BEGIN_MS, BEGIN_MS));
+    }
+
+    /// @notice ... or of another tenant, whose frames would not count.
+    function testGatewayOfAnotherTenant() public {
+        vm.prank(registrar);
+        gateways.enrolTenant("another", admin);
+        Policy memory policy = _policy(_tiers(_tier(0, 9, HOUR_MS, 400e6)));
+        policy.tenant = "another";
+        _refuse(
+            policy,
+            abi.encodeWithSelector(IParametricCover.GatewayTenant.selector, TENANT, bytes32("another"))
+        );
+    }
+
+    /// @notice Nor over a leg that no frame can be of.
+    function testLegUnnamed() public {
+        Policy memory policy = _policy(_tiers(_tier(0, 9, HOUR_MS, 400e6)));
+        policy.leg.legId = 0;
+        _refuse(policy, abi.encodeWithSelector(ILegEvidence.LegUnnamed.selector, bytes32(0), LIMITS));
+        (policy.leg.legId, policy.leg.limitsHash) = (LEG, 0);
+        _refuse(policy, abi.encodeWithSelector(ILegEvidence.LegUnnamed.selector, LEG, bytes32(0)));
+    }
+
+    /// @notice A frame signed before the leg's planned begin, shown, pays no more than none at all.
+    function testAnEarlyFrameIsNoLongerSilence() public {
+        Policy memory policy = _policy(_tiers(_tier(0, 9, 72 * HOUR_MS, 400e6)));
+        _buy(policy);
+        FrameCodec.RunRecord[] memory runs = _runs(_run(1, 0));
+        FrameCodec.Header memory header = _header(1, 50, runs);
+        header.sentMs = BEGIN_MS - 1000;
+        FrameProof memory early = _final(header, runs);
+        early.runs = new RunProof[](0);
+        _warpTo(policy.leg.deadlineS);
+        cover.show(policy, early);
+        _warpTo(uint256(policy.leg.deadlineS) + policy.windowS);
+        cover.finish(policy);
+        assertEq(_credit(holder), 0, "72 h from the begin, not a second more");
     }
 
     function testClaimsTwice() public {
@@ -267,6 +331,72 @@ contract CoverAttacksTest is CoverFixture {
         }
         vm.stopPrank();
         assertLe(taken, spent, "no gain");
+    }
+
+    /// @notice The last shares stay while a cover is open: what it locks would be nobody's when it ends.
+    function testLastSharesStayWhileACoverIsOpen() public {
+        Policy memory policy = _policy();
+        _buy(policy);
+        uint256 shares = pools.holdingOf(pool, owner).shares;
+        vm.startPrank(owner);
+        pools.announce(pool, shares);
+        vm.warp(block.timestamp + NOTICE_S);
+        vm.expectRevert(abi.encodeWithSelector(ICoverPools.LastShares.selector, pool, MAXIMUM + PREMIUM));
+        pools.remove(pool, shares, 0);
+        vm.stopPrank();
+        cover.settle(policy, _closing(0));
+        assertEq(_leave(owner), CAPITAL + PREMIUM - 2, "and leave with all when it has ended");
+    }
+
+    /// @notice Nobody announces once and keeps the door open for good, to be the first out when a loss is in sight.
+    function testNoticeLapses() public {
+        uint256 shares = pools.holdingOf(pool, owner).shares;
+        vm.startPrank(owner);
+        pools.announce(pool, shares);
+        uint64 untilS = SOLD_S + NOTICE_S + 7 days;
+        vm.warp(untilS);
+        vm.expectRevert(abi.encodeWithSelector(ICoverPools.NoticeLapsed.selector, untilS, untilS));
+        pools.remove(pool, shares, 0);
+        vm.warp(untilS - 1);
+        pools.remove(pool, shares, 0);
+        vm.stopPrank();
+    }
+
+    /// @notice A pool that lost everything takes no more capital: new shares would be so many that a few losses more
+    /// would leave no number for them. Its owners keep theirs; another pool is opened.
+    function testALostPoolTakesNoMoreCapital() public {
+        PoolTerms memory terms = _poolTerms();
+        terms.salt = 2;
+        pool = pools.openPool(terms);
+        uint256 shares = _add(owner, MAXIMUM);
+        Policy memory policy = _policy();
+        (policy.premium, policy.deductible) = (0, 0);
+        policy.tiers[1].amount = 600e6;
+        _buy(policy);
+        cover.settle(policy, _closing(4 * HOUR_MS));
+        assertEq(_capital(), 0, "all is lost");
+        _pay(attacker, 1000e6);
+        vm.expectRevert(abi.encodeWithSelector(ICoverPools.PoolLost.selector, pool, shares, 0));
+        vm.prank(attacker);
+        pools.add(pool, 1000e6, 0);
+    }
+
+    /// @notice Capital is bounded, so that shares and what they are worth always have room.
+    function testCapitalAboveMax() public {
+        uint256 max = type(uint96).max;
+        _refuseAdd(type(uint256).max);
+        _refuseAdd(max - CAPITAL);
+        _add(attacker, max - CAPITAL - 1);
+        assertEq(_capital() + 1, max, "as much as there may be");
+        _refuseAdd(1);
+    }
+
+    function _refuseAdd(uint256 amount) private {
+        vm.expectRevert(
+            abi.encodeWithSelector(ICoverPools.CapitalAboveMax.selector, amount, type(uint96).max)
+        );
+        vm.prank(attacker);
+        pools.add(pool, amount, 0);
     }
 
     /// @notice Capital that enters and leaves again cannot keep the outflow limit used up: it has to wait each time.
@@ -392,6 +522,12 @@ contract CoverAttacksTest is CoverFixture {
         vm.stopPrank();
         pool = pools.openPool(_poolTerms());
         _add(owner, CAPITAL);
+    }
+
+    function _ofValidity(uint64 eventMs, uint64 untilMs) private view returns (bytes memory) {
+        return abi.encodeWithSelector(
+            IGatewayRegistry.GatewayNotValid.selector, gatewayId, eventMs, BEGIN_MS - HOUR_MS, untilMs
+        );
     }
 
     function _ofManager() private view returns (bytes memory) {

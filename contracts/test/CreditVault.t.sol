@@ -76,7 +76,15 @@ contract CreditVaultTest is Base {
         vault.admit(product, address(token), 1, 1);
         _badOutflow(0, 1);
         _badOutflow(1, 0);
-        _badOutflow(1, 365 days + 1);
+        _badOutflow(365 days + 1, 365 days + 1);
+    }
+
+    /// @notice A limit that recovers by less than a unit a second would not recover at all while small payments go on.
+    function testOutflowThatWouldNeverRecover() public {
+        vm.startPrank(steward);
+        _badOutflow(1 days - 1, 1 days);
+        vault.admit(payee, address(token), 1 days, 1 days);
+        vm.stopPrank();
     }
 
     function testDepositRefusals() public {

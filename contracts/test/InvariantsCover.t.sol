@@ -61,6 +61,7 @@ contract CoverHandler is CoverFixture, FrameHandler {
         vm.prank(from);
         pools.remove(pool, shares, 0);
         ++reached["remove"];
+        if (pools.poolOf(pool).shares == 0 && _lockedInPool() != 0) ++lockBroken;
         _checkLocks();
     }
 
@@ -198,10 +199,10 @@ contract CoverHandler is CoverFixture, FrameHandler {
     /// @dev As much at a time as the outflow limit lets out.
     function _leaveInParts(address who) private {
         uint256 shares = pools.holdingOf(pool, who).shares;
-        vm.prank(who);
-        pools.announce(pool, shares);
-        vm.warp(block.timestamp + NOTICE_S);
         while (_worth(shares) != 0) {
+            vm.prank(who);
+            pools.announce(pool, shares);
+            // The notice, and what the limit needs to recover: before it lapses.
             vm.warp(block.timestamp + 10 days);
             uint256 part = _worth(shares) < LIMIT ? shares : shares * (LIMIT - 1) / _worth(shares);
             vm.prank(who);

@@ -103,10 +103,9 @@ contract ParametricCoverTest is CoverFixture {
 
     function testWindowTooShort() public {
         Policy memory policy = _policy();
-        policy.windowS = WINDOW_S - 1;
-        _refuse(
-            policy, abi.encodeWithSelector(IParametricCover.WindowTooShort.selector, WINDOW_S - 1, WINDOW_S)
-        );
+        uint32 min = 2 * WINDOW_S;
+        policy.windowS = min - 1;
+        _refuse(policy, abi.encodeWithSelector(IParametricCover.WindowTooShort.selector, min - 1, min));
     }
 
     function testMaximumOutOfBounds() public {

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {PenaltyEscrow} from "../src/PenaltyEscrow.sol";
 import {FrameCodec} from "../src/FrameCodec.sol";
-import {FrameProof, Terms, Tier} from "../src/Settlement.sol";
+import {FrameProof, RunProof, Terms, Tier} from "../src/Settlement.sol";
 import {ICreditVault} from "../src/interfaces/ICreditVault.sol";
 import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {IPenaltyEscrow} from "../src/interfaces/IPenaltyEscrow.sol";
@@ -109,10 +109,12 @@ contract PenaltyEscrowTest is LegFixture {
 
     function testWindowAndBond() public {
         Terms memory terms = _terms();
-        terms.windowS = WINDOW_S - 1;
-        _refuseTerms(
-            terms, abi.encodeWithSelector(IPenaltyEscrow.WindowTooShort.selector, WINDOW_S - 1, WINDOW_S)
-        );
+        uint32 min = 2 * WINDOW_S;
+        terms.windowS = min - 1;
+        _refuseTerms(terms, abi.encodeWithSelector(IPenaltyEscrow.WindowTooShort.selector, min - 1, min));
+        terms = _terms();
+        terms.legs[0].limitsHash = 0;
+        _refuseTerms(terms, abi.encodeWithSelector(ILegEvidence.LegUnnamed.selector, LEG, bytes32(0)));
         terms = _terms();
         terms.bond = 0;
         _refuseTerms(terms, abi.encodeWithSelector(IPenaltyEscrow.BondOutOfBounds.selector, 0));
@@ -197,6 +199,47 @@ contract PenaltyEscrowTest is LegFixture {
         );
         bytes32 structHash = keccak256(bytes.concat(typeHash, head, lists));
         assertEq(escrow.agreementId(terms), keccak256(bytes.concat(hex"1901", domain, structHash)), "digest");
+    }
+
+    // ---- Taking signed terms back
+
+    /// @notice Whoever signed first is not bound to what the other never opened: either takes the terms back.
+    function testCancelledTermsAreNotOpened() public {
+        Terms memory terms = _terms();
+        _deposit(BOND);
+        _cancelAndRefuse(terms, carrier, IPenaltyEscrow.State.CancelledByCarrier);
+        terms.salt = 2;
+        _cancelAndRefuse(terms, shipper, IPenaltyEscrow.State.CancelledByShipper);
+        assertEq(_free(), BOND, "the deposit is untouched");
+    }
+
+    function testOnlyAPartyCancels() public {
+        Terms memory terms = _terms();
+        vm.expectRevert(
+            abi.encodeWithSelector(IPenaltyEscrow.CallerNotParty.selector, address(this), carrier, shipper)
+        );
+        escrow.cancel(terms);
+        _open(terms);
+    }
+
+    /// @notice What is open is not taken back, and what was taken back stays so, whoever asks.
+    function testCancelsOnlyWhatWasNeverOpened() public {
+        Terms memory terms = _terms();
+        bytes32 id = _open(terms);
+        _expectAgreementState(id, IPenaltyEscrow.State.Open);
+        vm.prank(carrier);
+        escrow.cancel(terms);
+        escrow.settle(terms, 0, _closing(2 * HOUR_MS));
+        assertEq(_credit(shipper), 300e6, "paid all the same");
+        _expectAgreementState(id, IPenaltyEscrow.State.Settled);
+        vm.prank(carrier);
+        escrow.cancel(terms);
+        terms.salt = 2;
+        vm.prank(shipper);
+        escrow.cancel(terms);
+        _expectAgreementState(escrow.agreementId(terms), IPenaltyEscrow.State.CancelledByShipper);
+        vm.prank(carrier);
+        escrow.cancel(terms);
     }
 
     // ---- Settling from the closing frame
@@ -383,6 +426,22 @@ contract PenaltyEscrowTest is LegFixture {
         assertEq(_credit(shipper), 15, "late, and silent for 72 h");
     }
 
+    /// @notice A frame that the gateway signed before the leg's planned begin, shown, costs no more than none at all.
+    function testAnEarlyFrameIsNoLongerSilence() public {
+        Terms memory terms = _terms(_tiers(_tier(0, 9, 72 * HOUR_MS, 10)));
+        _open(terms);
+        FrameCodec.RunRecord[] memory runs = _runs(_run(1, 0));
+        FrameCodec.Header memory header = _header(1, 50, runs);
+        header.sentMs = BEGIN_MS - 1000;
+        FrameProof memory early = _final(header, runs);
+        early.runs = new RunProof[](0);
+        _warpTo(terms.legs[0].deadlineS);
+        escrow.show(terms, 0, early);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
+        escrow.finish(terms, 0);
+        assertEq(_credit(shipper), 0, "72 h from the begin, not a second more");
+    }
+
     /// @notice Terms without a silence tier release the bond of a leg that nobody showed anything of.
     function testSilenceWithoutATier() public {
         Terms memory terms = _terms();
@@ -473,6 +532,18 @@ contract PenaltyEscrowTest is LegFixture {
     }
 
     // ---- Help
+
+    function _cancelAndRefuse(Terms memory terms, address party, IPenaltyEscrow.State state) private {
+        bytes32 id = escrow.agreementId(terms);
+        (bytes memory byCarrier, bytes memory byShipper) = (_sign("carrier", id), _sign("shipper", id));
+        vm.expectEmit(address(escrow));
+        emit IPenaltyEscrow.Cancelled(id, party);
+        vm.prank(party);
+        escrow.cancel(terms);
+        _expectState(id, state);
+        _expectAgreementState(id, state);
+        escrow.open(terms, byCarrier, byShipper);
+    }
 
     function _refuseTimes(Terms memory terms) private {
         _refuseTerms(

@@ -31,6 +31,10 @@ contract Judge is LegEvidence {
         return _dueOfChannels(terms.tiers, runs, header, sight);
     }
 
+    function heardMs(Leg calldata leg, uint64 shownMs) external pure returns (uint64) {
+        return _heardMs(leg, shownMs);
+    }
+
     function byLeg(Due memory due, Tier[] calldata tiers, uint256 lateMs, uint256 silenceMs)
         external
         pure
@@ -100,7 +104,8 @@ contract VectorsSettlementTest is Base {
         if (frame == keccak256("closing")) {
             return judge.byLeg(due, terms.tiers, Metrics.positive(header.sentMs, leg.dueMs), 0);
         }
-        uint64 heardMs = frame == keccak256("none") ? leg.beginMs : header.sentMs;
+        // A frame that was not shown has 0.
+        uint64 heardMs = judge.heardMs(leg, header.sentMs);
         return judge.byLeg(
             due, terms.tiers, Metrics.positive(deadlineMs, leg.dueMs), Metrics.positive(deadlineMs, heardMs)
         );

@@ -154,7 +154,7 @@ class Operator:
             shipper.address,
             self._deployment.token,
             order.tenant,
-            WINDOW_S,
+            2 * WINDOW_S,
             0,
             BOND,
             BOND,

@@ -170,7 +170,7 @@ class World:
             SHIPPER.address,
             self._deployment.token,
             begin.tenant,
-            WINDOW_S,
+            2 * WINDOW_S,
             0,
             BOND,
             BOND,

@@ -169,6 +169,7 @@ def _due() -> list[dict[str, Any]]:
         _case("shown after the deadline", "shown", START + 15 * MINUTE, [(0, 8, 0, 3), (0, 9, 105 * MINUTE - 1, 5),
               (0, 9, 105 * MINUTE, 7), (1, 12, 0, 11)], readings=4),
         _case("shown, penalty of channels above the bond", "shown", START + 15 * MINUTE, [(1, 1, 0, BOND), (1, 2, 0, BOND)], readings=4),
+        _case("shown, sent before the begin: silence is longer than without it", "shown", START - 1, [(0, 9, 120 * MINUTE, 5), (0, 9, 120 * MINUTE + 1, 7)], readings=0),
         _case("nothing shown", "none", 0, [(0, 8, 0, 3), (0, 9, 120 * MINUTE - 1, 5), (0, 9, 120 * MINUTE, 7), (1, 12, 0, 11)]),
         _case("nothing shown, no tier of the leg", "none", 0, [(1, 1, 0, 11)]),
         _case("a channel without readings", "closing", on_time, [(1, 1, 0, 3), (1, 10, 0, 5), (1, 11, 0, 7), (1, 12, 0, 11)], readings=0),

@@ -152,7 +152,9 @@ def _is_reached(tier: Tier, t: dict[str, Any], one: Leg, step: dict[str, Any], s
     is_asked = t["uncertainty_max_milli"] != 0 and metric not in (8, 9)
     if is_asked and (uncertainty is None or uncertainty > t["uncertainty_max_milli"]):
         return metric in WHOLE_TIME and max(0, step["sent_ms"] - one["begin_ms"]) > threshold
-    figure, bound = _figure(tier, one, sums.get(channel, {}), step["frame"], step["sent_ms"])
+    # Silence never begins before the leg's begin, however early the frame shown was signed: new with this version.
+    sent_ms = max(step["sent_ms"], one["begin_ms"]) if metric == 9 else step["sent_ms"]
+    figure, bound = _figure(tier, one, sums.get(channel, {}), step["frame"], sent_ms)
     return figure > bound + (uncertainty if is_asked and metric in (10, 11) else 0)
 
 
@@ -212,6 +214,8 @@ def _due() -> list[dict[str, Any]]:
               [leg(0), leg(1, begin_ms=START + MINUTE, due_ms=START + 70 * MINUTE, deadline_s=(START + 80 * MINUTE) // 1000)]),
               late, _step(1, "shown", LATE)),
         _case("shown, above the leg cap", terms([(0, 9, 0, 5), (1, 1, 0, 200)], leg_cap=201), _step(0, "shown", START + 15 * MINUTE, readings=4)),
+        _case("shown, sent before the begin", terms([(0, 9, 120 * MINUTE - 1, 5), (0, 9, 120 * MINUTE, 7)]), _step(0, "shown", START - 1, readings=0)),
+        _case("shown, sent at the begin", terms([(0, 9, 120 * MINUTE - 1, 5), (0, 9, 120 * MINUTE, 7)]), _step(0, "shown", START, readings=0)),
         _case("nothing shown", terms([(0, 8, 0, 3), (0, 9, 120 * MINUTE - 1, 5), (0, 9, 120 * MINUTE, 7), (1, 12, 0, 11)]), _step(0, "none")),
         _case("certificates not asked for", terms(asked, **rich), closing),
         _case("no certificate", terms(asked, uncertainty_max_milli=500, **rich), closing),

@@ -26,7 +26,7 @@ interface ICoverPools {
         uint96 aggregateMax;
     }
 
-    /// @dev leaving: of the shares, announced; they may leave from leaveS on.
+    /// @dev leaving: of the shares, announced; they may leave from leaveS on, for LEAVE_S.
     struct Holding {
         uint128 shares;
         uint128 leaving;
@@ -48,6 +48,13 @@ interface ICoverPools {
     error SharesNotHeld(uint256 shares, uint256 held);
     error SharesNotAnnounced(uint256 shares, uint256 leaving);
     error NoticeRuns(uint256 nowS, uint64 leaveS);
+    /// @notice The time to leave is over: what was announced counts no more.
+    error NoticeLapsed(uint256 nowS, uint64 untilS);
+    /// @notice The pool's last shares stay while a cover is open: what it locks would be nobody's.
+    error LastShares(bytes32 pool, uint256 locked);
+    /// @notice A pool that has lost all but a thousandth of a share's first worth takes no more capital: open another.
+    error PoolLost(bytes32 pool, uint256 shares, uint256 capital);
+    error CapitalAboveMax(uint256 amount, uint256 max);
     /// @notice What the shares are worth to who leaves is nothing, or less than asked for.
     error AmountTooSmall(uint256 amount, uint256 min);
     /// @notice 0, or more than the vault's outflow limit could ever let out.
@@ -63,10 +70,11 @@ interface ICoverPools {
     /// @param sharesMin Fewer shares are refused.
     function add(bytes32 pool, uint256 amount, uint256 sharesMin) external returns (uint256 shares);
 
-    /// @notice Says that `shares` of the caller's will leave. The notice begins anew for all of them.
+    /// @notice Says that `shares` of the caller's will leave. The notice begins anew for all of them. It lapses LEAVE_S
+    /// after it is over: nobody keeps the door open to leave when a loss is in sight.
     function announce(bytes32 pool, uint256 shares) external;
 
-    /// @notice Takes back shares whose notice is over: their part of the free capital, as the caller's credits.
+    /// @notice Takes back shares whose notice is over, and not yet lapsed: their part of the free capital, as the caller's credits.
     /// @dev Warning: the part of what is locked stays with the pool. It is taken along by waiting until covers end.
     /// @param amountMin Less is refused.
     function remove(bytes32 pool, uint256 shares, uint256 amountMin) external returns (uint256 amount);

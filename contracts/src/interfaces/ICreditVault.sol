@@ -62,7 +62,8 @@ interface ICreditVault {
     function allowToken(address token, bool isAllowed) external;
 
     /// @notice Opens a product's sub-account of a token. Steward only, once: the limit is for good.
-    /// @param outflowMax Most that may turn into credits at once; recovers evenly over periodS.
+    /// @param outflowMax Most that may turn into credits at once; recovers evenly over periodS, which it is at least, so
+    /// that a second's part is not rounded to nothing.
     function admit(address product, address token, uint96 outflowMax, uint32 periodS) external;
 
     /// @notice Takes tokens from the caller (approve first) and keeps them for `product` to lock.

@@ -8,6 +8,8 @@ pragma solidity 0.8.37;
 /// @dev Trusted: the gateway's signature on the totals (fold errors and doubly signed frames are not found
 /// here), the gateway registry for keys and certificates, the anchor registry for what is final.
 interface ILegEvidence {
+    /// @notice A leg that no frame can be of: leg id or limits hash is zero.
+    error LegUnnamed(bytes32 legId, bytes32 limitsHash);
     error LegTimes(uint64 beginMs, uint64 dueMs, uint64 deadlineS, uint256 nowS);
     error TierCountOutOfBounds(uint256 count);
     error TierOutOfOrder(uint256 index);

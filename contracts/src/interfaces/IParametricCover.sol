@@ -67,6 +67,8 @@ interface IParametricCover {
     /// @notice More than an amount can hold together with the maximum.
     error DeductibleTooLarge(uint96 deductible, uint96 max);
     error WindowTooShort(uint32 windowS, uint32 min);
+    /// @notice The leg's gateway is another tenant's. One that is unknown or not valid, the registry refuses itself.
+    error GatewayTenant(bytes32 found, bytes32 wanted);
     error SignatureOfManager(address manager);
     error FrameNotClosing(uint64 frameSeq);
     error FrameCloses(uint64 frameSeq);
@@ -78,6 +80,8 @@ interface IParametricCover {
 
     /// @notice Buys the cover: takes the premium from what the caller, the holder, deposited in the vault for the
     /// pools, and locks the pool's capital.
+    /// @dev The gateway registry must vouch for the leg's gateway, from begin to deadline, when it is bought. Warning:
+    /// a revocation afterwards makes the gateway's frames from then on count for nothing, which is silence.
     function buy(Policy calldata policy, bytes calldata managerSignature) external returns (bytes32 cover);
 
     /// @notice Takes back a policy that was signed and not yet bought. Manager only.

@@ -11,11 +11,13 @@ import {FrameProof, Terms} from "../Settlement.sol";
 /// trusted). Penalties are credits in the vault, the rest of the bond goes back to the carrier's deposit there.
 /// Agreement id = EIP-712 digest of the terms. A leg is named by its index in the terms.
 interface IPenaltyEscrow {
-    /// @dev Settled: every leg has concluded; something may still be owed.
+    /// @dev Settled: every leg has concluded; something may still be owed. Cancelled: taken back before it was opened.
     enum State {
         None,
         Open,
-        Settled
+        Settled,
+        CancelledByCarrier,
+        CancelledByShipper
     }
 
     /// @dev concluded: bit i for leg i. penalty: of all concluded legs, at most the bond. owed: of it, what the
@@ -44,6 +46,8 @@ interface IPenaltyEscrow {
         uint256 bond,
         uint256 legs
     );
+    /// @notice A party took terms back that were not open yet.
+    event Cancelled(bytes32 indexed agreement, address indexed party);
     event FrameShown(
         bytes32 indexed agreement,
         bytes32 indexed legId,
@@ -63,6 +67,7 @@ interface IPenaltyEscrow {
     event Paid(bytes32 indexed agreement, uint256 amount, uint256 owed);
 
     error AgreementState(bytes32 agreement, State state);
+    error CallerNotParty(address caller, address carrier, address shipper);
     error PartiesInvalid(address carrier, address shipper);
     error WindowTooShort(uint32 windowS, uint32 min);
     error BondOutOfBounds(uint128 bond);
@@ -84,6 +89,10 @@ interface IPenaltyEscrow {
     function open(Terms calldata terms, bytes calldata carrierSignature, bytes calldata shipperSignature)
         external
         returns (bytes32 agreement);
+
+    /// @notice Takes back terms that are not open: `open` refuses them from then on, whoever has signed. By a party alone.
+    /// @dev Until then a signature stands: whoever signed first lets the other choose.
+    function cancel(Terms calldata terms) external;
 
     /// @notice Concludes a leg from its closing frame, before its deadline and the window after it are over.
     /// @dev Where the vault's outflow limit is used up, the penalty is decided now and paid by `pay`: nobody can let
