@@ -10,8 +10,18 @@ from contracts import invoice
 from contracts.agreements import Agreement, read_file, write_file
 from contracts.bill import Bill
 from contracts.drafting import Parties, read_draft
+from contracts.escrows import CANCELLED
 from contracts.legs import refuse_lacking
-from contracts.making import address_of, check_begun, draft_agreement, fund, hand_over
+from contracts.making import (
+    address_of,
+    cancel,
+    cancelled_by,
+    check_begun,
+    draft_agreement,
+    fund,
+    hand_over,
+    refuse_cancelled,
+)
 from contracts.money import Money
 from contracts.opening import Bench, open_bench
 from contracts.parties import credit_of, withdraw
@@ -85,6 +95,7 @@ def sign(
     refuse_lacking(agreement.disclosures, agreement.terms.tiers)
     if bench is not None:
         bench.escrow_of(agreement)
+        refuse_cancelled(bench, agreement)
     compared = [] if bench is None else check_begun(bench, agreement.terms)
     money = Money() if bench is None else bench.money(agreement.terms.token)
     signed = _signed(agreement, key, signature, bench)
@@ -152,13 +163,41 @@ def show(
     found = read_file(path) if path.is_file() else bench.find(agreement) if bench else None
     assert found is not None
     money = Money() if bench is None else bench.money(found.terms.token)
-    bill = None if bench is None or found.missing else bill_of(bench, found)
+    by = "" if bench is None else cancelled_by(bench, found)
+    bill = None if bench is None or found.missing or by else bill_of(bench, found)
     if as_json:
         document = invoice.about(found, money) if bill is None else invoice.as_json(bill, money)
+        document |= {"state": CANCELLED, "cancelled_by": by} if by else {}
         typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
         return
-    for line in [*describe(found, money), *_invoice(bill, money)]:
+    said = [f"Cancelled by the {by}: nobody can open it any more."] if by else _invoice(bill, money)
+    for line in [*describe(found, money), *said]:
         typer.echo(line)
+
+
+@app.command("cancel")
+def cancel_terms(
+    file: File,
+    config: Config = CONFIG,
+    key: Key = Path(CARRIER),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take signed terms back that nobody has opened, as the carrier or the shipper: for good, on chain."""
+    bench, agreement = open_bench(config), read_file(file)
+    money = bench.money(agreement.terms.token)
+    for line in describe(agreement, money):
+        typer.echo(line, err=as_json)
+    if not yes and not typer.confirm("Cancel this?", err=as_json):
+        raise typer.Exit(EXIT_REFUSED)
+    account = bench.account(key)
+    by, receipt = agreement.party_of(account.address), cancel(bench, agreement, account)
+    tx = f"0x{receipt.tx_hash.hex()}"
+    if as_json:
+        about = invoice.about(agreement, money)
+        typer.echo(json.dumps(about | {"state": CANCELLED, "cancelled_by": by, "tx": tx}))
+        return
+    typer.echo(f"cancelled by the {by} in transaction {tx}: nobody can open it any more")
 
 
 @app.command()

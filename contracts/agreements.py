@@ -80,12 +80,12 @@ class Agreement:
 
     def signed_by(self, account: Account) -> "Agreement":
         """With a party's signature; RejectedError `party` where the account is neither."""
-        self._party_of(account.address)
+        self.party_of(account.address)
         return self.with_signature(account.sign_digest(self.id))
 
     def with_signature(self, signature: bytes) -> "Agreement":
         """With a signature made elsewhere, by the party that it recovers to; RejectedError `party`, `signature`."""
-        if self._party_of(recover(self.id, signature)) == "carrier":
+        if self.party_of(recover(self.id, signature)) == "carrier":
             return replace(self, carrier_signature=signature)
         return replace(self, shipper_signature=signature)
 
@@ -114,7 +114,8 @@ class Agreement:
         shown = [None if one is None else one.items() for one in self.disclosures]
         return encode([TAG, self.domain.chain_id, self.domain.escrow, terms, shown, *signatures])
 
-    def _party_of(self, address: bytes) -> Party:
+    def party_of(self, address: bytes) -> Party:
+        """Which party an address is; RejectedError `party` where it is neither."""
         for party in PARTIES:
             if getattr(self.terms, party) == address:
                 return party

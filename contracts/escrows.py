@@ -18,8 +18,10 @@ from lading.errors import ServiceError
 _ARTIFACTS = {1: "v1/PenaltyEscrow", 2: "PenaltyEscrow"}
 _SHOWN = {1: "Shown", 2: "FrameShown"}
 _ENDED = {1: "Settled", 2: "Concluded"}
+CANCELLED = "cancelled"
 _V1_STATES = ("none", "open", "shown", "settled", "judged")  # in the first escrow's order
-_STATES = ("none", "open", "settled")
+_STATES = ("none", "open", "settled", CANCELLED, CANCELLED)
+_CANCELLED_BY = {3: "carrier", 4: "shipper"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ class ShownAt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an escrow says of an agreement: `concluded` by leg; `owed`: decided, but not let out by the vault yet."""
+    """What an escrow says of an agreement: `concluded` by leg; `owed`: decided, but not let out by the vault yet.
+
+    `cancelled_by`: the party that took the terms back, of an agreement that is cancelled.
+    """
 
     name: str
     concluded: tuple[bool, ...]
     penalty: int = 0
     owed: int = 0
+    cancelled_by: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -78,17 +84,17 @@ class Escrow:
         """Where its agreements count."""
         return Domain(self.chain.chain_id, self.address)
 
-    def state(self, agreement: bytes, legs: int) -> State:
+    def state(self, agreement: bytes, legs: int, tag: str = LATEST) -> State:
         """What it says of an agreement of so many legs."""
         if self.version == 1:
-            number, _, _, penalty = self.contract.call("agreementOf", agreement)
+            number, _, _, penalty = self.contract.call("agreementOf", agreement, tag=tag)
             name = _V1_STATES[number]
             is_over = name in ("settled", "judged")
             owed = penalty if name == "judged" else 0
             return State(name, (is_over,), penalty if is_over else 0, owed)
-        number, concluded, penalty, owed = self.contract.call("agreementOf", agreement)
+        number, concluded, penalty, owed = self.contract.call("agreementOf", agreement, tag=tag)
         bits = tuple(bool(concluded >> index & 1) for index in range(legs))
-        return State(_STATES[number], bits, penalty, owed)
+        return State(_STATES[number], bits, penalty, owed, _CANCELLED_BY.get(number, ""))
 
     def shown(self, agreement: bytes, index: int) -> Shown | None:
         """The newest frame shown of a leg; None where none was."""

@@ -11,12 +11,15 @@ from contracts.drafting import Draft, Parties, make_terms
 from contracts.legs import newest_begin, refuse_lacking, refuse_other_place
 from contracts.opening import Bench
 from contracts.parties import deposit, mint, missing_of
+from contracts.typed_data import terms_argument
 from lading.account import Account
+from lading.chain import Receipt
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.log import wall_ms
 from lading.opening import open_log, open_operator_public
 from lading.settlement import ADDRESS_BYTES
 from lading.terms import Leg
+from lading.wallet import Wallet
 
 
 class Funded(NamedTuple):
@@ -54,6 +57,7 @@ def fund(bench: Bench, agreement: Agreement, carrier: Account, *, test_tokens: b
             f"is in 0x{agreement.terms.token.hex()}, wanted the deployment's 0x{deployment.token.hex()}",
         )
     escrow, legs = bench.escrow_of(agreement), len(agreement.terms.legs)
+    refuse_cancelled(bench, agreement)
     missing = 0
     if escrow.state(agreement.id, legs).name == "none":
         missing = missing_of(chain, deployment, agreement, _waiting(bench))
@@ -71,7 +75,35 @@ def hand_over(bench: Bench, agreement: Agreement) -> Path | None:
         return None
     bench.escrow_of(agreement)
     agreement.check()
+    refuse_cancelled(bench, agreement)
     return save(bench.folder, agreement)
+
+
+def cancel(bench: Bench, agreement: Agreement, party: Account) -> Receipt:
+    """Take signed terms back on chain, as their party; RejectedError for anybody else, or where they are open."""
+    escrow = bench.escrow_of(agreement)
+    if escrow.version == 1:
+        raise RejectedError("escrow", "the first version takes no terms back, wanted a later one")
+    agreement.party_of(party.address)
+    state = escrow.state(agreement.id, len(agreement.terms.legs))
+    if state.name != "none":
+        by = f" by the {state.cancelled_by}" if state.cancelled_by else ""
+        raise RejectedError("agreement", f"is {state.name}{by}, wanted one that nobody has opened")
+    return Wallet(bench.chain, party).transact(escrow.contract, "cancel", terms_argument(agreement.terms))
+
+
+def cancelled_by(bench: Bench, agreement: Agreement) -> str:
+    """The party that took the terms back; empty where none did, or where they are not of this deployment."""
+    for one in bench.escrows:
+        if one.domain == agreement.domain:
+            return one.state(agreement.id, len(agreement.terms.legs)).cancelled_by
+    return ""
+
+
+def refuse_cancelled(bench: Bench, agreement: Agreement) -> None:
+    """RejectedError `agreement` where a party took the terms back: no escrow opens them any more."""
+    if by := cancelled_by(bench, agreement):
+        raise RejectedError("agreement", f"was cancelled by the {by}, wanted new terms")
 
 
 class OverLegs(Protocol):

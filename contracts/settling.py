@@ -41,6 +41,8 @@ def settle_now(bench: Bench, agreement: Agreement, account: Account) -> Settled:
     doing = _Doing(Wallet(bench.chain, account), escrow, Settled([], []))
     if state.name == "none":
         doing.take(planner.open(agreement))
+    if state.cancelled_by:
+        doing.settled.waits.append(f"cancelled by the {state.cancelled_by}")
     if state.owed:
         doing.take(planner.pay(agreement, state))
     for index, is_concluded in enumerate(state.concluded if state.is_open else ()):

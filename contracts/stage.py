@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from contracts.agreements import Agreement
-from contracts.escrows import Escrow, State, escrows_of
+from contracts.escrows import CANCELLED, Escrow, State, escrows_of
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence
 from contracts.records import Recorder
@@ -16,7 +16,7 @@ from contracts.steps import Planner, Step, stops_all
 from contracts.typed_data import Domain
 from lading import topics
 from lading.batchlog import TenantOf
-from lading.chain import RevertedError
+from lading.chain import FINALIZED, RevertedError
 from lading.deployment import Deployment
 from lading.errors import LadingError, ServiceError
 from lading.log import Log
@@ -50,7 +50,7 @@ class Settling:
         self._over: set[bytes] = set()
 
     def state(self, key: bytes) -> str:
-        """What the escrow says of an agreement: none, open, shown (first escrow only), settled or judged (likewise)."""
+        """What the escrow says: none, open, shown (first escrow only), settled, judged (likewise) or cancelled."""
         agreement = self._agreements()[key]
         return self._escrow(agreement).state(key, len(agreement.terms.legs)).name
 
@@ -78,7 +78,7 @@ class Settling:
                 self.waits[key] = f"{purpose.split()[0]}: {reason}"
 
     def is_over(self, agreement: Agreement) -> bool:
-        """Whether every leg's settlement is in the log, and nothing of them is still owed on chain."""
+        """Whether every leg's settlement is in the log and nothing still owed on chain, or it was finally cancelled."""
         key, legs = agreement.id, len(agreement.terms.legs)
         if key not in self._over and self.ledger.settled_count(key) == legs:
             was_owed = any(one.owed for one in self.ledger.settled_legs(key).values())
@@ -109,6 +109,8 @@ class Settling:
         """Why those that are refused now are."""
         if state.name == "none":
             yield from self._try(agreement, escrow, self._planner.open(agreement), now_s)
+        if state.name == CANCELLED:
+            self._forget_cancelled(agreement, escrow)
         if state.owed:
             yield from self._pay(agreement, escrow, state, now_s)
         if not state.is_open:
@@ -116,6 +118,17 @@ class Settling:
         for index, is_concluded in enumerate(state.concluded):
             if not is_concluded:
                 yield from self._advance_leg(agreement, escrow, index, now_s)
+
+    def _forget_cancelled(self, agreement: Agreement, escrow: Escrow) -> None:
+        """Never asked again, once the cancellation is in a finalized block."""
+        try:
+            final = escrow.state(agreement.id, len(agreement.terms.legs), FINALIZED)
+        except ServiceError as exc:
+            if exc.code != "chain_rpc":
+                raise
+            return  # a node without that state: it is asked again
+        if final.name == CANCELLED:
+            self._over.add(agreement.id)
 
     def _pay(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[str]:
         """One payment of an escrow at a time: two on the same limit would both pass now, and one be refused then."""

@@ -169,6 +169,43 @@ def test_settled_by_hand(site: Site) -> None:
     assert site.json("show", key)["state"] == "settled"
 
 
+def test_signed_terms_are_taken_back(site: Site) -> None:
+    """By a party alone and while nobody has opened them: then no command takes them on, and the stage leaves them."""
+    world, leg = site.world, begun(site, 40 * MINUTE_MS)
+    site.run("new", "terms.toml", "--leg", leg.begin.reference, "-o", "po.agreement")
+    for key in ("carrier.key", "shipper.key"):
+        site.run("sign", "po.agreement", "--key", key, "--yes")
+    handed = site.json("fund", "po.agreement", "--test-tokens")
+    with pytest.raises(RejectedError, match="is no party"):
+        site.run("cancel", "po.agreement", "--key", "stranger.key", "--yes")
+    done = site.json("cancel", "po.agreement", "--key", "shipper.key", "--yes")
+    assert (done["state"], done["cancelled_by"]) == ("cancelled", "shipper")
+    assert "Cancelled by the shipper" in site.run("show", "po.agreement")
+    assert site.json("show", handed["agreement"])["cancelled_by"] == "shipper"
+    for again in (["cancel", "--yes"], ["submit"], ["fund"], ["sign", "--key", "carrier.key", "--yes"]):
+        with pytest.raises(RejectedError, match="cancelled by the shipper"):
+            site.run(again[0], "po.agreement", *again[1:])
+    assert "waits: cancelled by the shipper" in site.run("settle", handed["agreement"], code=1)
+
+    world.agreements = AgreementFolder(site.folder / "lading-data" / "agreements", [(2, world.domain)])()
+    world.step(1000)
+    (agreement,) = world.agreements.values()
+    assert world.settling.is_over(agreement)
+    assert world.settling.waits == {}
+    assert site.json("withdraw")["withdrawn"] == handed["deposited"]
+
+
+def test_what_was_opened_is_not_taken_back(site: Site) -> None:
+    """The escrow has it: it ends by the evidence."""
+    leg = begun(site, 0)
+    site.run("new", "terms.toml", "--leg", leg.begin.reference, "-o", "po.agreement")
+    for key in ("carrier.key", "shipper.key"):
+        site.run("sign", "po.agreement", "--key", key, "--yes")
+    site.run("settle", site.json("fund", "po.agreement", "--test-tokens")["agreement"])
+    with pytest.raises(RejectedError, match="agreement: is open, wanted one that nobody has opened"):
+        site.run("cancel", "po.agreement", "--yes")
+
+
 def test_a_party_signs_where_there_is_no_installation(site: Site) -> None:
     """Words, digest and question; a no signs nothing; amounts are then in the token's smallest units."""
     leg = begun(site, 0)
