@@ -7,13 +7,12 @@ from collections.abc import Callable
 from anomaly.stage import READ_TOPICS
 from anomaly.worker import Worker
 from lading import metrics
+from lading.ends import Ends
 from lading.log import WatchedLog
 from lading.partitions import Workers, partition_count, seen_by, watched
 
 SCORE_S = 0.25
 """From one round of scoring to the next: many frames at once cost less."""
-ASK_S = 1.0
-"""How often the log is asked for its ends, whatever waiting at them has told."""
 WAIT_S_MAX = 0.5
 """So long a signal to stop may go unheard."""
 
@@ -31,15 +30,14 @@ class Rounds:
         self._workers = workers
         self._log = log
         self._poll_s = min(poll_s, WAIT_S_MAX)
-        self._monotonic_s = monotonic_s
+        self._ends = Ends(log, READ_TOPICS, monotonic_s)
         self._count = partition_count(log)
-        self._ask_due_s = 0.0
 
     def step(self) -> int:
         """Judge what is new: how many records."""
         began_s = time.monotonic()
         workers = self._workers.now()
-        ends = self._ends() if workers else {}
+        ends = self._ends.now() if workers else {}
         handled = sum(one.judge(seen_by(partition, ends)) for partition, one in workers.items())
         if handled:
             metrics.ANOMALY_RECORDS.add(handled)
@@ -54,12 +52,6 @@ class Rounds:
             self._log.wait(watched(at, self._count), self._poll_s)
         else:
             stop.wait(self._poll_s)
-
-    def _ends(self) -> dict[str, dict[int, int]]:
-        if self._monotonic_s() < self._ask_due_s:
-            return self._log.known_ends(READ_TOPICS)
-        self._ask_due_s = self._monotonic_s() + ASK_S
-        return self._log.ends(READ_TOPICS)
 
 
 def score_round(workers: Workers[Worker]) -> int:

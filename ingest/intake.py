@@ -10,6 +10,7 @@ from ingest.relay import Admission, Relay
 from ingest.stage import Ingest
 from ingest.turn import Outcome
 from lading import topics
+from lading.ends import Ends
 from lading.log import WatchedLog
 from lading.partitions import NOT_READ, Workers, partition_count
 
@@ -83,14 +84,16 @@ class Apart:
         self._log = log
         self._workers = workers
         self._messages_max = messages_max
+        self._ends = Ends(log, (topics.RAW,))
         self._partitions = range(partition_count(log))
 
     def admit(self) -> list[Outcome]:
         """The next raw messages of all partitions that are this process's, in one read."""
         workers = self._workers.now()
-        if not workers:
+        positions = self._positions(workers)
+        if not workers or all(positions[p] >= end for p, end in self._ends.now()[topics.RAW].items()):
             return []
-        records = self._log.read(topics.RAW, self._positions(workers), self._messages_max)
+        records = self._log.read(topics.RAW, positions, self._messages_max)
         found: list[Outcome] = []
         for partition, own in groupby(records, key=attrgetter("partition")):
             found += workers[partition].take(list(own))

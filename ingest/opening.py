@@ -43,7 +43,7 @@ def open_intake(
         return Together(open_stage(log, state, gateways, shared, own))
 
     def open_admission(view: WatchedLog, partition: int, path: Path) -> Admission:
-        stage = open_stage(view, path, gateways, shared, own, FOLLOW_MS)
+        stage = open_stage(view, path, gateways, shared, own, follow_ms=FOLLOW_MS, is_replayed=True)
         return Admission(view, partition, stage, commit_s=COMMIT_S)
 
     workers = open_workers(shared, log, topics.RAW, GROUP, state, open_admission)
@@ -56,9 +56,11 @@ def open_stage(
     gateways: GatewayFile,
     shared: Shared,
     own: IngestSettings,
+    *,
     follow_ms: int = 0,
+    is_replayed: bool = False,
 ) -> Ingest:
-    """Admission over one state file. `follow_ms` as of `Ingest`."""
+    """Admission over one state file. `follow_ms` and `is_replayed` as of `Ingest`."""
     return Ingest(
         log,
         state,
@@ -69,4 +71,5 @@ def open_stage(
         waiting_ms=int(own.waiting_s * 1000),
         verify_threads=own.verify_threads,
         follow_ms=follow_ms,
+        is_replayed=is_replayed,
     )

@@ -53,8 +53,9 @@ _FOREVER_MS = 2**62
 class Ingest:
     """Admission with its state. `operators` are the keys that may order, by tenant id.
 
-    `follow_ms`: how long a turn may go without asking what others have written to the log. 0 where others share the
-    state; more where it is one process's, which sees by its own appends whether somebody wrote between them.
+    `is_replayed`: messages come from the log, which has them again (`State`). `follow_ms`: how long a turn may go
+    without asking what others have written to the log. 0 where others share the state; more where it is one process's,
+    which sees by its own appends whether somebody wrote between them.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class Ingest:
         heads_cached_bytes: int = HEADS_CACHED_BYTES,
         verify_threads: int = VERIFY_THREADS,
         follow_ms: int = 0,
+        is_replayed: bool = False,
         signatures: Signatures | None = None,
     ) -> None:
-        self.state = State(state)
+        self.state = State(state, is_replayed=is_replayed)
         self._gateways = gateways
         self._operators = operators
         self._now_ms = now_ms

@@ -62,21 +62,25 @@ class Waiting(NamedTuple):
 
 
 class State:
-    """The state file; everything happens inside `transaction`. Several processes may share it, one at a time."""
+    """The state file; everything happens inside `transaction`. Several processes may share it, one at a time.
 
-    def __init__(self, path: Path | str) -> None:
+    `is_replayed`: what it has can be read again from the log, from any of its own earlier positions on. Then a commit
+    need not be on the disk: a power failure may take the last ones, whole and in order, and a kill takes none.
+    """
+
+    def __init__(self, path: Path | str, *, is_replayed: bool = False) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with sqlite.service_errors(*_ERRORS):
             self._db = sqlite.connect(path, BUSY_TIMEOUT_S)
             sqlite.to_wal(self._db, BUSY_TIMEOUT_S)
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(f"PRAGMA synchronous = {'NORMAL' if is_replayed else 'FULL'}")
             sqlite.keep_version(self._db, path, SCHEMA_VERSION)
             sqlite.create(self._db, _SCHEMA)
         self._numbers: dict[bytes, int] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """One at a time over all processes; all or nothing; durable at the end."""
+        """One at a time over all processes; all or nothing; durable at the end, as the file is."""
         with sqlite.service_errors(*_ERRORS):
             try:
                 with sqlite.transaction(self._db):

@@ -101,7 +101,7 @@ def _go(site: Site, out: Path) -> float:
 
 
 def latency(site: Site, rate: float, seconds: float, idle_s: float, copies: int) -> dict[str, Any]:
-    """Signed and published at a steady rate; each tenth frame of a gateway brings a new breach."""
+    """Signed ahead, published at a steady rate; each tenth frame of a gateway brings a new breach."""
     fleet = make_gateways(GATEWAYS, ALERT_EVERY)
     site.enrol(fleet)
     site.start(copies=copies)
@@ -109,12 +109,12 @@ def latency(site: Site, rate: float, seconds: float, idle_s: float, copies: int)
     time.sleep(SETTLING_S)
     idle_cores = _cores(site, idle_s)
     out = site.folder / "latency.json"
-    began_s, before_s = time.monotonic(), site.processor_s()
     load = site.module(
         "benchmarks.services.load",
         *("--port", str(site.mosquitto.port), "--gateways", str(GATEWAYS), "--alert-every", str(ALERT_EVERY)),
-        *("--rate", str(rate), "--seconds", str(seconds), "--out", str(out)),
+        *("--rate", str(rate), "--frames", str(int(rate * seconds)), "--out", str(out)),
     )
+    began_s, before_s = _go(site, out), site.processor_s()
     assert load.wait(seconds + 300) == 0
     busy_cores = _per_second(before_s, site.processor_s(), time.monotonic() - began_s)
     sent = {str(name): int(str(at_ms)) for name, at_ms in read_json(out)}
@@ -192,7 +192,7 @@ def soak(site: Site, rate: float, minutes: float) -> dict[str, Any]:
     load = site.module(
         "benchmarks.services.load",
         *("--port", str(site.mosquitto.port), "--gateways", str(GATEWAYS), "--alert-every", "1000"),
-        *("--rate", str(rate), "--seconds", str(minutes * 60), "--out", str(out)),
+        *("--rate", str(rate), "--frames", str(int(rate * minutes * 60)), "--as-it-goes", "--out", str(out)),
     )
     samples: list[dict[str, float]] = []
     while load.poll() is None:

@@ -39,7 +39,7 @@ def send(port: int, count: int, out: Path) -> None:
     out.with_suffix(".ready").touch()
     while not out.with_suffix(".go").exists():
         time.sleep(0.01)
-    publish(port, iter(messages), 0, 0)
+    publish(port, iter(messages), 0)
 
 
 def run(port: int, bootstrap: str, topic: str) -> None:

@@ -9,6 +9,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -109,9 +110,7 @@ def orders(port: int, fleet: list[Gateway]) -> None:
     client.loop_stop()
 
 
-def publish(
-    port: int, frames: Iterator[tuple[str, bytes, str]], rate: float, seconds: float
-) -> list[tuple[str, int]]:
+def publish(port: int, frames: Iterator[tuple[str, bytes, str]], rate: float) -> list[tuple[str, int]]:
     """Publish (topic, bytes, name) at so many a second, or without a pause (0); when each was given to the client."""
     client = connect(port, "load")
     sent: list[tuple[str, int]] = []
@@ -121,8 +120,6 @@ def publish(
         if rate:
             while (early_s := begin_s + count / rate - time.monotonic()) > 0:
                 time.sleep(early_s)
-            if time.monotonic() - begin_s > seconds:
-                break
         sent.append((name, time.time_ns() // 1_000_000))
         last = client.publish(topic, data, 1)
         while client._out_messages and len(client._out_messages) > 2 * IN_FLIGHT_MAX:
@@ -142,25 +139,25 @@ def _in_turns(fleet: list[Gateway]) -> Iterator[tuple[str, bytes, str]]:
 
 
 def main() -> None:
-    """Sign ahead (`--frames`) or as it goes (`--rate`, `--seconds`); write what was sent when to a file."""
+    """Publish so many frames, and write what was sent when to a file. Signed ahead, they wait for a file to go."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--gateways", type=int, required=True)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--alert-every", type=int, default=1_000_000)
-    parser.add_argument("--frames", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=0)
-    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--frames", type=int, required=True)
+    parser.add_argument("--rate", type=float, default=0, help="frames/s; 0: without a pause")
+    parser.add_argument("--as-it-goes", action="store_true", help="sign each frame when it is due")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     fleet = make_gateways(options.gateways, options.alert_every, options.first)
-    source = _in_turns(fleet)
-    if options.frames:
-        source = iter([next(source) for _ in range(options.frames)])
+    source = islice(_in_turns(fleet), options.frames)
+    if not options.as_it_goes:
+        source = iter(list(source))
         options.out.with_suffix(".ready").touch()
         while not options.out.with_suffix(".go").exists():
             time.sleep(0.01)
-    sent = publish(options.port, source, options.rate, options.seconds)
+    sent = publish(options.port, source, options.rate)
     options.out.write_text(json.dumps(sent))
 
 

@@ -61,7 +61,7 @@ class KafkaLog:
             broker, self.asker, append_s=append_s, stall_s=stall_s, delivery_ms=delivery_ms
         )
         self._readers = Readers(broker, self.asker, read_bytes_max, answer_s)
-        self._watcher = Watcher(broker, self.asker)
+        self._watcher = Watcher(broker, self.asker, read_bytes_max)
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
         """See `Log.append`."""
@@ -78,7 +78,8 @@ class KafkaLog:
         name = self.prefix + topic
         if count_max < 1 or not self.asker.exists(name):
             return []
-        return self._readers.read(name, positions, count_max)
+        at_tail = self._watcher.read(name, positions, count_max)
+        return at_tail or self._readers.read(name, positions, count_max)
 
     def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
         """See `Log.commit`."""

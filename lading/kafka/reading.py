@@ -123,17 +123,10 @@ class Reader:
         return sum(count for partition, count in taken.items() if partition in wanted)
 
     def _take(self, partition: int, records: list[Any]) -> int:
-        first, last = records[0].offset, records[-1].offset
-        if first != self._next[partition] or last - first != len(records) - 1:
-            raise ServiceError(  # a compacted topic, or one that something else writes in transactions
-                "log_hole",
-                f"{self.topic}: {len(records)} records came from {partition}:{first} to {last}, wanted every one from "
-                f"{self._next[partition]} on",
-            )
-        new = [Record(partition, r.offset, r.key or b"", r.value or b"", r.timestamp) for r in records]
+        new = in_a_row(self.topic, partition, records, self._next[partition])
         self._held[partition].extend(new)
         self._held_bytes[partition] += sum(len(record.value) for record in new)
-        self._next[partition] = last + 1
+        self._next[partition] = new[-1].offset + 1
         return len(new)
 
     def _await(self, positions: Mapping[int, int], count_max: int) -> None:
@@ -155,17 +148,37 @@ class Reader:
             self._poll(list(positions), count_max, _POLL_MS)
 
     def _served(self, wanted: Sequence[int], count_max: int) -> list[Record]:
-        """Partitions share the count. What is served stays held until a later read passes it."""
-        counts = {partition: len(self._held[partition]) for partition in wanted}
-        if sum(counts.values()) > count_max:
-            left = count_max
-            for at, partition in enumerate(sorted(counts, key=lambda p: counts[p])):
-                counts[partition] = min(counts[partition], -(-left // (len(counts) - at)))
-                left -= counts[partition]
-        parts = (islice(self._held[partition], count) for partition, count in counts.items())
-        if sum(self._held_bytes[p] for p in wanted) <= self._read_bytes_max:
-            return list(chain.from_iterable(parts))
-        return _within_bytes(chain.from_iterable(parts), self._read_bytes_max)
+        """What is served stays held until a later read passes it."""
+        held = {partition: self._held[partition] for partition in wanted}
+        is_short = sum(self._held_bytes[p] for p in wanted) <= self._read_bytes_max
+        return served(held, count_max, None if is_short else self._read_bytes_max)
+
+
+def in_a_row(topic: str, partition: int, found: Sequence[Any], position: int) -> list[Record]:
+    """What the client found, as records. ServiceError `log_hole` when they are not every one from a position on."""
+    first, last = found[0].offset, found[-1].offset
+    if first != position or last - first != len(found) - 1:
+        raise ServiceError(  # a compacted topic, or one that something else writes in transactions
+            "log_hole",
+            f"{topic}: {len(found)} records came from {partition}:{first} to {last}, wanted every one from "
+            f"{position} on",
+        )
+    return [Record(partition, r.offset, r.key or b"", r.value or b"", r.timestamp) for r in found]
+
+
+def served(
+    held: Mapping[int, Sequence[Record]], count_max: int, bytes_max: int | None = None
+) -> list[Record]:
+    """The first of what is held, by partition: partitions share the count. With `bytes_max`, up to the one past it."""
+    counts = {partition: len(records) for partition, records in held.items()}
+    if sum(counts.values()) > count_max:
+        left = count_max
+        for at, partition in enumerate(sorted(counts, key=lambda p: counts[p])):
+            counts[partition] = min(counts[partition], -(-left // (len(counts) - at)))
+            left -= counts[partition]
+    parts = (islice(held[partition], count) for partition, count in counts.items())
+    records = list(chain.from_iterable(parts))
+    return records if bytes_max is None else _within_bytes(records, bytes_max)
 
 
 def _within_bytes(records: Iterable[Record], bytes_max: int) -> list[Record]:

@@ -165,6 +165,38 @@ def test_a_lost_state_meets_what_waited_again(tmp_path: Path) -> None:
     site.close()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_state_set_back_writes_nothing_twice(seed: int, tmp_path: Path) -> None:
+    """A power failure took each state's last commits: what the log has since is in it once, and nothing is missing."""
+    trucks, messages = story(seed)
+    site, whole = Site(tmp_path / "set back", trucks), Site(tmp_path / "whole", trucks)
+    cut = random.Random(seed).randrange(10, len(messages))
+    for one in (site, whole):
+        one.relay.take(messages[:cut])
+        one.intake.admit()
+        one.close()
+    earlier = {path: path.read_bytes() for path in site.folder.glob("ingest-*.sqlite")}
+    for one in (site, whole):
+        one.open()
+        one.settle()
+        one.relay.take(messages[cut:])
+        one.settle()
+        one.close()
+    assert sum(path.read_bytes() != data for path, data in earlier.items()) > 1
+    for path, data in earlier.items():
+        path.write_bytes(data)
+    for one in (site, whole):
+        one.open()
+        one.settle()
+    for topic in (topics.FRAMES, topics.ASSIGNMENTS, topics.CLONES):
+        assert values(site.log, topic) == values(whole.log, topic)
+    assert letters(site.log) == letters(whole.log)
+    waiting = [[ingest.state.waiting_count() for ingest in one.intake.ingests()] for one in (site, whole)]
+    assert waiting[0] == waiting[1]
+    for one in (site, whole):
+        one.close()
+
+
 def test_the_commit_passes_what_no_longer_waits(tmp_path: Path) -> None:
     """While a frame waits the committed position stays before it; once it is released it goes to the end."""
     truck = Truck()
