@@ -274,10 +274,11 @@ class Gateway:
         frames: Iterable[Frame],
         *,
         may_use_reserve: bool,
+        closed: bytes | None = None,
     ) -> None:
         rows = [(frame.header.frame_seq, frame.encode()) for frame in frames]
         try:
-            self.outbox.commit(position, channels, rows, may_use_reserve=may_use_reserve)
+            self.outbox.commit(position, channels, rows, may_use_reserve=may_use_reserve, closed=closed)
         except ServiceError:
             self._load()
             raise
@@ -304,7 +305,8 @@ class Gateway:
         position = self._after(frames[0]) if frames else self._position
         position = replace(position, order_seq=order.order_seq, order_hash=sha256(payload), leg=leg)
         channels = {n: replace(channel, totals=EMPTY) for n, channel in self._channels.items()}
-        self._commit(position, channels, frames, may_use_reserve=True)
+        closed = None if self._leg is None else self._leg.order.leg_id
+        self._commit(position, channels, frames, may_use_reserve=True, closed=closed)
         self._leg = _leg(position.leg)
         return True
 
@@ -333,6 +335,9 @@ class Gateway:
                 )
         if self._leg is not None and order.leg_id == self._leg.order.leg_id:
             raise RejectedError("order_leg", f"begins leg {order.leg_id.hex()}, which is open already")
+        if self.outbox.has_closed(order.leg_id):
+            # A second closing frame of one leg would be a second answer to what it makes due.
+            raise RejectedError("order_leg", f"begins leg {order.leg_id.hex()}, which was closed before")
         if not self._fits_frames(2, readings=self._pending_count, runs=len(order.limits.channels)):
             raise ServiceError("outbox_full", "no room for the new leg's closing frame yet")
 

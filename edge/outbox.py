@@ -1,4 +1,4 @@
-"""What a gateway must not forget, in one SQLite file: position, leg, readings not yet framed, frames not yet taken.
+"""What a gateway must not forget, in one SQLite file: position, legs, readings not yet framed, frames not yet taken.
 
 Every change is one transaction, durable on return (WAL, synchronous=FULL). Disk use is bounded: `bytes_max` for
 frames (docs/adr/0010-outbox-full.md) and a few MiB for SQLite itself.
@@ -18,11 +18,12 @@ from lading.locks import take
 from lading.totals import EMPTY, Reading, Totals
 from lading.tree import ZERO_HASH
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RESERVE_BYTES = 8 * 2**20
 FRAMES_REMOVED_MAX = 1024
 LOCK_WAIT_MS = 5000
 SEQ_MAX = 2**63 - 1  # what SQLite stores
+CLOSED_LEGS_MAX = 16_384  # the newest: ten a day for four years, in 2 MiB
 
 _PENDING = struct.Struct(">HQQiH")
 _SCHEMA = """
@@ -34,6 +35,9 @@ CREATE TABLE channels (
     channel INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL, last_ms INTEGER NOT NULL, totals BLOB NOT NULL) STRICT;
 CREATE TABLE pending (id INTEGER PRIMARY KEY, readings BLOB NOT NULL) STRICT;
 CREATE TABLE frames (frame_seq INTEGER PRIMARY KEY, frame BLOB NOT NULL) STRICT;
+"""
+_SINCE_2 = """
+CREATE TABLE closed_legs (id INTEGER PRIMARY KEY, leg_id BLOB NOT NULL UNIQUE) STRICT;
 """
 
 
@@ -136,8 +140,12 @@ class Outbox:
         frames: Sequence[tuple[int, bytes]],
         *,
         may_use_reserve: bool,
+        closed: bytes | None = None,
     ) -> None:
-        """Frames, the position after them and the channels' positions, all or nothing; no reading is pending then."""
+        """Frames, the position after them and the channels' positions, all or nothing; no reading is pending then.
+
+        `closed`: the leg that the frames close.
+        """
 
         def write() -> None:
             self._db.execute(
@@ -149,9 +157,16 @@ class Outbox:
                 [(n, c.next_seq, c.last_ms, c.totals.encode()) for n, c in channels.items()],
             )
             self._save(position)
+            if closed is not None:
+                self._keep_closed(closed)
 
         self._write(write, may_use_reserve=may_use_reserve)
         self._count(len(frames), sum(len(frame) for _, frame in frames))
+
+    def has_closed(self, leg_id: bytes) -> bool:
+        """Whether a leg is among the newest CLOSED_LEGS_MAX that were closed."""
+        query = "SELECT 1 FROM closed_legs WHERE leg_id = ?"
+        return self._db.execute(query, (leg_id,)).fetchone() is not None
 
     def move(self, position: Position) -> None:
         """Change the position alone: an anchor was seen."""
@@ -194,6 +209,12 @@ class Outbox:
 
     def _count(self, count: int, size: int) -> None:
         self.waiting = Waiting(self.waiting.count + count, self.waiting.bytes + size)
+
+    def _keep_closed(self, leg_id: bytes) -> None:
+        newest = self._db.execute(
+            "INSERT OR REPLACE INTO closed_legs (leg_id) VALUES (?) RETURNING id", (leg_id,)
+        ).fetchone()[0]
+        self._db.execute("DELETE FROM closed_legs WHERE id <= ?", (newest - CLOSED_LEGS_MAX,))
 
     def _save(self, p: Position) -> None:
         self._db.execute(
@@ -244,12 +265,16 @@ class Outbox:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             with self._transaction():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                for statement in filter(str.strip, (_SCHEMA + _SINCE_2).split(";")):
                     db.execute(statement)
                 db.execute(
                     "INSERT INTO state VALUES (1, ?, 0, ?, ?, ?, NULL, 0, ?, 0)",
                     (gateway_id, ZERO_HASH, bytes(8), ZERO_HASH, ZERO_HASH),
                 )
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version == 1:
+            with self._transaction():
+                db.execute(_SINCE_2)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
             raise ServiceError(

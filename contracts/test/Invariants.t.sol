@@ -187,6 +187,7 @@ contract Handler is FrameHandler {
         if (escrow.agreementOf(id).state == IPenaltyEscrow.State.None) {
             vm.prank(terms.bond % 2 == 0 ? carrier : terms.shipper);
             escrow.cancel(terms);
+            ++reached["cancel"];
         }
         try escrow.open(terms, _sign("carrier", id), _sign(name, id)) {
             ++doneTwice;
@@ -292,10 +293,10 @@ contract InvariantsTest is InvariantBase {
     }
 
     function _paths() internal pure override returns (string[] memory paths) {
-        paths = new string[](14);
+        paths = new string[](15);
         (paths[0], paths[1], paths[2], paths[3]) = ("open", "settle", "show", "replace");
         (paths[4], paths[5], paths[6], paths[7]) = ("finish", "silence", "owed", "pay");
         (paths[8], paths[9], paths[10], paths[11]) = ("pay a part", "withdraw", "reclaim", "contest");
-        (paths[12], paths[13]) = ("void", "upheld");
+        (paths[12], paths[13], paths[14]) = ("void", "upheld", "cancel");
     }
 }

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.readings import NewReading
+from lading.assignment import decode_payload
 from lading.batch import AnchorRecord
-from lading.cose import KeySigner
+from lading.cose import KeySigner, decode_sign1
 from lading.errors import LadingError, MalformedError, RejectedError
 from lading.frame import CLOSED, IDLE, OPEN
 from lading.limits import ChannelLimits, Limits
@@ -85,6 +86,34 @@ def test_a_leg_may_be_silent(tmp_path: Path) -> None:
     gateway.obey(end_order(2), T0_MS + 2)
     frames = waiting_frames(gateway)
     assert [run.record.totals for frame in frames for run in frame.runs] == [EMPTY] * 4
+
+
+def test_a_closed_leg_is_not_begun_again(tmp_path: Path) -> None:
+    """One leg has one closing frame, whoever gives orders: after a restart, and where the next leg closed it."""
+    gateway = open_gateway(tmp_path)
+    gateway.obey(order(1), T0_MS)
+    gateway.obey(order(2, reference="leg-2"), T0_MS + 1)
+    gateway.obey(end_order(3, "leg-2"), T0_MS + 2)
+    gateway.outbox.close()
+    again = open_gateway(tmp_path)
+    for message in (order(4), order(4, reference="leg-2")):
+        with pytest.raises(RejectedError, match=r"order_leg.* was closed before"):
+            again.obey(message, T0_MS + 3)
+    assert (again.order_seq, again.leg, again.frame_seq) == (3, None, 2)
+    assert again.obey(order(4, reference="leg-3"), T0_MS + 4)
+
+
+def test_the_oldest_closed_leg_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a gateway remembers is bounded: the newest that it closed."""
+    monkeypatch.setattr("edge.outbox.CLOSED_LEGS_MAX", 2)
+    gateway = open_gateway(tmp_path)
+    for seq in range(1, 5):
+        gateway.obey(order(seq, reference=f"leg-{seq}"), T0_MS + seq)
+    known = [
+        gateway.outbox.has_closed(decode_payload(decode_sign1(order(9, reference=f"leg-{seq}"))[0]).leg_id)
+        for seq in range(1, 5)
+    ]
+    assert known == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
