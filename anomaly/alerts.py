@@ -8,6 +8,7 @@ from lading import quantities, topics
 from lading.assignment import BEGIN, read_assignment
 from lading.episode import SCORE_MAX, Episode, Moment, Scores, read_anomaly
 from lading.export import records
+from lading.forecast import Forecast
 from lading.log import Log
 from lading.terminal import shown_time
 from lading.tree import ZERO_HASH
@@ -41,7 +42,8 @@ def alerts(log: Log) -> list[Alert]:
 
 def anomalies(log: Log) -> Iterator[Episode | Scores]:
     """Every record of the detectors, in the order of the log."""
-    return (read_anomaly(record.value) for record in records(log, topics.ANOMALIES))
+    found = (read_anomaly(record.value) for record in records(log, topics.ANOMALIES))
+    return (one for one in found if not isinstance(one, Forecast))
 
 
 def names_of_legs(log: Log) -> dict[bytes, str]:

@@ -13,10 +13,13 @@ import typer
 from anomaly import verdicts
 from anomaly.alerts_cli import list_alerts
 from anomaly.backtest_cli import backtest
+from anomaly.forecast.serving import Forecaster
 from anomaly.forecast_cli import forecast
+from anomaly.forecasts_cli import list_forecasts
 from anomaly.replay_cli import replay_leg
 from anomaly.rounds import SCORE_S, Rounds, score_round
 from anomaly.score_cli import score
+from anomaly.scoring.forecasts import Forecasts
 from anomaly.scoring.stage import Scores, channels_in
 from anomaly.scoring.stage import lag as scores_lag
 from anomaly.settings import AnomalySettings
@@ -45,6 +48,7 @@ app.command("alerts")(list_alerts)
 app.command("replay")(replay_leg)
 app.command()(train)
 app.command()(forecast)
+app.command("forecasts")(list_forecasts)
 app.command()(backtest)
 
 COMMIT_S = 1.0
@@ -60,20 +64,24 @@ def run(config: Config = CONFIG) -> None:
     source, beside_log = open_log(shared), open_log(shared)  # scores must not hold up the rules' appends
     operators = operator_keys(shared, "anomaly", own.operators)
     count = partition_count(source)
+    forecaster = Forecaster.load(shared.lading.below(own.forecaster)) if own.forecaster else None
 
     def open_stage(log: WatchedLog, partition: int, state: Path) -> Worker:
         bounds: Any = {"records_max": own.records_max, "channels_cached_max": own.channels_cached_max}
         provisional_ms = int(own.provisional_s * 1000)
         rules = Anomaly(log, state, operators, provisional_ms=provisional_ms, commit_s=COMMIT_S, **bounds)
-        scores = partial(
-            Scores,
-            PartitionLog(beside_log, partition, count),
-            rules.state,
-            records_max=own.records_max,
-            channels_cached_max=channels_in(own.score_bytes_max),
-            commit_s=COMMIT_S,
-        )
-        return Worker(rules, scores if own.score else None)
+
+        def open_scores() -> Scores:
+            return Scores(
+                PartitionLog(beside_log, partition, count),
+                rules.state,
+                records_max=own.records_max,
+                channels_cached_max=channels_in(own.score_bytes_max),
+                commit_s=COMMIT_S,
+                forecasts=_forecasts(forecaster, rules, own) if forecaster else None,
+            )
+
+        return Worker(rules, open_scores if own.score else None)
 
     state = shared.lading.below(own.state)
     workers = open_workers(shared, source, topics.FRAMES, GROUP, state, open_stage)
@@ -93,6 +101,11 @@ def run(config: Config = CONFIG) -> None:
             workers.close()
             for opened in (lookout_log, beside_log, source):
                 opened.close()
+
+
+def _forecasts(forecaster: Forecaster, rules: Anomaly, own: AnomalySettings) -> Forecasts:
+    every_ms = own.forecast_every_s * 1000
+    return Forecasts(forecaster, rules.state, every_ms=every_ms, bytes_max=own.forecast_bytes_max)
 
 
 def _loop(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lading.settings import StageSettings
 
@@ -30,6 +30,18 @@ class AnomalySettings(StageSettings):
         le=1 << 40,
         description="memory for channels' detectors; other channels' wait in the state file",
     )
+    forecaster: Path | None = Field(
+        None,
+        description="release folder of a forecaster, below `data` unless absolute: channels with limits are forecast; "
+        "beside the scores, so not where `score` is false",
+    )
+    forecast_every_s: int = Field(3_600, ge=60, le=86_400, description="event time between forecasts, s")
+    forecast_bytes_max: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=1 << 40,
+        description="memory for channels' last days; other channels' wait in the state file",
+    )
     provisional_s: float = Field(
         600.0,
         ge=0,
@@ -37,3 +49,9 @@ class AnomalySettings(StageSettings):
         description="event time between provisional verdicts that add notices alone, s",
     )
     poll_s: float = Field(0.5, gt=0, le=60, description="longest rest before the log is asked again, s")
+
+    @model_validator(mode="after")
+    def _check(self) -> "AnomalySettings":
+        if self.forecaster is not None and not self.score:
+            raise ValueError("forecaster is set and score is false, wanted both or no forecaster")
+        return self

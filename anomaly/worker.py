@@ -34,13 +34,14 @@ class Worker:
         self._now_s = now_s
         self._retry_s = now_s()
         self._scoring = Lock()
-        self._is_closed = False
+        self._is_closed = self._is_judged = False
         self.is_scored = False
         """Whether the scores had nothing left to do after the last step of the rules that had."""
 
     def judge(self, ends: Mapping[str, Mapping[int, int]] | None = None) -> int:
         """A step of the rules: how many records. `ends` as in `Anomaly.step`."""
         handled = self._rules.step(ends)
+        self._is_judged = True
         if handled:
             self.is_scored = False
         return handled
@@ -50,9 +51,10 @@ class Worker:
         return self._rules.positions()
 
     def score(self) -> int:
-        """A step of the scores, if there may be something to do: how many frames."""
+        """A step of the scores, if there may be something to do: how many frames. After the rules' first, which
+        knows the orders."""
         with self._scoring:
-            if self.is_scored or self._is_closed or self._now_s() < self._retry_s:
+            if self.is_scored or self._is_closed or not self._is_judged or self._now_s() < self._retry_s:
                 return 0
             self.is_scored = True  # unless there is more, or the rules find more meanwhile
             return self._step() if self._open_scores else 0

@@ -9,6 +9,7 @@ from lading import fields
 from lading.cbor import Value, encode, open_document
 from lading.errors import MalformedError
 from lading.fields import U16_MAX, U32_MAX, U64_MAX
+from lading.forecast import Forecast, is_forecast
 
 RECORD_BYTES_MAX = 65_536
 EPISODE_TAG, SCORES_TAG = "lading/episode/1", "lading/scores/1"
@@ -134,8 +135,10 @@ class Scores:
         return scores
 
 
-def read_anomaly(data: bytes) -> Episode | Scores:
+def read_anomaly(data: bytes) -> Episode | Scores | Forecast:
     """A record of `lading.anomalies.v1`."""
+    if is_forecast(data):
+        return Forecast.decode(data)
     return Scores.decode(data) if SCORES_TAG.encode() in data[:24] else Episode.decode(data)
 
 

@@ -172,6 +172,7 @@ ANOMALY_UNSCORED = _counter(
     "anomaly_passed_over_frames_total", "Frames passed over: withheld, late or closed.", "code"
 )
 ANOMALY_EPISODES = _counter("anomaly_episodes_total", "Episodes begun and ended.", "detector", "state")
+ANOMALY_FORECASTS = _counter("anomaly_forecasts_total", "Forecasts of channels with limits.")
 ANOMALY_SCORES_LAG = _gauge("anomaly_unscored_frames", "Frames in the log that are not scored yet.")
 
 # 4 anchoring

@@ -13,7 +13,9 @@ ASSIGNMENTS = "lading.assignments.v1"  # key gateway id, value assignment messag
 BATCHES = "lading.batches.v1"  # key tenant id, value lading/batch/1
 ANCHORS = "lading.anchors.v1"  # key interval u64, value lading/anchor/1
 VERDICTS = "lading.verdicts.v1"  # key gateway id, value lading/verdict-record/1
-ANOMALIES = "lading.anomalies.v1"  # key gateway id, value lading/episode/1 or lading/scores/1
+ANOMALIES = (
+    "lading.anomalies.v1"  # key gateway id, value lading/episode/1, lading/scores/1 or lading/forecast/1
+)
 SETTLEMENTS = (
     "lading.settlements.v1"  # key agreement or cover id, value lading/settlement/1 or 2, or lading/payout/1
 )

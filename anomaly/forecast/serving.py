@@ -61,19 +61,24 @@ class Forecaster:
         release = load(folder)
         return Forecaster(release.id, release.manifest, release.weights)
 
+    @property
+    def rows(self) -> int:
+        """Of a channel's history, what a forecast looks at."""
+        return features.history_rows(self.shape.step_ms)
+
     def forecast(self, histories: Sequence[History]) -> Forecast:
         """The next hours of each channel, from its own last row on."""
         step_ms = self.shape.step_ms
-        stretch = self.shape.stretch
-        rows_max = features.history_rows(step_ms)
+        return self.forecast_grids([to_grid(*_last(one, self.rows, step_ms), step_ms) for one in histories])
+
+    def forecast_grids(self, grids: Sequence[Grid]) -> Forecast:
+        """The same of rows of `step_ms`, no more than `rows` a channel."""
         seen: list[features.Seen] = []
-        begin_ms = np.zeros(len(histories), np.int64)
-        for i, history in enumerate(histories):
-            grid = to_grid(*_last(history, rows_max * step_ms), step_ms)
-            if not len(grid.value):
-                grid = grid._replace(value=np.array([np.nan]))
-            begin_ms[i] = grid.time_ms(len(grid.value))
-            seen.append(features.see(grid, np.array([len(grid.value) - 1]), *stretch))
+        begin_ms = np.zeros(len(grids), np.int64)
+        for i, grid in enumerate(grids):
+            own = grid if len(grid.value) else grid._replace(value=np.array([np.nan]))
+            begin_ms[i] = own.time_ms(len(own.value))
+            seen.append(features.see(own, np.array([len(own.value) - 1]), *self.shape.stretch))
         return self._forecast(seen, begin_ms)
 
     def forecast_rows(self, grid: Grid) -> Forecast:
@@ -101,10 +106,11 @@ class Forecaster:
         )
 
 
-def _last(history: History, span_ms: int) -> History:
-    """What lies within the span before the newest reading that is valid."""
+def _last(history: History, rows: int, step_ms: int) -> History:
+    """What lies in the rows up to that of the newest reading that is valid."""
     valid = np.isfinite(history.value)
     if not valid.any():
         return History(np.empty(0, np.int64), np.empty(0))
-    near = valid & (history.time_ms > history.time_ms[valid].max() - span_ms)
+    row = history.time_ms // step_ms
+    near = valid & (row > row[valid].max() - rows)
     return History(history.time_ms[near], history.value[near])

@@ -7,6 +7,7 @@ import structlog
 
 from anomaly.scoring.block import Block
 from anomaly.scoring.engine import Engine
+from anomaly.scoring.forecasts import Forecasts
 from anomaly.scoring.leg import Leg
 from anomaly.scoring.store import ScoreStore
 from anomaly.state import State
@@ -34,7 +35,7 @@ _log = structlog.get_logger()
 
 
 class Scores:
-    """Scores every channel.
+    """Scores every channel and, with `forecasts`, says the next hours of those with limits.
 
     What it says is in the log after each `step`. What it knows is kept every `keep_s` (a leg's state is longer than its
     frames), when it scored `keep_readings`, or has more than `channels_cached_max` in memory. Killed anywhere, it
@@ -52,9 +53,10 @@ class Scores:
         keep_readings: int = KEEP_READINGS,
         keep_s: float = KEEP_S,
         commit_s: float = 0.0,
+        forecasts: Forecasts | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log, self._state = log, state
+        self._log, self._state, self._forecasts = log, state, forecasts
         self._records_max, self._channels_max, self._keep_readings = (
             records_max,
             channels_cached_max or channels_in(BYTES_MAX),
@@ -110,8 +112,9 @@ class Scores:
 
     def _take(self, records: list[Record]) -> None:
         before = self._engine.readings
-        said = self._engine.take([record.value for record in records])
-        items = [(one.leg.gateway_id, one.encode()) for one in said]
+        values = [record.value for record in records]
+        said = self._engine.take(values)
+        items = [(one.leg.gateway_id, one.encode()) for one in said] + self._foreseen(values)
         if self._may_be_said:
             with self._state.alone():
                 items = [item for item in items if not self._store.is_said(item[1])]
@@ -124,6 +127,11 @@ class Scores:
                 metrics.ANOMALY_EPISODES.add(1, one.detector, one.state)
         self._tell_passed_over()
 
+    def _foreseen(self, values: list[bytes]) -> list[tuple[bytes, bytes]]:
+        made = self._forecasts.take(values) if self._forecasts else []
+        metrics.ANOMALY_FORECASTS.add(len(made))
+        return [(one.gateway_id, one.encode()) for one in made]
+
     def _tell_passed_over(self) -> None:
         if self._engine.passed_over:
             _log.warning("frames_not_scored", **self._engine.passed_over)
@@ -134,6 +142,7 @@ class Scores:
     def _is_time(self) -> bool:
         engine = self._engine
         is_due = bool(engine.changed) and self._monotonic_s() >= self._keep_due_s
+        is_due |= self._forecasts is not None and self._forecasts.is_full
         return is_due or engine.readings >= self._keep_readings or engine.block.used > self._channels_max
 
     def _tell(self, *, is_more: bool) -> None:
@@ -150,6 +159,8 @@ class Scores:
         engine = self._engine
         with self._state.transaction():
             self._store.save(engine.changed.values(), engine.block, engine.release)
+            if self._forecasts:
+                self._forecasts.save()
             self._state.set_positions(_FRAMES, self._next)
             self._state.set_positions(_ANOMALIES, self._log.end(topics.ANOMALIES))
             if self._may_be_said and self._is_past(self._said_until):
@@ -158,6 +169,8 @@ class Scores:
         self._keep_due_s = self._monotonic_s() + self._keep_s
         engine.changed.clear()
         engine.readings = 0
+        if self._forecasts:
+            self._forecasts.forget()
         # Some room, so that this is not for each frame.
         is_full = engine.block.used > self._channels_max
         engine.forget(self._channels_max * 3 // 4 if is_full else self._channels_max)
@@ -168,6 +181,8 @@ class Scores:
     def _recover(self) -> None:
         """Go back to what was kept, and learn what the log has beyond it."""
         self._engine = Engine(self._load)
+        if self._forecasts:
+            self._forecasts.reset()
         self._has_told_release = False
         with self._state.transaction():
             self._next = self._state.positions(_FRAMES)

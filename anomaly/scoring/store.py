@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from anomaly.scoring.block import Block
 from anomaly.scoring.leg import Leg
 from lading.fields import signed_64, unsigned_64
+from lading.forecast import Forecast, is_forecast
 from lading.tree import sha256
 
 _ID_BYTES = 16
@@ -71,4 +72,5 @@ class ScoreStore:
 
 
 def _id(record: bytes) -> bytes:
-    return sha256(record)[:_ID_BYTES]
+    """Of what it says, where that is the same on every machine; of a forecast, of what it is about."""
+    return (Forecast.decode(record).key if is_forecast(record) else sha256(record))[:_ID_BYTES]

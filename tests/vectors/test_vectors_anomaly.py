@@ -8,6 +8,7 @@ import pytest
 from anomaly.scoring.fold import COUNT, DIGEST, DIGEST_START, FIELDS, Runs, fold
 from lading.episode import Episode, Scores, read_anomaly
 from lading.errors import MalformedError
+from lading.forecast import Forecast
 from tests.vectors.read import cases
 
 
@@ -21,7 +22,12 @@ def test_scores(case: dict[str, Any]) -> None:
     check(Scores, case)
 
 
-def check(kind: type[Episode] | type[Scores], case: dict[str, Any]) -> None:
+@cases("forecast", "forecasts")
+def test_forecast(case: dict[str, Any]) -> None:
+    check(Forecast, case)
+
+
+def check(kind: type[Episode] | type[Scores] | type[Forecast], case: dict[str, Any]) -> None:
     """Decodes to what encodes to the same bytes, by itself and as a record of the topic; or is refused."""
     if case["error"]:
         with pytest.raises(MalformedError):
