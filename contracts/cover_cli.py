@@ -286,12 +286,16 @@ def _settle(bench: Bench, cover: Cover, account: Account) -> tuple[str, str]:
 
 
 def _standing(bench: Bench, cover: Cover) -> tuple[dict[str, Any], str]:
+    """Where a cover stands by the newest block, and whether the finalized one says the same."""
     insurance = bench.insurance()
     state = insurance.state(cover.id)
     payout = insurance.payout(cover.id) if state.name == "settled" else None
     money = bench.money(insurance.pool(cover.terms.pool).token)
-    row = about(cover) | {"state": state.name, "payout": payout, "owed": state.owed}
-    return row, said_of(state, payout, money)
+    final = insurance.final_state(cover.id)
+    is_final = final is not None and final.name == state.name
+    row = about(cover) | {"state": state.name, "final": is_final, "payout": payout, "owed": state.owed}
+    is_told = is_final or state.name == "none"
+    return row, said_of(state, payout, money) + ("" if is_told else "; not in a finalized block yet")
 
 
 def _found(covers: dict[bytes, Cover], text: str) -> list[Cover]:

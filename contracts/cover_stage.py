@@ -15,9 +15,9 @@ from contracts.records import Recorder
 from contracts.steps import LegPlan, Planner, Step, stops_all
 from lading import topics
 from lading.batchlog import TenantOf
-from lading.chain import FINALIZED, RevertedError
+from lading.chain import RevertedError
 from lading.deployment import Deployment
-from lading.errors import LadingError, ServiceError
+from lading.errors import LadingError
 from lading.log import Log
 from lading.payout import Payout
 from lading.sending import Sender
@@ -109,16 +109,8 @@ class Covering:
         """Whether it asks for nothing any more, ever: ended and paid, taken back, or not bought in time, finally."""
         if not _is_done(cover, state, now_s):
             return False
-        chain = self._insurance.chain
-        final = chain.final_block()
-        try:
-            return final is not None and _is_done(
-                cover, self._insurance.state(cover.id, FINALIZED), final.time_s
-            )
-        except ServiceError as exc:
-            if exc.code != "chain_rpc":
-                raise
-            return False  # a node without that state: it is asked again
+        block, final = self._insurance.chain.final_block(), self._insurance.final_state(cover.id)
+        return block is not None and final is not None and _is_done(cover, final, block.time_s)
 
     def _try(self, cover: Cover, step: Step, now_s: int) -> None:
         interface, target = self._insurance.contract.interface, self._insurance.address

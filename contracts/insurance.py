@@ -9,7 +9,7 @@ from contracts.policies import PoolTerms
 from contracts.typed_data import Domain
 from lading import abi
 from lading.account import Account
-from lading.chain import LATEST, Chain, Receipt
+from lading.chain import FINALIZED, LATEST, Chain, Receipt
 from lading.deployment import Deployment
 from lading.errors import ServiceError
 from lading.wallet import Wallet
@@ -98,6 +98,17 @@ class Insurance:
         name = _STATES[number]
         shown = Shown(seq, sent_ms, amount) if name == "open" and is_shown else None
         return CoverState(name, shown, amount if name == "settled" else 0)
+
+    def final_state(self, cover_id: bytes) -> CoverState | None:
+        """By the finalized block; None where there is none, or the node has no state so old, or no contract in it."""
+        if self.chain.final_block() is None:
+            return None
+        try:
+            return self.state(cover_id, FINALIZED)
+        except ServiceError as exc:
+            if exc.code not in ("chain_rpc", "chain_abi"):
+                raise
+        return None
 
     def shown(self, cover_id: bytes, _index: int) -> Shown | None:
         """The newest frame shown of the cover's leg."""

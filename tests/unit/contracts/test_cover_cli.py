@@ -71,7 +71,15 @@ def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ServiceError, match="is there already"):
         site.run(*quote)
     bought = site.json("buy", "leg.cover", "--test-tokens", "--yes")
-    assert site.json("list")["covers"][0]["state"] == "open"
+    (row,) = site.json("list")["covers"]
+    assert (row["state"], row["final"]) == ("open", True)
+    monkeypatch.setitem(world.node._depths, "finalized", 1)  # the purchase is in the newest block
+    (row,) = site.json("list")["covers"]
+    assert (row["state"], row["final"]) == ("open", False)
+    assert "Now: open; not in a finalized block yet." in site.run("show", bought["cover"])
+    monkeypatch.setitem(world.node._depths, "finalized", 10_000)  # no finalized block at all
+    assert site.json("list")["covers"][0]["final"] is False
+    monkeypatch.setitem(world.node._depths, "finalized", 0)
     waits = site.run("settle", bought["cover"][:16], code=1)
     assert "waits: no frame of it is judged yet" in waits
 
