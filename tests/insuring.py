@@ -28,13 +28,13 @@ def pool_terms(world: World) -> PoolTerms:
     return PoolTerms(INSURER.address, token, MAXIMUM * 2, CAPITAL, 60, SPAN_S, NOTICE_S, 1)
 
 
-def later_leg(warm_ms: int, closed: bool = True) -> Leg:
-    """Two hours from BEGIN_MS with a reading a minute at 5 °C, of which the first `warm_ms` at 9 °C."""
+def later_leg(warm_ms: int, closed: bool = True, begin_ms: int = BEGIN_MS) -> Leg:
+    """Two hours from `begin_ms` with a reading a minute at 5 °C, of which the first `warm_ms` at 9 °C."""
     readings = [
-        Reading(i, BEGIN_MS + i * MINUTE_MS, 9000 if i * MINUTE_MS < warm_ms else 5000) for i in range(120)
+        Reading(i, begin_ms + i * MINUTE_MS, 9000 if i * MINUTE_MS < warm_ms else 5000) for i in range(120)
     ]
-    cuts = [BEGIN_MS + HOUR_MS]
-    return make_leg(make_order(LIMITS), {1: readings}, cuts, BEGIN_MS + 2 * HOUR_MS, closed=closed)
+    cuts = [begin_ms + HOUR_MS]
+    return make_leg(make_order(LIMITS), {1: readings}, cuts, begin_ms + 2 * HOUR_MS, closed=closed)
 
 
 class Insured:
@@ -63,10 +63,10 @@ class Insured:
         mint(self.world.chain, self.world.deployment, owner, amount)
         self.insurance.add(owner, self.pool, amount)
 
-    def policy(self, leg: Leg, tiers: Sequence[Tier]) -> Policy:
+    def policy(self, leg: Leg, tiers: Sequence[Tier], begin_ms: int = BEGIN_MS) -> Policy:
         """Due after 3 h, deadline after 6 h, an hour's window."""
-        header, start_s = leg.frames[-1].header, BEGIN_MS // 1000
-        times = (BEGIN_MS, BEGIN_MS + 3 * HOUR_MS, start_s + 6 * 3600)
+        header, start_s = leg.frames[-1].header, begin_ms // 1000
+        times = (begin_ms, begin_ms + 3 * HOUR_MS, start_s + 6 * 3600)
         return Policy(
             self.pool,
             HOLDER.address,
