@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from anchoring.pending import Wanted, grants, pending_problems
 from lading import abi
 from lading.abi import Contract, interface
 from lading.chain import Chain
@@ -84,7 +85,7 @@ def hand_over(wallet: Wallet, deployment: Deployment, holders: Holders) -> None:
         return
     for role in ROLES:
         _assign(wallet, manager, deployment, role, holders.of(role))
-    found = problems(wallet.chain, deployment, leaving=deployer)
+    found = problems(wallet.chain, deployment, leaving=deployer, first=deployment.block)
     if found:
         raise ServiceError("administration", f"not handed over: {'; '.join(found)}")
     wallet.transact(manager, "renounceRole", ADMIN.number, deployer)
@@ -106,16 +107,28 @@ def _assign(wallet: Wallet, manager: Contract, deployment: Deployment, role: Rol
         wallet.transact(manager, "grantRole", role.number, holder, role.delay_s)
 
 
-def problems(chain: Chain, deployment: Deployment, leaving: bytes | None = None) -> list[str]:
-    """What of the administration is not as it is to be; nothing where all is. `leaving`: a deployer still at work."""
+def problems(chain: Chain, deployment: Deployment, leaving: bytes | None = None, first: int = 0) -> list[str]:
+    """What of the administration is not as it is to be, now or later; nothing where all is.
+
+    `leaving`: a deployer still at work. `first`: the block to read events from, where the caller made the manager.
+    """
     manager = _manager(chain, deployment)
     found = [text for role in ROLES for text in _role_problems(manager, deployment, role)]
-    return found + list(_member_problems(manager, deployment, leaving))
+    found += _member_problems(_members(manager, first), leaving)
+    return found + list(pending_problems(manager, _wanted(deployment), first))
 
 
 def members(chain: Chain, deployment: Deployment) -> dict[tuple[int, bytes], int]:
     """(role, account) → delay in seconds, of everyone who was ever granted a role and still has it."""
-    return _members(_manager(chain, deployment), deployment)
+    return _members(_manager(chain, deployment), 0)
+
+
+def _wanted(deployment: Deployment) -> Wanted:
+    targets: dict[str, bytes] = {role.field: getattr(deployment, role.field) for role in ROLES}
+    functions = {
+        (targets[role.field], selector): role.number for role in ROLES for selector in _selectors(role)
+    }
+    return Wanted({role.number: role.delay_s for role in ROLES}, functions, tuple(sorted(targets.values())))
 
 
 def _role_problems(manager: Contract, deployment: Deployment, role: Role) -> Iterator[str]:
@@ -133,8 +146,7 @@ def _role_problems(manager: Contract, deployment: Deployment, role: Role) -> Ite
         yield f"{role.contract} is closed"
 
 
-def _member_problems(manager: Contract, deployment: Deployment, leaving: bytes | None) -> Iterator[str]:
-    found = _members(manager, deployment)
+def _member_problems(found: dict[tuple[int, bytes], int], leaving: bytes | None) -> Iterator[str]:
     known = {role.number: role for role in ROLES}
     for (number, account), delay_s in found.items():
         role = known.get(number)
@@ -149,13 +161,9 @@ def _member_problems(manager: Contract, deployment: Deployment, leaving: bytes |
             yield f"nobody is {role.name}"
 
 
-def _members(manager: Contract, deployment: Deployment) -> dict[tuple[int, bytes], int]:
-    granted = {
-        (int(fields["roleId"]), bytes(fields["account"]))
-        for _, fields in manager.events("RoleGranted", first=deployment.block)
-    }
+def _members(manager: Contract, first: int) -> dict[tuple[int, bytes], int]:
     found = {}
-    for number, account in sorted(granted):
+    for number, account in grants(manager, first):
         is_member, delay_s = manager.call("hasRole", number, account)
         if is_member:
             found[number, account] = int(delay_s)

@@ -30,9 +30,11 @@ class Finding:
 def findings(chain: Chain, deployment: Deployment) -> list[Finding]:
     """Everything that differs; nothing where all is as this version deploys it."""
     found = []
-    window = _word(_answer(abi.at(chain, "AnchorRegistry", deployment.anchors), "windowS"))
+    window_s = _answer(abi.at(chain, "AnchorRegistry", deployment.anchors), "windowS")
+    # Products hold the least window of terms: an anchor's and a contest's.
+    windows = {_word(window_s), _word(2 * window_s)}
     for contract, wanted in _deployed(chain, deployment):
-        problems_here = _code_problems(chain, contract, _words(contract, wanted) | {window})
+        problems_here = _code_problems(chain, contract, _words(contract, wanted) | windows)
         problems_here = problems_here or list(_parameter_problems(contract, wanted))
         found += [Finding(contract.interface.name, text) for text in problems_here]
     found += [Finding("PenaltyEscrow", text) for text in _earlier_problems(chain, deployment)]

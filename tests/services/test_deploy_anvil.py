@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from anchoring.administration import DAY_S
 from anchoring.equal import PROXY, EqualCreator
 from anchoring.verifying import findings
+from lading import abi
 from lading.account import Account
 from lading.chain import Chain, connect
 from lading.cli import cli
@@ -125,6 +126,59 @@ def test_administration_with_delays(tmp_path: Path, url: str) -> None:
     assert (
         site.anchoring("deploy").exit_code == 0
     )  # again: nothing to do, and nothing that the deployer may no longer
+
+
+def test_verifying_finds_what_is_on_its_way(tmp_path: Path, url: str) -> None:
+    """A shorter delay, a member to come, delays of grants and targets, a call, an open function: each is told."""
+    site = Site(tmp_path, url)
+    site.chain.rpc.request("anvil_setBalance", [address(ADMIN), hex(10**20)])
+    holders = f"--admin-holder {address(ADMIN)} --guardian-holder {address(WATCH)}"
+    done = site.anchoring(f"deploy --test-ether --admin delayed --window-s {WINDOW_S} {holders}")
+    assert done.exit_code == 0, done.exception
+    deployment = Deployment.load(site.path)
+    assert deployment.manager is not None
+    manager = abi.at(site.chain, "AccessManager", deployment.manager)
+    vault, steward = deployment.vault, 1
+    withdraw = abi.interface("CreditVault").selector("withdraw")
+    grant_to_watch = manager.interface.encode_call("grantRole", 0, WATCH.address, 7 * DAY_S)
+    hidden = {
+        "setGrantDelay": (steward, 5 * DAY_S),
+        "setTargetAdminDelay": (vault, 5 * DAY_S),
+        "setTargetFunctionRole": (vault, [withdraw], 2**64 - 1),
+        "grantRole": (steward, ADMIN.address, 0),
+    }
+    as_admin(site, manager, *(manager.interface.encode_call(name, *of) for name, of in hidden.items()))
+    told = "\n".join(findings_of(site, deployment))
+    assert f"0x{ADMIN.address.hex()} in role {steward} falls to 0 s at" in told
+    assert f"RoleGrantDelayChanged: role {steward} has {5 * DAY_S} s from" in told
+    assert f"TargetAdminDelayUpdated: 0x{vault.hex()} has {5 * DAY_S} s from" in told
+    assert f"function 0x{withdraw.hex()} of 0x{vault.hex()} is of role {2**64 - 1}" in told
+    assert "scheduled" not in told
+    Wallet(site.chain, ADMIN).transact(manager, "schedule", manager.address, grant_to_watch, 0)
+    assert f"0x{ADMIN.address.hex()} has scheduled grantRole for" in "\n".join(findings_of(site, deployment))
+    later(site.chain, 6 * DAY_S)
+    grant_steward = manager.interface.encode_call("grantRole", steward, WATCH.address, 7 * DAY_S)
+    as_admin(site, manager, grant_steward)
+    told = "\n".join(findings_of(site, deployment))
+    assert f"0x{WATCH.address.hex()} becomes member of role {steward} at" in told
+    assert f"grants of role {steward} take effect after {5 * DAY_S} s" in told
+    assert f"changes of 0x{vault.hex()} take {5 * DAY_S} s" in told
+    assert site.anchoring("verify-deployment").exit_code == 1
+
+
+def findings_of(site: Site, deployment: Deployment) -> list[str]:
+    """The texts of what differs."""
+    return [one.text for one in findings(site.chain, deployment)]
+
+
+def as_admin(site: Site, manager: abi.Contract, *calls: bytes) -> None:
+    """Each scheduled by the admin and executed once its delay is over, as it must be."""
+    wallet = Wallet(site.chain, ADMIN)
+    for call in calls:
+        wallet.transact(manager, "schedule", manager.address, call, 0)
+    later(site.chain, 7 * DAY_S)
+    for call in calls:
+        wallet.transact(manager, "execute", manager.address, call)
 
 
 def later(chain: Chain, passed_s: int) -> None:
