@@ -14,6 +14,7 @@ from contracts.escrows import CANCELLED
 from contracts.legs import refuse_lacking
 from contracts.making import (
     address_of,
+    backing,
     cancel,
     cancelled_by,
     check_begun,
@@ -131,6 +132,8 @@ def fund_agreement(
         typer.echo(json.dumps(about | {"deposited": done.deposited, "handed_over": path}))
         return
     typer.echo(f"{money.show(done.deposited)} deposited of a bond of {money.show(agreement.terms.bond)}")
+    for line in _backing(bench, agreement, money):
+        typer.echo(line)
     missing = " and ".join(agreement.missing)
     typer.echo(
         f"handed to the stage: {done.path}" if done.path else f"not handed over: {missing} has yet to sign"
@@ -171,7 +174,7 @@ def show(
         typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
         return
     said = [f"Cancelled by the {by}: nobody can open it any more."] if by else _invoice(bill, money)
-    for line in [*describe(found, money), *said]:
+    for line in [*describe(found, money), *_backing(bench, found, money), *said]:
         typer.echo(line)
 
 
@@ -263,6 +266,21 @@ def _tell(agreement: Agreement, money: Money, as_json: bool, more: dict[str, Any
     for line in describe(agreement, money):
         typer.echo(line)
     typer.echo(f"Written to {more['file']}.")
+
+
+def _backing(bench: Bench | None, agreement: Agreement, money: Money) -> list[str]:
+    """What stands behind a bond that is not locked yet: a deposit is nobody's before an agreement is opened."""
+    if bench is None or all(one.domain != agreement.domain for one in bench.escrows):
+        return []
+    found = backing(bench, agreement)
+    if found is None:
+        return []
+    beside = f", wanted by {found.others} more that wait to be opened" if found.others else ""
+    lacks = f"; for all {money.show(found.missing)} is missing" if found.missing else ""
+    return [
+        f"The carrier's free deposit is {money.show(found.free)}{beside}{lacks}.",
+        "It is not reserved: whichever of the carrier's agreements is opened first locks its bond of it.",
+    ]
 
 
 def _invoice(bill: Bill | None, money: Money) -> list[str]:

@@ -6,10 +6,11 @@ from contracts.agreements import Agreement
 from contracts.escrows import Escrow, State
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence
-from contracts.steps import Planner
+from contracts.steps import Planner, stops_all
 from lading.calibration import uncertainties_at
 from lading.chain import Chain
 from lading.due import Line, Seen, due, lines
+from lading.errors import LadingError
 from lading.frame import CLOSED, Frame
 from lading.settlement import Settlement
 from lading.terminal import shown_time
@@ -96,8 +97,14 @@ class Biller:
 
     def _waits(self, agreement: Agreement, escrow: Escrow, index: int, state: State, now_s: int) -> str:
         if not state.is_open:
-            return "the agreement is not open yet"
-        plan = self._planner.leg(agreement, escrow, index, now_s)
+            is_late = now_s >= min(leg.deadline_s for leg in agreement.terms.legs)
+            return "nobody can open the agreement any more" if is_late else "the agreement is not open yet"
+        try:
+            plan = self._planner.leg(agreement, escrow, index, now_s)
+        except LadingError as exc:  # of this leg's evidence alone: the other legs are shown all the same
+            if stops_all(exc):
+                raise
+            return str(exc)
         return plan.why if plan.step is None else f"`{plan.step.function}` is due now"
 
     def _seen(

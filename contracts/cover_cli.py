@@ -20,7 +20,7 @@ from contracts.ledger import Ledger
 from contracts.legs import newest_begin, refuse_lacking
 from contracts.making import address_of, check_begun
 from contracts.opening import Bench, open_bench
-from contracts.parties import mint
+from contracts.parties import mint_of
 from contracts.proofs import Evidence
 from contracts.words import leg_name
 from lading.account import Account
@@ -89,10 +89,11 @@ def add(
     """Add capital to a pool, for shares of it."""
     bench, pool_id = open_bench(config), _pool_id(pool)
     account, insurance = bench.account(key), bench.insurance()
-    money = bench.money(insurance.pool(pool_id).token)
+    token = insurance.pool(pool_id).token
+    money = bench.money(token)
     units = read_text("amount", lambda text: written.amount_units(text, money), amount)
     if test_tokens:
-        mint(bench.chain, bench.deployment, account, units)
+        mint_of(bench.chain, token, account, units)
     shares = insurance.add(account, pool_id, units)
     _say({"pool": pool, "shares": shares}, f"{money.show(units)} added for {shares} shares", as_json)
 
@@ -186,7 +187,7 @@ def buy(
         _say(row | {"tx": None}, f"bought before; handed to the stage: {path}", as_json)
         return
     if test_tokens and cover.terms.premium:
-        mint(bench.chain, bench.deployment, account, cover.terms.premium)
+        mint_of(bench.chain, pool.token, account, cover.terms.premium)
     receipt = insurance.buy(account, cover)
     row |= {"tx": f"0x{receipt.tx_hash.hex()}"}
     _say(row, f"bought in 0x{receipt.tx_hash.hex()}; handed to the stage: {path}", as_json)

@@ -22,14 +22,15 @@ from lading.log import Log
 from lading.payout import Payout
 from lading.sending import Sender
 
+BLOCK_MAX = 2**64
 Covers = Callable[[], Mapping[bytes, Cover]]
 
 
 class CoverPlanner(Planner):
     """Steps of covers: calls that name a policy and no leg."""
 
-    def _step(self, claim: Any, index: int, name: str, *proof: Any) -> Step:
-        return Step(name, name.split()[0], (claim.terms.argument(), *proof))
+    def _step(self, claim: Any, index: int, name: str) -> Step:
+        return Step(name, name.split()[0], (claim.terms.argument(),))
 
     def next_step(self, cover: Cover, insurance: Insurance, state: CoverState, now_s: int) -> LegPlan:
         """What a cover waits for, or may be called for now."""
@@ -58,7 +59,7 @@ class Covering:
         self._ledger = ledger
         self._recorder = Recorder(sender, deployment, ledger, evidence)
         self._insurance = Insurance(sender.chain, deployment)
-        self._planner = CoverPlanner(sender.chain, deployment.anchors, ledger, evidence)
+        self._planner = CoverPlanner(sender.chain, deployment.anchors, ledger, evidence, sender.has)
         self._sender = sender
         self._covers = covers
         self._over: set[bytes] = set()
@@ -67,9 +68,15 @@ class Covering:
         """Queue what is due; the ends of covers that were written to the log."""
         self._ledger.catch_up()
         live = [one for key, one in self._covers().items() if key not in self._over]
+        live.sort(key=self._ended_in)
         written = [found for one in live for found in self._advance(one, now_ms // 1000)]
         self._log.append(topics.SETTLEMENTS, [(one.cover, one.encode()) for one in written])
         return written
+
+    def _ended_in(self, cover: Cover) -> int:
+        """Block of its end, or none yet: what has been owed for longest is paid first."""
+        ended = self._ledger.payout(cover.id)
+        return BLOCK_MAX if ended is None else ended.block_number
 
     def _advance(self, cover: Cover, now_s: int) -> Iterator[Payout]:
         """Take the cover's next step, if there is one; its end, once that is final and not written yet."""

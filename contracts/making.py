@@ -10,7 +10,7 @@ from contracts.agreements import Agreement, Disclosure, save
 from contracts.drafting import Draft, Parties, make_terms
 from contracts.legs import newest_begin, refuse_lacking, refuse_other_place
 from contracts.opening import Bench
-from contracts.parties import deposit, mint, missing_of
+from contracts.parties import Backing, backing_of, deposit, mint
 from contracts.typed_data import terms_argument
 from lading.account import Account
 from lading.chain import Receipt
@@ -56,11 +56,9 @@ def fund(bench: Bench, agreement: Agreement, carrier: Account, *, test_tokens: b
             "token",
             f"is in 0x{agreement.terms.token.hex()}, wanted the deployment's 0x{deployment.token.hex()}",
         )
-    escrow, legs = bench.escrow_of(agreement), len(agreement.terms.legs)
     refuse_cancelled(bench, agreement)
-    missing = 0
-    if escrow.state(agreement.id, legs).name == "none":
-        missing = missing_of(chain, deployment, agreement, _waiting(bench))
+    found = backing(bench, agreement)
+    missing = 0 if found is None else found.missing
     if missing and test_tokens:
         mint(chain, deployment, carrier, missing)
     if missing:
@@ -146,10 +144,20 @@ def address_of(bench: Bench, text: str, role: str) -> bytes:
     return bench.account(Path(text)).address
 
 
+def backing(bench: Bench, agreement: Agreement) -> Backing | None:
+    """What stands behind the bond of an agreement that is not open yet; None where it is, or was cancelled."""
+    state = bench.escrow_of(agreement).state(agreement.id, len(agreement.terms.legs))
+    if state.name != "none":
+        return None
+    return backing_of(bench.chain, bench.deployment, agreement, _waiting(bench))
+
+
 def _waiting(bench: Bench) -> list[Agreement]:
-    """The stage's agreements that are not open yet."""
+    """The stage's agreements that are not open yet, and can be."""
+    now_s = bench.chain.head().time_s
     return [
         one
         for key, one in bench.agreements()().items()
-        if bench.escrow_of(one).state(key, len(one.terms.legs)).name == "none"
+        if min(leg.deadline_s for leg in one.terms.legs) > now_s
+        and bench.escrow_of(one).state(key, len(one.terms.legs)).name == "none"
     ]

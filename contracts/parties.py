@@ -1,6 +1,7 @@
 """What carrier and shipper do themselves: put up the bond, see their credit, take it out."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from contracts.agreements import Agreement
 from lading import abi
@@ -11,9 +12,13 @@ from lading.wallet import Wallet
 
 
 def mint(chain: Chain, deployment: Deployment, account: Account, amount: int) -> None:
-    """Make demo tokens; only the test token lets anyone."""
-    token = abi.at(chain, "MockToken", deployment.token)
-    Wallet(chain, account).transact(token, "mint", account.address, amount)
+    """Make demo tokens of the deployment's; only the test token lets anyone."""
+    mint_of(chain, deployment.token, account, amount)
+
+
+def mint_of(chain: Chain, token: bytes, account: Account, amount: int) -> None:
+    """The same of any test token."""
+    Wallet(chain, account).transact(abi.at(chain, "MockToken", token), "mint", account.address, amount)
 
 
 def deposit(chain: Chain, deployment: Deployment, carrier: Account, amount: int) -> None:
@@ -24,19 +29,35 @@ def deposit(chain: Chain, deployment: Deployment, carrier: Account, amount: int)
     wallet.transact(vault, "deposit", deployment.escrow, deployment.token, amount)
 
 
-def missing_of(
+class Backing(NamedTuple):
+    """What stands behind a bond that is not locked yet.
+
+    `free`: the carrier's deposit that nothing locks; `wanted`: of it, this bond and those of `others` that wait too.
+    """
+
+    free: int
+    wanted: int
+    others: int
+
+    @property
+    def missing(self) -> int:
+        """What the deposit lacks for all of them."""
+        return max(self.wanted - self.free, 0)
+
+
+def backing_of(
     chain: Chain, deployment: Deployment, agreement: Agreement, waiting: Iterable[Agreement]
-) -> int:
-    """What the carrier's free deposit lacks for this bond, beside those of other agreements that wait to be opened."""
+) -> Backing:
+    """The carrier's free deposit against this bond, beside those of other agreements that wait to be opened."""
     terms = agreement.terms
     place = (agreement.domain, terms.carrier, terms.token)
-    others = (
+    others = [
         one.terms.bond
         for one in waiting
         if (one.domain, one.terms.carrier, one.terms.token) == place and one.id != agreement.id
-    )
+    ]
     free = _free(chain, deployment, agreement.domain.escrow, terms.carrier)
-    return max(terms.bond + sum(others) - free, 0)
+    return Backing(free, terms.bond + sum(others), len(others))
 
 
 def credit_of(chain: Chain, deployment: Deployment, address: bytes) -> int:

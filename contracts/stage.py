@@ -23,6 +23,7 @@ from lading.log import Log
 from lading.sending import Sender
 from lading.settlement import Settlement
 
+BLOCK_MAX = 2**64
 Agreements = Callable[[], Mapping[bytes, Agreement]]
 
 
@@ -44,7 +45,7 @@ class Settling:
         self._sender = sender
         self._deployment = deployment
         evidence = Evidence(log, ledger, tenant_of)
-        self._planner = Planner(sender.chain, deployment.anchors, ledger, evidence)
+        self._planner = Planner(sender.chain, deployment.anchors, ledger, evidence, sender.has)
         self._recorder = Recorder(sender, deployment, ledger, evidence)
         self._agreements = agreements
         self._over: set[bytes] = set()
@@ -59,7 +60,9 @@ class Settling:
         self.ledger.catch_up()
         live = {key: one for key, one in self._agreements().items() if not self.is_over(one)}
         self.waits = {key: reason for key, reason in self.waits.items() if key in live}
-        states = {key: self._advance(agreement, now_ms // 1000) for key, agreement in live.items()}
+        states = {key: self._escrow(one).state(key, len(one.terms.legs)) for key, one in live.items()}
+        for key in sorted(live, key=lambda key: self._owed_since(key, states[key])):
+            self._advance(live[key], states[key], now_ms // 1000)
         moved = {intent.key.split("/")[0].split()[-1] for intent in self._sender.step(now_ms)}
         self._tell_waits(live)
         ended = [
@@ -78,7 +81,7 @@ class Settling:
                 self.waits[key] = f"{purpose.split()[0]}: {reason}"
 
     def is_over(self, agreement: Agreement) -> bool:
-        """Whether every leg's settlement is in the log and nothing still owed on chain, or it was finally cancelled."""
+        """Whether all its settlements are in the log and nothing is owed on chain, or nobody can open it any more."""
         key, legs = agreement.id, len(agreement.terms.legs)
         if key not in self._over and self.ledger.settled_count(key) == legs:
             was_owed = any(one.owed for one in self.ledger.settled_legs(key).values())
@@ -94,23 +97,27 @@ class Settling:
     def _escrow(self, agreement: Agreement) -> Escrow:
         return self._escrows[agreement.domain]
 
-    def _advance(self, agreement: Agreement, now_s: int) -> State:
-        """Take the agreement's next steps, if there are any; the escrow's state before them."""
+    def _owed_since(self, key: bytes, state: State) -> int:
+        """Block in which an agreement's oldest debt was made: the vault's limit is first for who has waited longest."""
+        settled = self.ledger.settled_legs(key).values() if state.owed else ()
+        return min((one.block_number for one in settled if one.owed), default=BLOCK_MAX)
+
+    def _advance(self, agreement: Agreement, state: State, now_s: int) -> None:
+        """Take the agreement's next steps, if there are any, by the escrow's state."""
         escrow = self._escrow(agreement)
-        state = escrow.state(agreement.id, len(agreement.terms.legs))
         reasons = list(self._take_steps(agreement, escrow, state, now_s))
         if reasons:
             self.waits[agreement.id] = "; ".join(dict.fromkeys(reasons))
         else:
             self.waits.pop(agreement.id, None)
-        return state
 
     def _take_steps(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[str]:
         """Why those that are refused now are."""
         if state.name == "none":
             yield from self._try(agreement, escrow, self._planner.open(agreement), now_s)
-        if state.name == CANCELLED:
-            self._forget_cancelled(agreement, escrow)
+        is_late = state.name == "none" and now_s >= _opens_until_s(agreement)
+        if is_late or state.name == CANCELLED:
+            self._forget(agreement, escrow)
         if state.owed:
             yield from self._pay(agreement, escrow, state, now_s)
         if not state.is_open:
@@ -119,15 +126,19 @@ class Settling:
             if not is_concluded:
                 yield from self._advance_leg(agreement, escrow, index, now_s)
 
-    def _forget_cancelled(self, agreement: Agreement, escrow: Escrow) -> None:
-        """Never asked again, once the cancellation is in a finalized block."""
+    def _forget(self, agreement: Agreement, escrow: Escrow) -> None:
+        """Never asked again, once by a finalized block nobody can open it any more: cancelled, or a deadline passed."""
+        block = self._sender.chain.final_block()
+        if block is None:
+            return
         try:
             final = escrow.state(agreement.id, len(agreement.terms.legs), FINALIZED)
         except ServiceError as exc:
-            if exc.code != "chain_rpc":
+            if exc.code not in ("chain_rpc", "chain_abi"):
                 raise
-            return  # a node without that state: it is asked again
-        if final.name == CANCELLED:
+            return  # a node without that state, or a contract that is newer: it is asked again
+        is_late = final.name == "none" and block.time_s >= _opens_until_s(agreement)
+        if is_late or final.name == CANCELLED:
             self._over.add(agreement.id)
 
     def _pay(self, agreement: Agreement, escrow: Escrow, state: State, now_s: int) -> Iterator[str]:
@@ -179,3 +190,8 @@ class Settling:
             if stops_all(exc) and exc.code != "chain_rpc":
                 raise
             self.waits[agreement.id] = f"settled, and not written yet: {exc}"
+
+
+def _opens_until_s(agreement: Agreement) -> int:
+    """When it cannot be opened any more: an escrow wants each deadline ahead."""
+    return min(leg.deadline_s for leg in agreement.terms.legs)

@@ -3,6 +3,7 @@
 Which frame counts is the verdict's: the last one of its horizon, and before that is final, the newest that is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -108,6 +109,13 @@ class _Refused(NamedTuple):
     why: str
 
 
+class _LastCall(NamedTuple):
+    """A frame that was shown in the window's last part, and the seconds that were left then."""
+
+    seq: int
+    left_s: int
+
+
 class _Found(NamedTuple):
     """A frame in a final interval."""
 
@@ -123,15 +131,25 @@ def stops_all(exc: LadingError) -> bool:
 
 
 class Planner:
-    """Derives steps; it sends nothing and keeps nothing but the registry's window and what was refused lately."""
+    """Derives steps; it sends nothing and keeps but the registry's window, refusals, and what was shown late."""
 
-    def __init__(self, chain: Chain, anchors: bytes, ledger: Ledger, evidence: Evidence) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        anchors: bytes,
+        ledger: Ledger,
+        evidence: Evidence,
+        has: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`has`: whether a step, by its purpose, was sent already: its proof is not built again."""
+        self._has = has
         self._chain = chain
         self._anchors = abi.at(chain, "AnchorRegistry", anchors)
         self._ledger = ledger
         self._evidence = evidence
         self._window_s: int | None = None
         self._refused: dict[bytes, _Refused] = {}
+        self._last_calls: dict[tuple[bytes, int], _LastCall] = {}
 
     def open(self, agreement: Agreement) -> Step:
         """The step that begins the agreement."""
@@ -168,7 +186,7 @@ class Planner:
             return LegPlan(None, f"its verdict is not final: {verdict.state}")
         closing = self._closing(agreement, verdict, now_s)
         if closing is not None:
-            return LegPlan(self._shown(agreement, index, "settle", closing))
+            return self._shown(agreement, index, "settle", closing)
         if now_s < leg.deadline_s:
             why = "its closing frame is not final yet" if verdict.state == "closed" else "not closed yet"
             return LegPlan(None, self._refusal(verdict.horizon.last_frame_hash, now_s) or why)
@@ -176,6 +194,7 @@ class Planner:
 
     def _finish(self, agreement: Claim, escrow: Judge, index: int) -> LegPlan:
         """It pays by what was shown: not before that is final, for on another branch it would pay without it."""
+        self._last_calls.pop((agreement.id, index), None)
         first = self._chain.height(FINALIZED) + 1
         if escrow.is_shown_since(agreement.id, agreement.terms.legs[index].leg_id, first):
             return LegPlan(None, "the frame that was shown is not final yet")
@@ -200,12 +219,28 @@ class Planner:
         leg, window_s = agreement.terms.legs[index], agreement.terms.window_s
         end_s = leg.deadline_s + window_s
         found, may_come = self._newest_open(agreement, verdict, shown_seq, now_s, end_s)
-        is_last_call = now_s >= end_s - window_s // LAST_CALL_PART
-        if found is None or (shown is not None and may_come and not is_last_call):
+        is_waited_for = found is not None and shown is not None and may_come
+        if is_waited_for and found is not None:
+            is_waited_for = not self._is_last_call((agreement.id, index), found, end_s - now_s, window_s)
+        if found is None or is_waited_for:
             left = duration(max(end_s - now_s, 0) * 1000)
             what = "nothing" if shown is None else f"frame {shown.frame_seq}"
             return LegPlan(None, f"{what} was shown; better evidence may come for {left}")
-        return LegPlan(self._shown(agreement, index, f"show {found.seq}", found))
+        return self._shown(agreement, index, f"show {found.seq}", found)
+
+    def _is_last_call(self, leg: tuple[bytes, int], found: _Found, left_s: int, window_s: int) -> bool:
+        """In the window's last part a newer frame is shown at once, and then each time that half of the rest is over.
+
+        So a gateway that goes on sending costs a handful of transactions, not one a frame.
+        """
+        if left_s > window_s // LAST_CALL_PART:
+            return False
+        last = self._last_calls.get(leg)
+        if last is not None and last.seq != found.seq and 2 * left_s > last.left_s:
+            return False
+        if last is None or last.seq != found.seq:
+            self._last_calls[leg] = _LastCall(found.seq, left_s)
+        return True
 
     def _newest_open(
         self, agreement: Claim, verdict: Verdict, shown_seq: int, now_s: int, end_s: int
@@ -239,9 +274,13 @@ class Planner:
         found = self._evidence.anchored(agreement.terms, frame_hash)
         return None if found is None else _Found(frame_hash, seq, *found)
 
-    def _shown(self, agreement: Claim, index: int, name: str, found: _Found) -> Step:
+    def _shown(self, agreement: Claim, index: int, name: str, found: _Found) -> LegPlan:
+        step = self._step(agreement, index, name)
+        if self._has(f"{step.name} {agreement.id.hex()}"):
+            return LegPlan(None, f"`{step.function}` is on its way")
         proof = self._evidence.frame_proof(agreement.terms, found.frame_hash, found.batch, found.anchor)
-        return replace(self._step(agreement, index, name, proof), frame_hash=found.frame_hash)
+        arguments = (*step.arguments, proof)
+        return LegPlan(replace(step, arguments=arguments, frame_hash=found.frame_hash))
 
     def _is_final(self, anchor: AnchorRecord, now_s: int) -> bool:
         """What the registry says at the finalized block: not what a reorganisation could still take back.
@@ -274,10 +313,10 @@ class Planner:
             self._window_s = int(self._anchors.call("windowS"))
         return self._window_s
 
-    def _step(self, claim: Any, index: int, name: str, *proof: Any) -> Step:
+    def _step(self, claim: Any, index: int, name: str) -> Step:
         """A call about one leg: the first escrow knows no other and is given no index."""
         function, *rest = name.split()
         terms = terms_argument(claim.terms)
         if version_of(claim.terms) == 1:
-            return Step(name, function, (terms, *proof))
-        return Step(" ".join([function, str(index), *rest]), function, (terms, index, *proof))
+            return Step(name, function, (terms,))
+        return Step(" ".join([function, str(index), *rest]), function, (terms, index))

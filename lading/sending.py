@@ -94,6 +94,11 @@ class Sender:
             raise ServiceError("send_refused", f"{purpose} was mined and refused {tries} times")
         return self.queue(f"{purpose}/{tries}", target, data, self._estimate(target, data))
 
+    def has(self, purpose: str) -> bool:
+        """Whether a purpose was queued already and not finally refused: `attempt` would change nothing."""
+        newest = self.newest(purpose)
+        return newest is not None and not is_refused(newest)
+
     def newest(self, purpose: str) -> Intent | None:
         """The newest intent of a purpose."""
         newest = None

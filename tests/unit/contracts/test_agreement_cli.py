@@ -206,6 +206,24 @@ def test_what_was_opened_is_not_taken_back(site: Site) -> None:
         site.run("cancel", "po.agreement", "--yes")
 
 
+def test_a_deposit_that_agreements_share_is_said_to_be_shared(site: Site) -> None:
+    """Nothing reserves a deposit for unsigned terms: `fund` and `show` say so, and what is missing once others wait."""
+    leg = begun(site, 0)
+    for name in ("one", "two"):
+        site.run("new", "terms.toml", "--leg", leg.begin.reference, "-o", f"{name}.agreement")
+        told = site.run("fund", f"{name}.agreement", "--test-tokens")
+        assert "free deposit is 2,000 TEST.\nIt is not reserved" in told  # the second took it for its own
+        for key in ("carrier.key", "shipper.key"):
+            site.run("sign", f"{name}.agreement", "--key", key, "--yes")
+    site.run("submit", "one.agreement")
+    shared = (
+        "free deposit is 2,000 TEST, wanted by 1 more that wait to be opened; for all 2,000 TEST is missing."
+    )
+    assert shared in site.run("show", "two.agreement")
+    assert site.json("fund", "two.agreement", "--test-tokens")["deposited"] == 2_000_000_000
+    assert "is missing" not in site.run("show", "one.agreement")
+
+
 def test_a_party_signs_where_there_is_no_installation(site: Site) -> None:
     """Words, digest and question; a no signs nothing; amounts are then in the token's smallest units."""
     leg = begun(site, 0)

@@ -9,12 +9,13 @@ from contracts.cover_cli import app
 from contracts.covers import read_cover
 from contracts.insurance import Insurance
 from contracts.parties import balance_of, mint
-from lading import topics
+from lading import abi, topics
 from lading.chain import RevertedError
 from lading.errors import MalformedError, RejectedError, ServiceError
+from lading.wallet import Wallet
 from tests.insuring import BEGIN_MS, later_leg, pool_terms
 from tests.legs import Leg
-from tests.settling import CARRIER, MINUTE_MS, SETTLER, SHIPPER
+from tests.settling import CARRIER, DEPLOYER, MINUTE_MS, SETTLER, SHIPPER
 from tests.unit.contracts.test_agreement_cli import Site, site  # noqa: F401
 
 POOL = """
@@ -118,6 +119,16 @@ def test_a_purchase_that_was_cut_off_reaches_the_stage(
         ServiceError, match="does not tell symbol and decimals"
     ):  # amounts are of the pool's token
         site.run("add", nameless.pool_id(insurance.pools_domain).hex(), "1 TEST")
+
+    wallet, pools = Wallet(world.chain, DEPLOYER), insurance.pools.address
+    token = wallet.create("MockToken").address
+    vault = abi.at(world.chain, "CreditVault", world.deployment.vault)
+    wallet.transact(vault, "allowToken", token, True)
+    wallet.transact(vault, "admit", pools, token, 10**15, 86_400)
+    foreign = replace(pool_terms(world), token=token)
+    insurance.open_pool(CARRIER, foreign)
+    in_foreign = foreign.pool_id(insurance.pools_domain).hex()
+    assert site.json("add", in_foreign, "5 TEST", "--test-tokens")["shares"]  # test tokens are the pool's own
 
     policy = site.folder / "policy.toml"
     policy.write_text(POLICY.replace('window = "1 h"', "window_s = 1"))
