@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from contracts import meters
+from contracts import invoice, meters
+from contracts.agreement_cli import withdraw_all
 from contracts.agreements import Agreement, AgreementFolder
 from contracts.cover_stage import Covering
 from contracts.covers import CoverFolder
@@ -17,7 +18,6 @@ from contracts.drafting import Parties, read_draft
 from contracts.ledger import Ledger
 from contracts.making import draft_agreement, fund
 from contracts.opening import Bench, open_bench
-from contracts.parties import credit_of, withdraw
 from contracts.stage import Settling
 from lading import logs
 from lading.health import log_answers, watched
@@ -31,6 +31,7 @@ from lading.settlement import Settlement
 from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True)
+app.command("withdraw")(withdraw_all)
 
 Carrier = Annotated[Path, typer.Option(help="Carrier's key file, beside the operator's unless absolute.")]
 Shipper = Annotated[Path, typer.Option(help="Shipper's key file, beside the operator's unless absolute.")]
@@ -120,6 +121,7 @@ def agree(
     carrier: Carrier = CARRIER,
     shipper: Shipper = SHIPPER,
     test_tokens: Annotated[bool, typer.Option(help="First make the bond's worth of test tokens.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sign terms over a leg with both keys, put up the carrier's bond, and hand the agreement to the stage.
 
@@ -132,6 +134,10 @@ def agree(
     for account in accounts:
         agreement = agreement.signed_by(account)
     path = fund(bench, agreement, accounts[0], test_tokens=test_tokens).path
+    if as_json:
+        about = invoice.about(agreement, bench.money(agreement.terms.token))
+        typer.echo(json.dumps(about | {"handed_over": str(path)}))
+        return
     (shown,) = agreement.disclosures
     typer.echo(f"{agreement.id.hex()} over {shown.reference if shown else leg}: {path}")
 
@@ -175,16 +181,3 @@ def _rows(bench: Bench, agreement: Agreement, settled: Mapping[int, Settlement])
                 "gas_used": one.gas_used,
             }
         yield row
-
-
-@app.command("withdraw")
-def withdraw_credit(
-    config: Config = CONFIG,
-    key: Annotated[Path, typer.Option(help="Key file, beside the operator's unless absolute.")] = CARRIER,
-) -> None:
-    """Take everything out that the vault owes an account, to the account itself."""
-    bench = open_bench(config)
-    account = bench.account(key)
-    taken = withdraw(bench.chain, bench.deployment, account)
-    left = credit_of(bench.chain, bench.deployment, account.address)
-    typer.echo(f"0x{account.address.hex()}: {taken} withdrawn, {left} left")

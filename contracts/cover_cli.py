@@ -16,18 +16,17 @@ from contracts.cover_words import describe_cover, describe_pool, said_of
 from contracts.covers import Cover, about, read_cover, write_cover
 from contracts.drafting import Place, read_table, read_text
 from contracts.insurance import Pool
-from contracts.ledger import Ledger
 from contracts.legs import newest_begin, refuse_lacking
 from contracts.making import address_of, check_begun
 from contracts.opening import Bench, open_bench
 from contracts.parties import mint_of
-from contracts.proofs import Evidence
+from contracts.settling import open_evidence
 from contracts.words import leg_name
 from lading.account import Account
 from lading.chain import RevertedError
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.log import wall_ms
-from lading.opening import open_gateways, open_log, open_operator_public
+from lading.opening import open_log, open_operator_public
 from lading.terminal import CONFIG, AsJson, Config
 from lading.wallet import Wallet
 
@@ -271,11 +270,8 @@ def _check_buyer(cover: Cover, account: Account, state: str) -> None:
 
 def _settle(bench: Bench, cover: Cover, account: Account) -> tuple[str, str]:
     """The step that was taken, or why none was."""
-    insurance, log = bench.insurance(), open_log(bench.shared)
-    ledger = Ledger(log, ":memory:")
-    ledger.catch_up()
-    evidence = Evidence(log, ledger, open_gateways(bench.shared).tenant_of)
-    planner = CoverPlanner(bench.chain, bench.deployment.anchors, ledger, evidence)
+    insurance = bench.insurance()
+    planner = CoverPlanner(bench.chain, bench.deployment.anchors, *open_evidence(bench))
     plan = planner.next_step(cover, insurance, insurance.state(cover.id), wall_ms() // 1000)
     if plan.step is None:
         return "", plan.why

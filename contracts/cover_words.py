@@ -1,10 +1,10 @@
 """A cover and a pool in words."""
 
 from contracts.covers import Cover
-from contracts.figures import exact_duration, thousandths
+from contracts.figures import exact_duration
 from contracts.insurance import CoverState, Pool
 from contracts.money import Money
-from contracts.words import leg_lines, sentence, unmet_lines
+from contracts.words import calibration_lines, leg_lines, sentence, unmet_lines
 from lading.terminal import shown_time
 
 
@@ -25,7 +25,7 @@ def describe_cover(cover: Cover, money: Money) -> list[str]:
         f"  quote     holds until {shown_time(policy.quote_until_s * 1000)}",
         *leg_lines(policy.leg, cover.disclosure),
         f"After the deadline, better evidence may be shown for {exact_duration(policy.window_s * 1000)}; then it ends.",
-        *_calibration(policy.uncertainty_max_milli),
+        *calibration_lines(policy.uncertainty_max_milli),
         "Due is the sum of these, less the deductible:",
         *(f"  - {sentence(tier, limits)}: {money.show(tier.amount)}" for tier in policy.tiers),
         *unmet_lines(policy.legs, [cover.disclosure], policy.tiers),
@@ -56,12 +56,3 @@ def said_of(state: CoverState, payout: int | None, money: Money) -> str:
         return "ended, nothing due"
     owed = f", of it {money.show(state.owed)} still owed" if state.owed else ""
     return f"ended, payout {money.show(payout)}{owed}"
-
-
-def _calibration(uncertainty_max_milli: int) -> list[str]:
-    if not uncertainty_max_milli:
-        return []
-    return [
-        f"Channels without a calibration certificate of at most {thousandths(uncertainty_max_milli)} of their unit"
-        " count as without readings."
-    ]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from contracts.covers import Cover
 from contracts.escrows import Ended, Shown, ShownAt, newest_shown
+from contracts.parties import deposit_for
 from contracts.policies import PoolTerms
 from contracts.typed_data import Domain
 from lading import abi
@@ -150,8 +151,7 @@ class Insurance:
         missing = max(amount - int(free), 0)
         if missing:
             wallet = Wallet(self.chain, account)
-            wallet.transact(abi.at(self.chain, "MockToken", token), "approve", self._vault.address, missing)
-            wallet.transact(self._vault, "deposit", self.pools.address, token, missing)
+            deposit_for(wallet, self._vault.address, self.pools.address, token, missing)
         return missing
 
     def add(self, account: Account, pool_id: bytes, amount: int) -> int:

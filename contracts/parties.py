@@ -23,10 +23,13 @@ def mint_of(chain: Chain, token: bytes, account: Account, amount: int) -> None:
 
 def deposit(chain: Chain, deployment: Deployment, carrier: Account, amount: int) -> None:
     """Hand `amount` of the carrier's tokens to the vault, for the escrow to lock."""
-    wallet = Wallet(chain, carrier)
-    wallet.transact(abi.at(chain, "MockToken", deployment.token), "approve", deployment.vault, amount)
-    vault = abi.at(chain, "CreditVault", deployment.vault)
-    wallet.transact(vault, "deposit", deployment.escrow, deployment.token, amount)
+    deposit_for(Wallet(chain, carrier), deployment.vault, deployment.escrow, deployment.token, amount)
+
+
+def deposit_for(wallet: Wallet, vault: bytes, product: bytes, token: bytes, amount: int) -> None:
+    """Hand `amount` of a token to the vault, for one of its products."""
+    wallet.transact(abi.at(wallet.chain, "MockToken", token), "approve", vault, amount)
+    wallet.transact(abi.at(wallet.chain, "CreditVault", vault), "deposit", product, token, amount)
 
 
 class Backing(NamedTuple):

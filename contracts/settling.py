@@ -28,14 +28,15 @@ class Settled(NamedTuple):
 
 def bill_of(bench: Bench, agreement: Agreement) -> Bill:
     """The agreement as log and chain have it now."""
-    ledger, evidence, planner = _open(bench)
+    ledger, evidence = open_evidence(bench)
+    planner = Planner(bench.chain, bench.deployment.anchors, ledger, evidence)
     biller = Biller(bench.chain, bench.deployment.gateways, ledger, evidence, planner)
     return biller.bill(agreement, bench.escrow_of(agreement), wall_ms() // 1000)
 
 
 def settle_now(bench: Bench, agreement: Agreement, account: Account) -> Settled:
     """Every step that is due, from one's own account. The escrow takes each once, whoever sends it."""
-    _, _, planner = _open(bench)
+    planner = Planner(bench.chain, bench.deployment.anchors, *open_evidence(bench))
     escrow, now_s = bench.escrow_of(agreement), wall_ms() // 1000
     state = escrow.state(agreement.id, len(agreement.terms.legs))
     doing = _Doing(Wallet(bench.chain, account), escrow, Settled([], []))
@@ -86,9 +87,7 @@ class _Doing(NamedTuple):
                 return
 
 
-def _open(bench: Bench) -> tuple[Ledger, Evidence, Planner]:
-    log = open_log(bench.shared)
-    ledger = Ledger(log, ":memory:")
-    ledger.catch_up()
-    evidence = Evidence(log, ledger, open_gateways(bench.shared).tenant_of)
-    return ledger, evidence, Planner(bench.chain, bench.deployment.anchors, ledger, evidence)
+def open_evidence(bench: Bench) -> tuple[Ledger, Evidence]:
+    """The log as far as payments need it, read anew, and the proofs that it gives."""
+    ledger = bench.ledger()
+    return ledger, Evidence(open_log(bench.shared), ledger, open_gateways(bench.shared).tenant_of)

@@ -37,7 +37,7 @@ def describe(agreement: Agreement, money: Money) -> list[str]:
         *_legs(agreement),
         f"After a deadline, better evidence may be shown for {exact_duration(terms.window_s * 1000)};"
         " then the leg settles.",
-        *_calibration(terms.uncertainty_max_milli),
+        *calibration_lines(terms.uncertainty_max_milli),
         f"The carrier owes {'for each leg ' if several else ''}the sum of:",
         *(f"  - {sentence(tier, limits)}: {money.show(tier.amount)}" for tier in terms.tiers),
         *unmet_lines(terms.legs, agreement.disclosures, terms.tiers),
@@ -182,7 +182,8 @@ def _bounds(limits: ChannelLimits) -> str:
     return " ".join(texts)
 
 
-def _calibration(uncertainty_max_milli: int) -> Sequence[str]:
+def calibration_lines(uncertainty_max_milli: int) -> Sequence[str]:
+    """Which certificates are asked for; nothing where none are."""
     if not uncertainty_max_milli:
         return []
     return [

@@ -15,6 +15,7 @@ from lading.errors import LadingError
 from lading.evidence import Evidence
 from lading.frame import Header, RunRecord
 from lading.inspect import layouts
+from lading.inspect.agreed import check_agreement, check_agreement_v1, check_cover
 from lading.inspect.documents import DOCUMENTS, read_document, walk
 from lading.inspect.node import Node, Stopped
 from lading.inspect.wire import (
@@ -139,6 +140,9 @@ _DECODERS: dict[str, Callable[[bytes], object]] = {
     "clone proof": Clone.decode,
     "settlement": Settlement.decode,
     "payout": Payout.decode,
+    "agreement of the first version": check_agreement_v1,
+    "agreement": check_agreement,
+    "cover": check_cover,
     "evidence": Evidence.decode,
 }
 assert {kind for kind, _ in DOCUMENTS.values()} <= set(_DECODERS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lading.errors import LadingError
 from lading.inspect.agreed import read_policy, read_terms, read_terms_v1
-from lading.inspect.layouts import BATCH_LEAF, TOTALS, read_layout
+from lading.inspect.layouts import BATCH_LEAF, TOTALS, read_layout, read_limits
 from lading.inspect.node import Node, Stopped, shown_text, time_note
 from lading.inspect.wire import READINGS_SHOWN, Cursor, read_envelope, read_frame
 
@@ -157,6 +157,7 @@ terms = nested(read_terms)
 terms_v1 = nested(read_terms_v1)
 policy = nested(read_policy)
 uncertainties = many(array(("channel", plain), ("thousandths", plain)), "channel")
+disclosure = array(("reference", plain), ("salt", plain), ("limits", nested(read_limits)))
 hashes = many(plain, "sibling")
 
 finding = array(
@@ -199,6 +200,17 @@ DOCUMENTS: dict[str, tuple[str, tuple[tuple[str, Show], ...]]] = {
         ("terms", terms), ("penalty", amount), ("rest", amount), ("owed", amount), ("reached", plain),
         ("uncertainties", uncertainties), ("tx hash", plain),
         ("block number", plain), ("block hash", plain), ("gas used", plain),
+    )),
+    "lading/agreement/1": ("agreement of the first version", (
+        ("terms", terms_v1), ("carrier's signature", plain), ("shipper's signature", plain),
+    )),
+    "lading/agreement/2": ("agreement", (
+        ("chain id", plain), ("escrow", plain), ("terms", terms), ("disclosures", many(disclosure, "leg")),
+        ("carrier's signature", plain), ("shipper's signature", plain),
+    )),
+    "lading/cover/1": ("cover", (
+        ("chain id", plain), ("contract", plain), ("policy", policy), ("disclosure", disclosure),
+        ("manager's signature", plain),
     )),
     "lading/payout/1": ("payout", (
         ("cover", plain), ("leg_id", plain), ("contract", plain), ("chain_id", plain), ("policy", policy),

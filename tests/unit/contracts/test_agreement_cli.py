@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 from anchoring.server import make_server
 from contracts.agreement_cli import app
 from contracts.agreements import AgreementFolder, read_file, write_file
+from contracts.cli import app as settle
 from contracts.typed_data import Domain
 from lading import abi, topics
 from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
 from lading.gateways import GatewayEntry, save_gateways
 from lading.initial import app as initial
+from lading.inspect import inspect
 from lading.settings import load_shared
 from lading.terms import Terms
 from lading.tiers import Metric, Tier
@@ -125,6 +127,17 @@ def test_from_a_terms_file_to_a_paid_leg(site: Site) -> None:
     assert signed["missing"] == []
     handed = site.json("fund", "po.agreement")
     assert handed["deposited"] == 0
+    shown = inspect(Path("po.agreement").read_bytes())
+    assert (shown.kind, shown.problem) == ("agreement", None)
+    told = "\n".join(line for node in shown.fields for line in node.lines())
+    assert repr(leg.begin.reference) in told
+    assert "above_ms > 1800000 on channel 1: 100000000" in told
+    swapped = inspect(
+        Path("po.agreement")
+        .read_bytes()
+        .replace(leg.begin.reference.encode(), b"X" * len(leg.begin.reference))
+    )
+    assert "are not those of leg" in str(swapped.problem)
     assert Path(handed["handed_over"]).name == f"{handed['agreement']}.agreement"
 
     world.agreements = AgreementFolder(site.folder / "lading-data" / "agreements", [(2, world.domain)])()
@@ -222,6 +235,17 @@ def test_a_deposit_that_agreements_share_is_said_to_be_shared(site: Site) -> Non
     assert shared in site.run("show", "two.agreement")
     assert site.json("fund", "two.agreement", "--test-tokens")["deposited"] == 2_000_000_000
     assert "is missing" not in site.run("show", "one.agreement")
+
+
+def test_where_one_machine_holds_both_keys(site: Site) -> None:
+    """`settle agree` makes, funds and hands over; `settle withdraw` is the other withdraw: both say so to programs."""
+    leg = begun(site, 0)
+    site.app = settle
+    made = site.json("agree", leg.begin.reference, "terms.toml", "--test-tokens")
+    assert (made["missing"], made["bond"]) == ([], 2_000_000_000)
+    assert Path(made["handed_over"]).name == f"{made['agreement']}.agreement"
+    taken = site.json("withdraw")
+    assert (taken["withdrawn"], taken["left"]) == (2_000_000_000, 0)
 
 
 def test_a_party_signs_where_there_is_no_installation(site: Site) -> None:

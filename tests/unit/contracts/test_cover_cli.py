@@ -12,6 +12,7 @@ from contracts.parties import balance_of, mint
 from lading import abi, topics
 from lading.chain import RevertedError
 from lading.errors import MalformedError, RejectedError, ServiceError
+from lading.inspect import inspect
 from lading.wallet import Wallet
 from tests.insuring import BEGIN_MS, later_leg, pool_terms
 from tests.legs import Leg
@@ -71,6 +72,8 @@ def test_from_a_pool_to_a_payout(site: Site, monkeypatch: pytest.MonkeyPatch) ->
         assert wanted in told
     with pytest.raises(ServiceError, match="is there already"):
         site.run(*quote)
+    shown = inspect(Path("leg.cover").read_bytes())
+    assert (shown.kind, shown.problem) == ("cover", None)
     bought = site.json("buy", "leg.cover", "--test-tokens", "--yes")
     (row,) = site.json("list")["covers"]
     assert (row["state"], row["final"]) == ("open", True)
