@@ -16,13 +16,14 @@ class Breach(NamedTuple):
     first_ms: Floats  # (n,) ms from now at which half the probability of the last horizon is reached
 
 
-def exceedance(quantiles: Floats, levels: tuple[float, ...], limit: float) -> Floats:
+def exceedance(quantiles: Floats, levels: tuple[float, ...], limit: float | Floats) -> Floats:
     """P(X > limit) where quantiles (…, q) are of X at `levels`: linear between them, an exponential tail beyond.
 
-    The tail goes on as it fell between the last two quantiles, on either side.
+    `limit` is one, or an array that goes with the axes before q. The tail goes on as it fell
+    between the last two quantiles, on either side.
     """
     q, p = quantiles.astype(np.float64), np.array(levels)
-    rank = (q < limit).sum(-1)
+    rank = (q < np.asarray(limit)[..., None]).sum(-1)
     inner = np.clip(rank, 1, len(p) - 1)[..., None]
     low, high = np.take_along_axis(q, inner - 1, -1)[..., 0], np.take_along_axis(q, inner, -1)[..., 0]
     below, above = p[inner[..., 0] - 1], p[inner[..., 0]]
@@ -35,13 +36,17 @@ def exceedance(quantiles: Floats, levels: tuple[float, ...], limit: float) -> Fl
     return np.where(np.isnan(q[..., 0]), np.nan, found)
 
 
-def of_upper(held: Floats, levels: tuple[float, ...], horizons_ms: tuple[int, ...], upper: float) -> Breach:
-    """Of an upper limit, from quantiles (n, horizons, q) of the level held above."""
+def of_upper(
+    held: Floats, levels: tuple[float, ...], horizons_ms: tuple[int, ...], upper: float | Floats
+) -> Breach:
+    """Of an upper limit, or of one a channel (n, 1), from quantiles (n, horizons, q) of the level held above."""
     return _breach(exceedance(held, levels, upper), horizons_ms)
 
 
-def of_lower(held: Floats, levels: tuple[float, ...], horizons_ms: tuple[int, ...], lower: float) -> Breach:
-    """Of a lower limit, from quantiles (n, horizons, q) of the level held below."""
+def of_lower(
+    held: Floats, levels: tuple[float, ...], horizons_ms: tuple[int, ...], lower: float | Floats
+) -> Breach:
+    """Of a lower limit, or of one a channel (n, 1), from quantiles (n, horizons, q) of the level held below."""
     return _breach(1 - exceedance(held, levels, lower), horizons_ms)
 
 

@@ -3,6 +3,7 @@
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ from lading.walk import Walked
 EVERY_MS = 3_600_000
 BYTES_MAX = 64 * 1024 * 1024
 """Of the channels' pasts in memory."""
+TOGETHER = 256
+"""Forecasts made at once: each holds its channel's rows until then."""
 _MILLI = 1000.0
 _HEAD = struct.Struct("<Qqdd")  # last frame_seq, newest row, its sum and count; then the ring
 _SCHEMA = """
@@ -31,6 +34,8 @@ CREATE TABLE IF NOT EXISTS pasts (
   gateway BLOB, channel INTEGER, step_ms INTEGER, kept BLOB, PRIMARY KEY (gateway, channel)) WITHOUT ROWID;
 """
 
+Shares = tuple[list[int], float]
+"""Millionths by horizon, and ms from now."""
 Key = tuple[bytes, int]
 """Gateway id and channel: what a channel was goes on from leg to leg."""
 
@@ -70,12 +75,25 @@ class Forecasts:
 
     def take(self, values: Sequence[bytes]) -> list[Forecast]:
         """Frames that passed every check, in the order of the log: what is to be said of them."""
-        due = list(self._due(walk_frames(values))) if values else []
-        if not due:
-            return []
+        due = self._due(walk_frames(values)) if values else iter(())
+        made: list[Forecast] = []
+        while block := list(islice(due, TOGETHER)):
+            made += self._foresee(block)
+        return made
+
+    def _foresee(self, due: Sequence[Due]) -> list[Forecast]:
         found = self._forecaster.forecast_grids([one.grid for one in due])
-        made = (self._said(found, i, one) for i, one in enumerate(due))
-        return [one for one in made if one is not None]
+        upper, lower = (
+            np.array([[limit / _MILLI] for limit in limits])
+            for limits in ([one.limits.upper for one in due], [one.limits.lower for one in due])
+        )
+        above = breach.of_upper(found.above, found.levels, found.horizons_ms, upper)
+        below = breach.of_lower(found.below, found.levels, found.horizons_ms, lower)
+        known = ~np.isnan(found.quantiles).any(axis=(1, 2))
+        return [
+            self._said(found, i, due[i], _risk(above, i), _risk(below, i))
+            for i in np.flatnonzero(known).tolist()
+        ]
 
     def save(self) -> None:
         """Keep what changed; inside the state's transaction."""
@@ -160,18 +178,8 @@ class Forecasts:
         ring = np.frombuffer(found[0], "<f8", offset=_HEAD.size).astype(np.float64)
         return Past(ring, np.array([total, count]), np.array([newest]), seq)
 
-    def _said(self, found: served.Forecast, i: int, due: Due) -> Forecast | None:
-        if np.isnan(found.quantiles[i]).any():
-            return None
-        limits, spans, levels = due.limits, found.horizons_ms, found.levels
-        begin_ms = int(found.begin_ms[i])
-        upper = lower = None
-        if limits.upper != OFF_HIGH:
-            risk = breach.of_upper(found.above[i : i + 1], levels, spans, limits.upper / _MILLI)
-            upper = _risk(limits.upper, risk, begin_ms)
-        if limits.lower != OFF_LOW:
-            risk = breach.of_lower(found.below[i : i + 1], levels, spans, limits.lower / _MILLI)
-            lower = _risk(limits.lower, risk, begin_ms)
+    def _said(self, found: served.Forecast, i: int, due: Due, above: Shares, below: Shares) -> Forecast:
+        limits, begin_ms = due.limits, int(found.begin_ms[i])
         values = np.rint(found.quantiles[i].astype(np.float64) * _MILLI).astype(np.int64)
         return Forecast(
             bytes.fromhex(found.release),
@@ -179,18 +187,21 @@ class Forecasts:
             limits.channel,
             self._forecaster.shape.quantity,
             begin_ms,
-            spans,
-            tuple(round(level * SHARE_MAX) for level in levels),
+            found.horizons_ms,
+            tuple(round(level * SHARE_MAX) for level in found.levels),
             tuple(tuple(row) for row in values.tolist()),
-            upper,
-            lower,
+            None if limits.upper == OFF_HIGH else _of(limits.upper, above, begin_ms),
+            None if limits.lower == OFF_LOW else _of(limits.lower, below, begin_ms),
         )
 
 
-def _risk(limit: int, found: breach.Breach, begin_ms: int) -> Risk:
-    first_ms = float(found.first_ms[0])
-    shares = np.rint(found.probability[0] * SHARE_MAX).astype(np.int64)
-    return Risk(limit, tuple(shares.tolist()), None if np.isnan(first_ms) else begin_ms + round(first_ms))
+def _risk(found: breach.Breach, i: int) -> Shares:
+    return np.rint(found.probability[i] * SHARE_MAX).astype(np.int64).tolist(), float(found.first_ms[i])
+
+
+def _of(limit: int, shares: Shares, begin_ms: int) -> Risk:
+    first_ms = shares[1]
+    return Risk(limit, tuple(shares[0]), None if first_ms != first_ms else begin_ms + round(first_ms))
 
 
 def _kept(own: Past) -> bytes:
