@@ -11,6 +11,7 @@ import {IGatewayRegistry} from "../src/interfaces/IGatewayRegistry.sol";
 import {ILegEvidence} from "../src/interfaces/ILegEvidence.sol";
 import {IParametricCover} from "../src/interfaces/IParametricCover.sol";
 import {CoverFixture} from "./CoverFixture.sol";
+import {Burner} from "./Legs.t.sol";
 import {BlockingToken, FeeToken} from "./Tokens.sol";
 
 /// @dev Says yes to one digest, as a wallet contract does, or burns all gas.
@@ -220,6 +221,44 @@ contract CoverAttacksTest is CoverFixture {
         _warpTo(uint256(policy.leg.deadlineS) + policy.windowS);
         cover.finish(policy);
         assertEq(_credit(holder), 0, "72 h from the begin, not a second more");
+    }
+
+    /// @notice A vault that burns all its gas, with enough left here to write a debt, fails the step.
+    function testAVaultThatBurnsGasMakesNoDebt() public {
+        Policy memory policy = _policy();
+        bytes32 id = _buy(policy);
+        FrameProof memory proof = _closing(2 * HOUR_MS);
+        vm.etch(address(vault), address(new Burner()).code);
+        try cover.settle{gas: 20_000_000}(policy, proof) {
+            assertTrue(false, "concluded without paying");
+        } catch (bytes memory reason) {
+            assertEq(reason.length, 0, "the vault's failure");
+        }
+        assertTrue(_state(id) == IParametricCover.State.Open, "as before");
+    }
+
+    /// @notice A tier of more than 96 bits is worth the maximum when its frame is shown, not what is left of its low bits.
+    function testAHugeTierIsNotCutOff() public {
+        Policy memory policy = _policy(_tiers(_tier(1, 1, HOUR_MS, 1 << 96)));
+        _buy(policy);
+        FrameProof memory open = _final(1, 98, _runs(_run(1, 2 * HOUR_MS)));
+        _warpTo(policy.leg.deadlineS);
+        cover.show(policy, open);
+        _warpTo(uint256(policy.leg.deadlineS) + policy.windowS);
+        cover.finish(policy);
+        assertEq(_credit(holder), MAXIMUM, "the maximum");
+    }
+
+    /// @notice Silence is judged only when nothing can be shown any more.
+    function testFinishBeforeTheWindowEnds() public {
+        Policy memory policy = _policy();
+        _buy(policy);
+        uint256 endS = uint256(policy.leg.deadlineS) + policy.windowS;
+        vm.warp(endS - 1);
+        vm.expectRevert(abi.encodeWithSelector(IParametricCover.TooEarly.selector, endS - 1, endS));
+        cover.finish(policy);
+        vm.warp(endS);
+        cover.finish(policy);
     }
 
     function testClaimsTwice() public {
