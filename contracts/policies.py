@@ -37,6 +37,11 @@ class PoolTerms:
 
 def cover_id(policy: Policy, domain: Domain) -> bytes:
     """The EIP-712 digest that the manager signs; on chain the cover's id."""
+    return keccak256(b"\x19\x01" + separator_of(domain, NAME, VERSION) + policy_hash(policy))
+
+
+def policy_hash(policy: Policy) -> bytes:
+    """EIP-712 hashStruct."""
     head = encode_record(policy.head(), POLICY_HEAD_KINDS)
     words = [keccak256(_TYPE.encode()), head, hash_leg(policy.leg), hash_tiers(policy.tiers)]
-    return keccak256(b"\x19\x01" + separator_of(domain, NAME, VERSION) + keccak256(b"".join(words)))
+    return keccak256(b"".join(words))

@@ -25,6 +25,7 @@ from lading.frame import RECORD_BYTES, Header, RunRecord, readings_root
 from lading.inspect import inspect
 from lading.limits import Limits
 from lading.payout import decode_settled
+from lading.policy import Policy
 from lading.terms import Terms
 from lading.terms_v1 import TermsV1
 from lading.totals import Reading
@@ -254,6 +255,8 @@ TARGETS = {
         lambda data: DeadLetter.decode(data).encode(), True, _vectors("documents", "dead_letters")
     ),
     "settlement": Target(lambda data: decode_settled(data).encode(), True, _settlements),
+    "payout": Target(lambda data: decode_settled(data).encode(), True, _vectors("cover", "records")),
+    "policy": Target(lambda data: Policy.decode(data).encode(), True, _vectors("cover", "policies")),
     "terms": Target(lambda data: Terms.decode(data).encode(), True, _terms),
     "terms_v1": Target(lambda data: TermsV1.decode(data).encode(), True, _terms_v1),
     "evidence": Target(_evidence, False, _files),

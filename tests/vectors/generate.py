@@ -11,6 +11,7 @@ from typing import Any
 from tests.vectors import (
     cases_anomaly,
     cases_batch,
+    cases_cover,
     cases_documents,
     cases_evidence,
     cases_forecast,
@@ -41,6 +42,7 @@ FILES = {
     "raw": cases_documents.raw_file,
     "settlement": cases_settlement.settlement,
     "settlement2": cases_settlement2.settlement2,
+    "cover": cases_cover.cover,
     "evidence": cases_evidence.evidence,
     "withheld": cases_withheld.withheld,
 }
