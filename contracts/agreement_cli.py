@@ -272,7 +272,7 @@ def _backing(bench: Bench | None, agreement: Agreement, money: Money) -> list[st
     """What stands behind a bond that is not locked yet: a deposit is nobody's before an agreement is opened."""
     if bench is None or all(one.domain != agreement.domain for one in bench.escrows):
         return []
-    found = backing(bench, agreement)
+    found = backing(bench, agreement) if agreement.terms.token == bench.deployment.token else None
     if found is None:
         return []
     beside = f", wanted by {found.others} more that wait to be opened" if found.others else ""

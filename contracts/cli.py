@@ -83,9 +83,14 @@ def _loop(
     log.info("settle_started")
     said: dict[str, str] = {}
 
+    written: list[Settled] = []  # and not told of yet: what comes after may fail
+
     def step() -> list[Settled]:
-        ended = [] if covering is None else covering.step(wall_ms())
-        return [*ended, *stage.step(wall_ms())]
+        written.extend([] if covering is None else covering.step(wall_ms()))
+        written.extend(stage.step(wall_ms()))
+        told = written.copy()
+        written.clear()
+        return told
 
     for settled in results(step, stop, poll_s, heart=heart):
         for one in settled:

@@ -10,10 +10,12 @@ from contracts.insurance import Insurance
 from contracts.ledger import Ledger
 from contracts.proofs import Evidence
 from contracts.steps import Claim
+from lading import abi
 from lading.abi import Contract
 from lading.calibration import uncertainties_at
-from lading.chain import Receipt
+from lading.chain import LATEST, Receipt
 from lading.deployment import Deployment
+from lading.errors import ServiceError
 from lading.finality import Sightings
 from lading.payout import Payout
 from lading.sending import Sender
@@ -114,15 +116,18 @@ class Recorder:
         if looked is None:
             return ()
         registry: bytes = concluder.contract.call("gateways")
-        return uncertainties_at(
-            self._chain,
-            registry,
-            leg.gateway_id,
-            channels_of(terms.tiers),
-            looked.sent_ms,
-            terms.uncertainty_max_milli,
-            looked.block_number,
-        )
+        channels = channels_of(terms.tiers)
+        of = (self._chain, registry, leg.gateway_id, channels, looked.sent_ms, terms.uncertainty_max_milli)
+        try:
+            return uncertainties_at(*of, looked.block_number)
+        except ServiceError as exc:  # a node that keeps no state of older blocks
+            if exc.code not in ("chain_rpc", "calibration"):
+                raise
+            found = uncertainties_at(*of, LATEST)
+            gateways = abi.at(self._chain, "GatewayRegistry", registry)
+            if gateways.events("GatewayCalibrated", leg.gateway_id, first=looked.block_number + 1):
+                raise
+            return found  # certificates are only added, and none was since
 
     def _looked(self, claim: Claim, concluder: Concluder, end: _End) -> ShownAt | None:
         """When the frame that settled was sent, and in which block the contract looked at its certificates.

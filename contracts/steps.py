@@ -25,7 +25,7 @@ from lading.terms import Leg
 from lading.verdict import Verdict
 
 # Failures that stop one leg, not the others.
-OF_ONE_LEG = {"send_refused", "batch_log", "log_hole", "gateway_unknown"}
+OF_ONE_LEG = {"send_refused", "batch_log", "log_hole", "gateway_unknown", "calibration"}
 PAY_TRIES_MAX = 1_000  # what is owed stays owed: others may use up the vault's limit in the same block
 LAST_CALL_PART = 8  # of the window: its last eighth, in which no better evidence is waited for any more
 # The chain's refusals of one frame, whatever else is shown of its leg.

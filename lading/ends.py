@@ -24,5 +24,6 @@ class Ends:
         """Next offsets by topic and partition."""
         if self._monotonic_s() < self._ask_due_s:
             return self._log.known_ends(self._topics)
+        found = self._log.ends(self._topics)
         self._ask_due_s = self._monotonic_s() + ASK_S
-        return self._log.ends(self._topics)
+        return found

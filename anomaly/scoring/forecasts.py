@@ -16,6 +16,7 @@ from anomaly.forecast.serving import Forecaster
 from anomaly.state import LegKey, State
 from lading.assignment import read_assignment
 from lading.fast import walk_frames
+from lading.fields import TIME_MS_MAX
 from lading.forecast import SHARE_MAX, Forecast, Risk
 from lading.frame import HEADER_BYTES, IDLE, RECORD_BYTES
 from lading.limits import OFF_HIGH, OFF_LOW, ChannelLimits
@@ -90,6 +91,7 @@ class Forecasts:
         above = breach.of_upper(found.above, found.levels, found.horizons_ms, upper)
         below = breach.of_lower(found.below, found.levels, found.horizons_ms, lower)
         known = ~np.isnan(found.quantiles).any(axis=(1, 2))
+        known &= found.begin_ms + found.horizons_ms[-1] <= TIME_MS_MAX  # a clock may say any year
         return [
             self._said(found, i, due[i], _risk(above, i), _risk(below, i))
             for i in np.flatnonzero(known).tolist()

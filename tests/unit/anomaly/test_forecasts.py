@@ -28,6 +28,7 @@ from anomaly.scoring.forecasts import Forecasts
 from anomaly.scoring.stage import Scores
 from lading import topics
 from lading.episode import read_anomaly
+from lading.fields import TIME_MS_MAX
 from lading.forecast import Forecast
 from lading.limits import ChannelLimits, Limits
 from lading.log import Log
@@ -179,6 +180,25 @@ def test_without_a_release_nothing_changes(tmp_path: Path, release: Path) -> Non
     others = [one.value for one in both if not isinstance(read_anomaly(one.value), Forecast)]
     assert others == [one.value for one in without]
     assert len(both) > len(others)
+
+
+def test_a_clock_at_the_end_of_time_stops_nothing(tmp_path: Path, release: Path) -> None:
+    """Readings of the last hours of 9999: forecasts as far as their hours have a time, and every record can be read."""
+    first_ms = TIME_MS_MAX - 4 * HOUR_MS
+    limits = Limits((ChannelLimits(1, Quantity.TEMPERATURE, LOWER, UPPER),))
+    series = [Reading(n, first_ms + n * 120_000, 4_500 + 70 * n) for n in range(119)]
+    leg = make_leg(make_order(limits), {1: series}, [], series[-1].time_ms)
+    bench = Bench(tmp_path)
+    bench.order(leg)
+    bench.frames(leg.frames)
+    with opened(bench, bench.log, release) as scores:
+        finish(scores)
+    found = said(bench.log)
+    assert found
+    assert all(one.from_ms + one.horizons_ms[-1] <= TIME_MS_MAX for one in found)
+    hours = {one.from_ms for one in found}
+    assert TIME_MS_MAX // HOUR_MS * HOUR_MS not in hours
+    assert latest(bench.log)
 
 
 def test_a_past_is_the_grid_of_its_last_rows() -> None:
