@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -183,7 +184,11 @@ def test_an_interrupted_training_leaves_nothing(site: Site, tmp_path: Path) -> N
     command = [sys.executable, "-m", "lading.cli", "anomaly", "train", str(tmp_path / "out")]
     command += ["--config", str(site.config), "--steps", "1000000"]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # what a shell's `&` leaves ignored
     ) as it:
         assert it.stderr is not None
         for line in it.stderr:
