@@ -11,6 +11,7 @@ from contracts.parties import credit_of
 from contracts.proofs import Evidence
 from contracts.steps import LAST_CALL_PART
 from lading import abi
+from lading.intents import SENT
 from tests.settling import CARRIER, HOUR_MS, MINUTE_MS, SHIPPER, START_MS, World, make_terms, warm_leg
 from tests.unit.contracts.test_shipments import TIERS, arrive, one_leg, shipment_terms, written
 
@@ -60,18 +61,20 @@ def test_a_proof_is_built_once_for_a_transaction(world: World, monkeypatch: pyte
 
     def counted(self: Evidence, terms: Any, frame_hash: bytes, *rest: Any) -> Any:
         built.append(frame_hash)
+        monkeypatch.setattr(world.node, "auto_mine", False)
         return proof_of(self, terms, frame_hash, *rest)
 
     monkeypatch.setattr(Evidence, "frame_proof", counted)
     leg = one_leg(0, 40 * MINUTE_MS)
     world.agree(shipment_terms(world, [leg]))
     arrive(world, leg.frames)
-    world.until(lambda: bool(world.settle_sender.open_intents()) or bool(built), MINUTE_MS)
     world.until(lambda: bool(built), MINUTE_MS)
-    monkeypatch.setattr(world.node, "auto_mine", False)
     for _ in range(3):
         world.settling.step(world.now_ms)
+    assert [one.state for one in world.settle_sender.open_intents()] == [SENT]
+    assert len(built) == 1
     monkeypatch.setattr(world.node, "auto_mine", True)
+    world.node.mine()
     world.until(lambda: bool(written(world)), MINUTE_MS)
     assert len(built) == 1
 

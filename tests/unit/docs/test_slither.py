@@ -37,8 +37,10 @@ def test_places_are_in_the_contracts() -> None:
 
 def test_tests_named_are_there() -> None:
     """Each `Contract.test` of an answer is declared in contracts/test."""
-    for test in sorted(set(re.findall(r"`(\w+Test\.\w+)`", PAGE))):
-        file_of(test)
+    named = set(re.findall(r"`(\w+Test\.\w+)`", PAGE))
+    assert named
+    for test in sorted(named):
+        assert f"function {test.split('.')[1]}(" in file_of(test).read_text("utf-8")
 
 
 def test_findings_and_answers_must_be_the_same() -> None:
