@@ -123,13 +123,13 @@ class State:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and nothing of another thread's between."""
-        with self._lock, sqlite.service_errors(*_ERRORS), sqlite.transaction(self._db):
+        with self.alone(), sqlite.transaction(self._db):
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Between the transactions of other threads."""
-        with self._lock:
+        """Between the transactions of other threads. A file that fails is a ServiceError, `disk_full` without room."""
+        with self._lock, sqlite.service_errors(*_ERRORS):
             yield
 
     @property
@@ -144,7 +144,8 @@ class State:
 
     def positions(self, topic: str) -> dict[int, int]:
         """Next offset to read, by partition."""
-        return dict(self._db.execute("SELECT partition, next FROM positions WHERE topic = ?", (topic,)))
+        with self.alone():  # it is asked between steps, too
+            return dict(self._db.execute("SELECT partition, next FROM positions WHERE topic = ?", (topic,)))
 
     def set_positions(self, topic: str, positions: Mapping[int, int]) -> None:
         """Remember the next offsets."""

@@ -19,7 +19,7 @@ class Beside:
         self._rest_s = rest_s
         self._stop = threading.Event()
         self._tries = Tries(RETRY_S)
-        self._error: ServiceError | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.failing = ""
 
@@ -28,10 +28,9 @@ class Beside:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise what has ended the thread: the ServiceError of a step that failed too often."""
+        """Raise what has ended the thread: the ServiceError of a step that failed too often, or a fault of ours."""
         if self._error is not None:
             raise self._error
-        assert self._thread.is_alive(), f"the thread {self._thread.name} has ended, wanted one that steps"
 
     def stop(self) -> None:
         """End, after the step at hand."""
@@ -39,6 +38,12 @@ class Beside:
         self._thread.join(STOP_S)
 
     def _run(self) -> None:
+        try:
+            self._steps()
+        except BaseException as exc:
+            self._error = exc
+
+    def _steps(self) -> None:
         while not self._stop.is_set():
             try:
                 self._step()
@@ -52,8 +57,4 @@ class Beside:
     def _failed(self, exc: ServiceError) -> None:
         self.failing = str(exc)
         metrics.PROCESS_STEP_FAILURES.add(1, exc.code)
-        try:
-            self._stop.wait(self._tries.failed(exc))
-        except ServiceError as last:
-            self._error = last
-            self._stop.set()
+        self._stop.wait(self._tries.failed(exc))

@@ -187,6 +187,29 @@ def test_scores_that_fail_keep_nobody(tmp_path: Path) -> None:
     assert said(bench.log) == wanted(legs)
 
 
+def test_a_full_disk_keeps_the_scores_waiting(tmp_path: Path) -> None:
+    """Without room for their tables they fail by that name, and the process lives; with room nothing is missing."""
+    leg, bench, now_s = make_legs()[0], Bench(tmp_path), [0.0]
+    bench.order(leg)
+    bench.frames(leg.frames)
+    rules = Anomaly(bench.log, tmp_path / "state.sqlite", OPERATORS)
+    worker = Worker(rules, partial(Scores, bench.log, rules.state), lambda: now_s[0])
+    while worker.judge():
+        pass
+    db = rules.state.db
+    pages_max = db.execute("PRAGMA max_page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    with structlog.testing.capture_logs() as logs:
+        assert worker.score() == 0
+    assert [(one["event"], one["code"]) for one in logs] == [("scoring_failed", "disk_full")]
+    db.execute(f"PRAGMA max_page_count = {pages_max}")
+    now_s[0] += RETRY_S
+    while worker.score():
+        pass
+    worker.close()
+    assert said(bench.log) == wanted([leg])
+
+
 def start_child(folder: Path) -> "subprocess.Popen[str]":
     """Rules and scores in a process, past its start."""
     command = [sys.executable, "-m", "tests.unit.anomaly.scoring_child", str(folder)]

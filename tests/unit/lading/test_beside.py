@@ -1,4 +1,5 @@
-"""A thread beside the stage: a step that fails is tried again and told; one that fails for ever ends the process."""
+"""A thread beside the stage: a failed step is tried again and told; one that fails for ever, or by our own fault, ends
+the process."""
 
 import threading
 from collections.abc import Callable
@@ -52,3 +53,23 @@ def test_one_that_never_succeeds_is_raised(monkeypatch: pytest.MonkeyPatch) -> N
 
     until(ended)
     receiving.stop()
+
+
+def test_a_fault_of_ours_is_raised_where_it_is_looked_for() -> None:
+    """It ends the thread, and whoever checks gets it as it was, not only that the thread is gone."""
+
+    def step() -> None:
+        raise KeyError("ours")
+
+    scoring = Beside("scores", step)
+    scoring.start()
+
+    def ended() -> bool:
+        try:
+            scoring.check()
+        except KeyError:
+            return True
+        return False
+
+    until(ended)
+    scoring.stop()
