@@ -44,7 +44,7 @@ class KafkaShare:
                 heartbeat_interval_ms=int(session_s * 1000 / 4),
                 max_poll_interval_ms=int(max(REJOIN_S, 2 * session_s) * 1000),
                 metadata_max_age_ms=int(METADATA_S * 1000),
-                partition_assignment_strategy=[CooperativeStickyAssignor],
+                partition_assignment_strategy=[_Assignor(self._owned)],
                 auto_offset_reset="earliest",
                 metrics_enabled=False,
             )
@@ -66,6 +66,10 @@ class KafkaShare:
         """There is nothing to work on, or what there is changes hands."""
         return not self._consumer.assignment() or self._consumer._coordinator.need_rejoin()
 
+    def _owned(self) -> "set[TopicPartition]":
+        owned: set[TopicPartition] = self._consumer.assignment()
+        return owned
+
     def close(self) -> None:
         """See `lading.partitions.Share.close`."""
         try:
@@ -76,6 +80,24 @@ class KafkaShare:
     def revoke(self, partitions: frozenset[int]) -> None:
         """The group takes partitions away: their work ends before this returns."""
         self._release(partitions)
+
+
+class _Assignor(CooperativeStickyAssignor):  # type: ignore[misc]
+    """Tells the group what its member has now.
+
+    The library's tells what it was last given, also where the group has taken that away meanwhile (a member that did
+    not answer, a broker that restarted). Then the leader waits for a release that never comes, and partitions are
+    nobody's.
+    """
+
+    def __init__(self, owned: Callable[[], "set[TopicPartition]"]) -> None:
+        super().__init__()
+        self._owned = owned
+
+    def metadata(self, topics: Any) -> Any:
+        """See `CooperativeStickyAssignor.metadata`."""
+        self.member_assignment = sorted(self._owned())
+        return super().metadata(topics)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,12 +21,14 @@ from tests.waiting import until
 
 COUNT = 6
 TOPIC = "lading.raw.v1"
+SESSION_S = 1.5
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    server = KafkaBroker(tmp_path_factory.mktemp("kafka"), {"group.min.session.timeout.ms": "1000"}).start()
+    times = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "1500"}
+    server = KafkaBroker(tmp_path_factory.mktemp("kafka"), times).start()
     admin = KafkaAdminClient(bootstrap_servers=server.bootstrap)
     admin.create_topics([NewTopic(TOPIC, COUNT, 1)])
     admin.close()
@@ -47,7 +50,7 @@ class Noted:
 def member(bootstrap: str, group: str, folder: str, told: Connection) -> None:
     """A process of the group: tells whenever its partitions change; ends in good order on SIGTERM."""
     place = Path(folder)
-    share = KafkaShare(Broker(bootstrap), TOPIC, group, session_s=1.5)
+    share = KafkaShare(Broker(bootstrap), TOPIC, group, session_s=SESSION_S)
     workers: Workers[Any] = Workers(share, lambda p: Noted(place, p), lambda p: place / f"state-{p}")
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
@@ -149,6 +152,24 @@ def test_who_hangs_keeps_his_state(join: Callable[[], Member], tmp_path: Path) -
         (tmp_path / f"open-{partition}").unlink()
     until(lambda: sorted(one.has) == list(range(COUNT)))
     assert one_had.isdisjoint(held)
+
+
+def test_who_lost_his_does_not_claim_it(join: Callable[[], Member]) -> None:
+    """Two that the group gave up come back beside a third, in one round: all partitions are somebody's, at once.
+
+    Who claims what he has lost is waited for, to release it: then some are nobody's, for ever.
+    """
+    one, two = join(), join()
+    until(shared_out(one, two))
+    for stopped in (one, two):
+        assert stopped.process.pid is not None
+        os.kill(stopped.process.pid, signal.SIGSTOP)
+    time.sleep(2 * SESSION_S)
+    three = join()
+    for stopped in (one, two):
+        assert stopped.process.pid is not None
+        os.kill(stopped.process.pid, signal.SIGCONT)
+    until(shared_out(one, two, three))
 
 
 def test_a_broker_that_restarts_keeps_the_group_at_work(
