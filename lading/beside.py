@@ -40,7 +40,7 @@ class Beside:
     def _run(self) -> None:
         try:
             self._steps()
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 (`check` raises it)
             self._error = exc
 
     def _steps(self) -> None:

@@ -141,15 +141,7 @@ class EvmNode:
     def reorganise(self, depth: int) -> None:
         """Replace the last `depth` blocks by empty ones and one more; their transactions are forgotten."""
         with self._lock:
-            kept = len(self._blocks) - depth
-            assert 0 < kept <= len(self._blocks), f"cannot take back {depth} of {len(self._blocks)} blocks"
-            for mined in self._blocks[kept:]:
-                for tx_hash in mined.receipts:
-                    del self._where[tx_hash]
-            del self._blocks[kept:]
-            parent, chaindb = self._blocks[-1].header, self._chain.chaindb
-            chaindb._set_as_canonical_chain_head(chaindb.db, parent, parent.parent_hash)
-            self._chain.header = self._chain.create_header_from_parent(parent)
+            self._take_back(depth)
             self._forks += 1
             for _ in range(depth + 1):
                 self._open_block()
@@ -158,14 +150,14 @@ class EvmNode:
     # Blocks
 
     def _replay(self) -> None:
-        """Run the stored blocks again."""
+        """Run the stored blocks again, and leave the file as it is: a start may be cut short."""
         for time_s, forks, raws in [] if self._store is None else self._store.blocks():
             self._forks = forks
             self._chain.set_header_timestamp(time_s)
             self._mined = _Mined(None)
             for raw in raws:
                 self._apply(self._chain.get_vm().get_transaction_builder().decode(raw))
-            self._close_block()
+            self._add_block()
 
     def _open_block(self) -> None:
         self._chain.set_header_timestamp(max(self._now_s(), self._blocks[-1].header.timestamp + 1))
@@ -208,6 +200,29 @@ class EvmNode:
         }
 
     def _close_block(self) -> bytes:
+        block = self._add_block()
+        if self._store is not None:
+            raws = [transaction.encode() for transaction in block.transactions]
+            try:
+                self._store.put(block.number, block.header.timestamp, self._forks, raws)
+            except ServiceError:
+                self._take_back(1)  # whoever sent it is told, and sends again
+                raise
+        block_hash: bytes = block.hash
+        return block_hash
+
+    def _take_back(self, depth: int) -> None:
+        kept = len(self._blocks) - depth
+        assert 0 < kept <= len(self._blocks), f"cannot take back {depth} of {len(self._blocks)} blocks"
+        for mined in self._blocks[kept:]:
+            for tx_hash in mined.receipts:
+                del self._where[tx_hash]
+        del self._blocks[kept:]
+        parent, chaindb = self._blocks[-1].header, self._chain.chaindb
+        chaindb._set_as_canonical_chain_head(chaindb.db, parent, parent.parent_hash)
+        self._chain.header = self._chain.create_header_from_parent(parent)
+
+    def _add_block(self) -> Any:
         seed = self._blocks[-1].header.hash + self._forks.to_bytes(4, "big")
         block = self._chain.mine_block(coinbase=bytes(20), mix_hash=keccak(seed), blob_gas_used=0)
         self._mined.header = block.header
@@ -216,12 +231,8 @@ class EvmNode:
             entry.update(place)
         for tx_hash in self._mined.receipts:
             self._where[tx_hash] = block.number
-        if self._store is not None:
-            raws = [transaction.encode() for transaction in block.transactions]
-            self._store.put(block.number, block.header.timestamp, self._forks, raws)
         self._blocks.append(self._mined)
-        block_hash: bytes = block.hash
-        return block_hash
+        return block
 
     def _executable(self) -> list[SignedTransactionAPI]:
         """Takes from the pool what can go into the next block, in the order of sender and nonce."""

@@ -1,8 +1,10 @@
 """One chain port, three ways to reach a chain: the same tests pass on all."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -56,6 +58,33 @@ class TestInProcess(ChainContract):
         assert again.head() == Chain(node).head()
         assert again.receipt(kept) == Chain(node).receipt(kept) is not None
         assert again.receipt(lost) is None
+
+    def test_a_start_leaves_the_stored_chain_as_it_is(self, tmp_path: Path) -> None:
+        """Running the blocks again writes nothing: killed amid it, the chain has lost none."""
+        path = tmp_path / "chain.sqlite"
+        self.send(Chain(local_node(path)), b"", CREATE)
+        with closing(sqlite3.connect(path)) as db:
+            (before,) = db.execute("PRAGMA data_version").fetchone()
+            assert Chain(local_node(path)).head().number == 1
+            assert db.execute("PRAGMA data_version").fetchone() == (before,)
+
+    def test_a_block_that_cannot_be_stored_is_not_there(self, tmp_path: Path) -> None:
+        """Who sent it is told; sent again once the file can be written, it is mined, and there after a restart."""
+        path = tmp_path / "chain.sqlite"
+        chain = Chain(local_node(path))
+        address = self.deploy(chain)
+        before = chain.head()
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            with pytest.raises(ServiceError, match="chain_store"):
+                self.send(chain, address, bytes(32))
+        assert chain.head() == before
+        found = chain.receipt(self.send(chain, address, bytes(32)))
+        assert found is not None
+        assert found.block_number == before.number + 1
+        again = Chain(local_node(path))
+        assert again.head() == chain.head()
+        assert again.receipt(found.tx_hash) == found
 
 
 class TestOverHttp(ChainContract):
