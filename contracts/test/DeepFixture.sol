@@ -12,11 +12,18 @@ abstract contract DeepFixture is LegFixture {
     /// @dev The leg's closing frame in full trees of these depths: siblings made up, roots from them.
     function _deep(uint64 aboveMs, uint256 frameDepth, uint256 batchDepth)
         internal
+        returns (FrameProof memory)
+    {
+        return _deep(FrameCodec.CLOSED, aboveMs, frameDepth, batchDepth);
+    }
+
+    function _deep(uint8 legState, uint64 aboveMs, uint256 frameDepth, uint256 batchDepth)
+        internal
         returns (FrameProof memory proof)
     {
         FrameCodec.RunRecord[] memory runs = _runs(_run(1, aboveMs));
         vm.warp(START_S + 49 hours);
-        proof = _signed(_header(2, 99, runs), runs);
+        proof = _signed(_header(legState, 99, runs), runs);
         bytes32 leaf =
             NaiveTree.hashLeaf(bytes.concat(hex"846a5369676e61747572653143a101264058dd", proof.header));
         (proof.frameIndex, proof.batchIndex) = (11, 5);

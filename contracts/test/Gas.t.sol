@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {FrameCodec} from "../src/FrameCodec.sol";
 import {FrameProof, Terms} from "../src/Settlement.sol";
 import {DeepFixture} from "./DeepFixture.sol";
 
@@ -93,6 +94,19 @@ contract GasTest is DeepFixture {
         _record(
             "settle, penalty, depth 16 + 4, first credit, one leg of two", SETTLE_GAS_MAX + FIRST_CREDIT_GAS
         );
+    }
+
+    function testShowAndFinish() public {
+        Terms memory terms = _terms();
+        _open(terms);
+        FrameProof memory proof = _deep(FrameCodec.OPEN, 2 * HOUR_MS, 16, 4);
+        _warpTo(terms.legs[0].deadlineS);
+        escrow.show(terms, 0, proof);
+        _record("show, depth 16 + 4", SETTLE_GAS_MAX);
+        vm.warp(terms.legs[0].deadlineS + SHOW_S);
+        escrow.finish(terms, 0);
+        _record("finish, penalty, both payees' first credit", SETTLE_GAS_MAX);
+        assertEq(_credit(shipper), 300e6, "penalty");
     }
 
     function testRelease() public {

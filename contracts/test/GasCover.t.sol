@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {FrameCodec} from "../src/FrameCodec.sol";
 import {Policy} from "../src/Insurance.sol";
 import {FrameProof} from "../src/Settlement.sol";
 import {CoverFixture} from "./CoverFixture.sol";
@@ -53,6 +54,19 @@ contract GasCoverTest is CoverFixture {
         _buy(policy);
         cover.settle(policy, _deep(2 * HOUR_MS, 16, 4));
         _record("settle, payout, depth 16 + 4, holder with credits", PAYOUT_GAS_MAX);
+    }
+
+    function testShowAndFinish() public {
+        Policy memory policy = _policy();
+        _buy(policy);
+        FrameProof memory proof = _deep(FrameCodec.OPEN, 2 * HOUR_MS, 16, 4);
+        _warpTo(policy.leg.deadlineS);
+        cover.show(policy, proof);
+        _record("show, depth 16 + 4", PAYOUT_GAS_MAX);
+        vm.warp(uint256(policy.leg.deadlineS) + policy.windowS);
+        cover.finish(policy);
+        _record("finish, payout, holder's first credit", PAYOUT_GAS_MAX);
+        assertEq(_credit(holder), 300e6, "payout");
     }
 
     function testRelease() public {
