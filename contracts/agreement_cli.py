@@ -25,7 +25,7 @@ from contracts.making import (
 )
 from contracts.money import Money
 from contracts.opening import Bench, open_bench
-from contracts.parties import credit_of, withdraw
+from contracts.parties import Backing, credit_of, withdraw
 from contracts.settling import bill_of, settle_now
 from contracts.words import describe
 from lading.account import SIGNATURE_BYTES, Account
@@ -125,14 +125,15 @@ def fund_agreement(
     """Deposit what the carrier's bond lacks; hand the agreement to the stage where both have signed."""
     bench, agreement = open_bench(config), read_file(file)
     done = fund(bench, agreement, bench.account(key), test_tokens=test_tokens)
-    money = bench.money(agreement.terms.token)
+    money, behind = bench.money(agreement.terms.token), _found_backing(bench, agreement)
     if as_json:
         path = None if done.path is None else str(done.path)
         about = invoice.about(agreement, money)
-        typer.echo(json.dumps(about | {"deposited": done.deposited, "handed_over": path}))
+        more = {"deposited": done.deposited, "handed_over": path} | _backing_json(behind)
+        typer.echo(json.dumps(about | more))
         return
     typer.echo(f"{money.show(done.deposited)} deposited of a bond of {money.show(agreement.terms.bond)}")
-    for line in _backing(bench, agreement, money):
+    for line in _backing_lines(behind, money):
         typer.echo(line)
     missing = " and ".join(agreement.missing)
     typer.echo(
@@ -168,13 +169,14 @@ def show(
     money = Money() if bench is None else bench.money(found.terms.token)
     by = "" if bench is None else cancelled_by(bench, found)
     bill = None if bench is None or found.missing or by else bill_of(bench, found)
+    behind = _found_backing(bench, found)
     if as_json:
         document = invoice.about(found, money) if bill is None else invoice.as_json(bill, money)
         document |= {"state": CANCELLED, "cancelled_by": by} if by else {}
-        typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(document | _backing_json(behind), ensure_ascii=False, indent=1))
         return
     said = [f"Cancelled by the {by}: nobody can open it any more."] if by else _invoice(bill, money)
-    for line in [*describe(found, money), *_backing(bench, found, money), *said]:
+    for line in [*describe(found, money), *_backing_lines(behind, money), *said]:
         typer.echo(line)
 
 
@@ -268,11 +270,20 @@ def _tell(agreement: Agreement, money: Money, as_json: bool, more: dict[str, Any
     typer.echo(f"Written to {more['file']}.")
 
 
-def _backing(bench: Bench | None, agreement: Agreement, money: Money) -> list[str]:
+def _found_backing(bench: Bench | None, agreement: Agreement) -> Backing | None:
     """What stands behind a bond that is not locked yet: a deposit is nobody's before an agreement is opened."""
     if bench is None or all(one.domain != agreement.domain for one in bench.escrows):
-        return []
-    found = backing(bench, agreement) if agreement.terms.token == bench.deployment.token else None
+        return None
+    return backing(bench, agreement) if agreement.terms.token == bench.deployment.token else None
+
+
+def _backing_json(found: Backing | None) -> dict[str, Any]:
+    if found is None:
+        return {"backing": None}
+    return {"backing": {"free": found.free, "others": found.others, "missing": found.missing}}
+
+
+def _backing_lines(found: Backing | None, money: Money) -> list[str]:
     if found is None:
         return []
     beside = f", wanted by {found.others} more that wait to be opened" if found.others else ""

@@ -233,8 +233,14 @@ def test_a_deposit_that_agreements_share_is_said_to_be_shared(site: Site) -> Non
         "free deposit is 2,000 TEST, wanted by 1 more that wait to be opened; for all 2,000 TEST is missing."
     )
     assert shared in site.run("show", "two.agreement")
-    assert site.json("fund", "two.agreement", "--test-tokens")["deposited"] == 2_000_000_000
+    bond = 2_000_000_000
+    assert site.json("show", "two.agreement")["backing"] == {"free": bond, "others": 1, "missing": bond}
+    funded = site.json("fund", "two.agreement", "--test-tokens")
+    assert funded["deposited"] == bond
+    assert funded["backing"] == {"free": 2 * bond, "others": 1, "missing": 0}
     assert "is missing" not in site.run("show", "one.agreement")
+    site.run("settle", funded["agreement"])
+    assert site.json("show", "two.agreement")["backing"] is None  # it is open, and its bond locked
 
 
 def test_where_one_machine_holds_both_keys(site: Site) -> None:
