@@ -8,6 +8,7 @@ from anomaly.stage import READ_TOPICS
 from anomaly.worker import Worker
 from lading import metrics
 from lading.ends import Ends
+from lading.errors import ServiceError
 from lading.log import WatchedLog
 from lading.partitions import Workers, partition_count, seen_by, watched
 
@@ -47,11 +48,15 @@ class Rounds:
     def rest(self, stop: threading.Event) -> None:
         """Wait until the log has more."""
         workers = self._workers.open
-        if workers:
-            at = {partition: one.positions() for partition, one in workers.items()}
-            self._log.wait(watched(at, self._count), self._poll_s)
-        else:
+        if not workers:
             stop.wait(self._poll_s)
+            return
+        try:
+            at = {partition: one.positions() for partition, one in workers.items()}
+        except ServiceError:
+            stop.wait(self._poll_s)  # the next step says so
+            return
+        self._log.wait(watched(at, self._count), self._poll_s)
 
 
 def score_round(workers: Workers[Worker]) -> int:

@@ -40,7 +40,11 @@ class Worker:
 
     def judge(self, ends: Mapping[str, Mapping[int, int]] | None = None) -> int:
         """A step of the rules: how many records. `ends` as in `Anomaly.step`."""
-        handled = self._rules.step(ends)
+        try:
+            handled = self._rules.step(ends)
+        except ServiceError:
+            self.is_scored = False  # it may have judged before it failed
+            raise
         self._is_judged = True
         if handled:
             self.is_scored = False

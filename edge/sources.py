@@ -11,7 +11,7 @@ from edge.readings import NewReading
 from edge.replay import Item, LineRefused, ReplayReading
 from edge.senml import PACK_BYTES_MAX, decode, readings
 from edge.simulation import ColdRoom, Reefer
-from lading.errors import LadingError, MalformedError, RejectedError
+from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
 from lading.fields import TIME_MS_MAX
 from lading.mqtt import Broker
 
@@ -212,8 +212,8 @@ class SenmlListener:
             self._link.ack(came)
             return 0
         refused = self._gateway.take_all(sorted(found, key=lambda reading: reading.time_ms))
-        if any(refusal.error.code == "disk_full" for refusal in refused):
-            return 0
+        if any(isinstance(refusal.error, ServiceError) for refusal in refused):
+            return 0  # not durable: it comes again
         for problem in by_code([*problems, *(refusal.error for refusal in refused)]):
             self._note("senml_refused", problem)
         self._link.ack(came)

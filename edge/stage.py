@@ -126,12 +126,18 @@ class Runner:
             self.publisher.start()
         self.is_linked = not self.is_linked
 
-    def take(self, batch: Batch, note: Note) -> None:
-        """Cut what is due before the batch, then take it."""
-        self.flush(batch.true_ms)
+    def take(self, due_ms: int, note: Note) -> int:
+        """Take the source's next batch, which is of `due_ms`: how many readings. What is due before it is cut first.
+
+        ServiceError when that fails: the source has not moved on, and gives the same batch again.
+        """
+        assert self.source is not None, "there is no source"
+        self.flush(due_ms)
+        batch = self.source.take()
         self.clock_ms = batch.clock_ms
         for error in by_code(refused.error for refused in self.gateway.take_all(batch.readings)):
             note("reading_refused", self.name, error)
+        return len(batch.readings)
 
     def flush(self, true_ms: int) -> None:
         """Cut when `true_ms` lies past the flush time: multiples of flush_ms, so that a restart cuts as before."""
@@ -201,9 +207,7 @@ class Edge:
             if due_ms is None or self._must_wait(runner, due_ms):
                 break
             runner.follow_story(due_ms)
-            batch = runner.source.take()
-            runner.take(batch, self._note)
-            count += len(batch.readings)
+            count += runner.take(due_ms, self._note)
         return count
 
     def _must_wait(self, runner: Runner, due_ms: int) -> bool:

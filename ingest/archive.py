@@ -108,7 +108,6 @@ class Archive:
         Frames whose readings were erased are kept as they are, and add no readings.
         """
         path = self._folder / batch.location
-        path.parent.mkdir(parents=True, exist_ok=True)
         readings_new, frames_new = (
             path.with_suffix(suffix + ".new") for suffix in (".parquet", FRAMES_SUFFIX)
         )
@@ -116,6 +115,7 @@ class Archive:
         hashes: list[lanes.Rows] = []
         source = frames_of(self._log, batch, self._tenant_of) if records is None else records
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with (
                 _writer(readings_new, READINGS_SCHEMA, batch, _DICTIONARY, _ENCODINGS, 3) as readings_file,
                 _writer(frames_new, FRAMES_SCHEMA, batch, ["gateway"], _FRAMES_ENCODINGS, 1) as frames_file,

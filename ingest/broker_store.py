@@ -1,6 +1,7 @@
 """What the embedded broker keeps on disk: sessions, subscriptions, retained and undelivered messages."""
 
 import asyncio
+import logging
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from lading.errors import ServiceError
 
 BUSY_TIMEOUT_S = 30.0
 LAZY_S = 0.2
+RETRY_S = 0.5
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -23,6 +25,7 @@ CREATE TABLE IF NOT EXISTS letters (
 CREATE INDEX IF NOT EXISTS letters_client ON letters (client);
 """
 _Change = tuple[str, tuple[object, ...]]
+_log = logging.getLogger(__name__)
 
 
 class Stored(NamedTuple):
@@ -113,7 +116,11 @@ class BrokerStore:
             self._lazy = asyncio.get_running_loop().call_later(LAZY_S, self.write)
 
     async def flush(self) -> None:
-        """Wait until what was changed so far is durable; everyone who waits shares one commit."""
+        """Wait until what was changed so far is durable; everyone who waits shares one commit.
+
+        On a disk that takes nothing just now it waits until it does: an error would end nothing but the task that
+        was to acknowledge, and the publisher would wait for ever.
+        """
         if not self._changes:
             return
         if self._flushing is None:
@@ -142,8 +149,15 @@ class BrokerStore:
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(0)  # the other messages of this turn of the loop join
-        self._flushing = None
-        self.write()
+        while True:
+            try:
+                self.write()
+            except ServiceError as exc:
+                _log.warning("%s: tried again in %s s", exc, RETRY_S)
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._flushing = None
+                return
 
     def _change(self, statement: str, *values: object) -> None:
         self._changes.append((statement, values))

@@ -52,8 +52,9 @@ class LostOrders:
             return []
         if self._follow():
             return []
+        missing = list(self._missing())  # may fail, and is due again then
         self._due_s = None
-        return list(self._missing())
+        return missing
 
     def _follow(self) -> int:
         """Read on in the log's orders; how many there were."""

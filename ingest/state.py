@@ -7,7 +7,7 @@ it next follows the rest, so that a crash between the two never counts a frame t
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lading import sqlite
 from lading.fields import signed_64, unsigned_64
@@ -175,18 +175,18 @@ class State:
     def waiting_count(self, gateway: bytes | None = None) -> int:
         """How many wait: of a gateway, or in all."""
         if gateway is None:
-            return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
+            return int(self._first("SELECT count(*) FROM waiting")[0])
         number = self._number(gateway)
         return int(self._db.execute("SELECT count(*) FROM waiting WHERE no = ?", (number,)).fetchone()[0])
 
     def waiting_since(self) -> int | None:
         """Since when the frame waits that waits for longest, ms."""
-        row = self._db.execute("SELECT min(since_ms) FROM waiting").fetchone()
+        row = self._first("SELECT min(since_ms) FROM waiting")
         return None if row[0] is None else int(row[0])
 
     def waiting_newest_ms(self) -> int | None:
         """Since when the frame waits that came last, ms."""
-        row = self._db.execute("SELECT max(since_ms) FROM waiting").fetchone()
+        row = self._first("SELECT max(since_ms) FROM waiting")
         return None if row[0] is None else int(row[0])
 
     def waiting_gateways(self) -> set[bytes]:
@@ -253,8 +253,9 @@ class State:
 
     def positions(self, topic: str) -> dict[int, int]:
         """Up to which offsets the state has followed a topic of the log."""
-        rows = self._db.execute("SELECT partition, next_offset FROM positions WHERE topic = ?", (topic,))
-        return {int(partition): int(offset) for partition, offset in rows}
+        with sqlite.service_errors(*_ERRORS):
+            rows = self._db.execute("SELECT partition, next_offset FROM positions WHERE topic = ?", (topic,))
+            return {int(partition): int(offset) for partition, offset in rows}
 
     def set_positions(self, topic: str, positions: dict[int, int]) -> None:
         """Note up to which offsets."""
@@ -270,13 +271,19 @@ class State:
 
     def counts(self) -> dict[str, int]:
         """Counters by code."""
-        return {
-            str(code): int(n) for code, n in self._db.execute("SELECT code, count FROM counts ORDER BY code")
-        }
+        with sqlite.service_errors(*_ERRORS):
+            rows = self._db.execute("SELECT code, count FROM counts ORDER BY code")
+            return {str(code): int(n) for code, n in rows}
 
     def data_version(self) -> int:
         """Changes when another connection has written the file."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def _first(self, query: str) -> tuple[Any, ...]:
+        """The one row of a figure, which is asked outside of transactions, too."""
+        with sqlite.service_errors(*_ERRORS):
+            row: tuple[Any, ...] = self._db.execute(query).fetchone()
+            return row
 
     def _number(self, gateway: bytes) -> int:
         number = self._numbers.get(gateway)

@@ -92,6 +92,8 @@ class GatewayFile:
         except FileNotFoundError:
             self._stamp, self._rows, self._entries = None, {}, {}
             return
+        except OSError as exc:
+            raise ServiceError("gateways_file", f"{self._path}: {exc}") from exc
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if stamp != self._stamp:
             self._rows, self._entries = _read(self._path), {}

@@ -1,7 +1,11 @@
 """Promises of the stage's clock and of a restart: flush times stand where they stood."""
 
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from edge.gateway import Gateway
 from edge.outbox import Outbox
@@ -11,6 +15,7 @@ from edge.simulation.reefer import reefer_design
 from edge.sources import SimulatedSource
 from edge.stage import EventClock, Runner
 from lading.cose import KeySigner
+from lading.errors import ServiceError
 from lading.mqtt import Broker
 from tests.gateways import OPERATOR, TENANT
 
@@ -49,12 +54,43 @@ def runner(folder: Path) -> Runner:
     return Runner("stage", gateway, publisher, source, None, FLUSH_MS, False)
 
 
+def next_ms(one: Runner) -> int:
+    """When the source's next batch is due."""
+    assert one.source is not None
+    due_ms = one.source.next_ms()
+    assert due_ms is not None
+    return due_ms
+
+
+def take(one: Runner) -> int:
+    """The source's next batch."""
+    return one.take(next_ms(one), lambda *_: None)
+
+
+def test_a_cut_that_fails_leaves_the_source_where_it_is(tmp_path: Path) -> None:
+    """While the outbox cannot be written nothing of the source is taken; afterwards no reading is missing."""
+    failing, calm = runner(tmp_path / "failing"), runner(tmp_path / "calm")
+    while failing.due_ms is None or next_ms(failing) < failing.due_ms:
+        take(failing)
+    with closing(sqlite3.connect(tmp_path / "failing/outbox.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ServiceError, match="outbox"):
+            take(failing)
+    for _ in range(3):
+        take(failing)
+    while calm.gateway.taken[1] < failing.gateway.taken[1]:
+        take(calm)
+    assert next_ms(failing) == next_ms(calm)
+    assert failing.gateway.taken == calm.gateway.taken
+    for one in (failing, calm):
+        one.gateway.outbox.close()
+
+
 def test_a_restart_while_the_clock_is_unset(tmp_path: Path) -> None:
     """Placeholder times do not say when readings were taken; the next frame is cut when it would have been."""
     first = runner(tmp_path)
     for _ in range(38):
-        assert first.source is not None
-        first.take(first.source.take(), lambda *_: None)
+        take(first)
     assert first.due_ms == BEGIN_MS + 40 * MINUTE_MS
     first.gateway.outbox.close()
     again = runner(tmp_path)

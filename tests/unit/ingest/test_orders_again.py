@@ -2,10 +2,25 @@
 
 from pathlib import Path
 
+import pytest
+
 from ingest.lost_orders import SETTLE_S, LostOrders
+from lading.errors import ServiceError
+from lading.gateways import GatewayEntry
 from lading.log import SqliteLog
 from lading.topics import ASSIGNMENTS
 from tests.unit.ingest.truck import Fleet, Truck
+
+
+class FailingFleet(Fleet):
+    """A registry's view whose file can be away."""
+
+    is_away = False
+
+    def find(self, gateway_id: bytes) -> GatewayEntry | None:
+        if self.is_away:
+            raise ServiceError("gateways_file", "it is away, by the test")
+        return super().find(gateway_id)
 
 
 class Site:
@@ -15,7 +30,8 @@ class Site:
         self.now_s = 0.0
         self.truck = truck
         self.log = SqliteLog(folder / "log.sqlite")
-        self.orders = LostOrders(self.log, Fleet(truck), lambda: self.now_s)
+        self.fleet = FailingFleet(truck)
+        self.orders = LostOrders(self.log, self.fleet, lambda: self.now_s)
 
     def keep(self, order: bytes) -> None:
         self.log.append(ASSIGNMENTS, [(self.truck.id, order)])
@@ -68,3 +84,17 @@ def test_a_broker_that_keeps_no_order_is_not_asked_for_ever(tmp_path: Path) -> N
     assert site.settle() == []
     site.orders.connected()
     assert site.settle() == [order]
+
+
+def test_a_registry_that_fails_once_keeps_no_order_back(tmp_path: Path) -> None:
+    """The step says so, and the next one publishes."""
+    truck = Truck()
+    site = Site(tmp_path, truck)
+    order = truck.order()
+    site.keep(order)
+    site.orders.connected()
+    site.fleet.is_away = True
+    with pytest.raises(ServiceError, match="gateways_file"):
+        site.settle()
+    site.fleet.is_away = False
+    assert [message for _, message in site.orders.step()] == [order]
