@@ -180,6 +180,7 @@ class SenmlListener:
         self._note = note
         client_id = f"lading-senml-{gateway.gateway_id.hex()[:16]}"
         self._link = Link(broker, client_id, (topic,), woken=woken)
+        self._waiting: list[Came] = []
 
     def start(self) -> None:
         """Connect in the background."""
@@ -188,18 +189,30 @@ class SenmlListener:
     def stop(self) -> None:
         """Disconnect; what is not acknowledged comes again."""
         self._link.stop()
+        self._waiting.clear()
 
     def step(self, now_ms: int, clock_ms: int) -> int:
         """See Listener."""
         count = 0
-        for event in self._link.events():
+        again, self._waiting = self._waiting, []
+        for event in [*again, *self._link.events()]:
             if isinstance(event, Came):
-                count += self._take(event, clock_ms)
+                count += self._in_turn(event, clock_ms)
             elif isinstance(event, Down):
+                self._waiting.clear()  # with the next connection they come again
                 self._note("senml_link_down", MalformedError("broker", event.reason))
         return count
 
-    def _take(self, came: Came, now_ms: int) -> int:
+    def _in_turn(self, came: Came, clock_ms: int) -> int:
+        """Take a pack after those before it. The broker sends the next ones only as these are acknowledged, so one
+        that is not durable is tried again; it forgets one of QoS 0 itself."""
+        taken = None if self._waiting else self._take(came, clock_ms)
+        if taken is None and came.qos:
+            self._waiting.append(came)
+        return taken or 0
+
+    def _take(self, came: Came, now_ms: int) -> int | None:
+        """How many readings; None: none is durable, and the pack not acknowledged."""
         try:
             if len(came.payload) > PACK_BYTES_MAX:
                 raise MalformedError(
@@ -213,7 +226,7 @@ class SenmlListener:
             return 0
         refused = self._gateway.take_all(sorted(found, key=lambda reading: reading.time_ms))
         if any(isinstance(refusal.error, ServiceError) for refusal in refused):
-            return 0  # not durable: it comes again
+            return None
         for problem in by_code([*problems, *(refusal.error for refusal in refused)]):
             self._note("senml_refused", problem)
         self._link.ack(came)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.gateway import Gateway
 from edge.publisher import Publisher
-from edge.sources import Batch, Listener, Source, by_code
+from edge.sources import Listener, Source, by_code
 from lading.errors import LadingError, ServiceError
 from lading.frame import SALT_BYTES
 from lading.tree import sha256

@@ -1,13 +1,24 @@
 """Promise: packs of a public SenML library, in JSON and CBOR, come out of the gateway's frames as they went in."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
-from lading.quantities import DERIVED
+from edge import outbox
+from edge.gateway import Gateway
+from edge.outbox import Outbox
+from edge.sources import SenmlListener
+from lading.cose import KeySigner
+from lading.mqtt import Broker
+from lading.quantities import DERIVED, Quantity
 from lading.topics import gateway_topic
+from tests.gateways import OPERATOR
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
 from tests.services.test_edge_run import TENANT, Site, check_frames
@@ -22,8 +33,14 @@ SITE = "flush_s = 1\n[[edge.gateways]]\nname = 'gw'\nsource = 'senml'\n" + "".jo
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    broker = Mosquitto(tmp_path, log_type="subscribe").start()
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    server = Mosquitto(tmp_path, log_type="subscribe").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path, broker: Mosquitto) -> Iterator[Site]:
     (tmp_path / "site").mkdir()
     site = Site(tmp_path / "site", broker, SITE, ("gw",))
     process = site.start()
@@ -32,7 +49,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     process.kill()
     process.communicate()
     site.client.disconnect()
-    broker.stop()
 
 
 def test_kpn_senml(site: Site) -> None:
@@ -61,3 +77,51 @@ def test_kpn_senml(site: Site) -> None:
     assert [(one.time_ms - begin_ms, one.value) for one in found[3]] == [(0, 1_000), (10_000, 1_000)]
     assert {one.flags for readings in found.values() for one in readings} == {DERIVED}
     maker.kill()
+
+
+PACKS = 40  # more than a broker sends without an acknowledgement
+SENSOR = {("temp", int(Quantity.TEMPERATURE)): 1}
+LINE = '[{{"n":"temp","u":"Cel","v":4.5,"t":{}}}]'
+
+
+def test_packs_wait_for_the_outbox(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it cannot be written none is acknowledged; once it can be, all come in, over the same connection."""
+    monkeypatch.setattr(outbox, "LOCK_WAIT_MS", 50)
+    key = KeySigner.from_seed(b"gw")
+    store = Outbox(tmp_path / "outbox.sqlite", key.public.gateway_id)
+    gateway = Gateway(store, key, OPERATOR.public, TENANT, {1: 1}, clock_floor_ms=0)
+    topic = gateway_topic(TENANT, gateway.gateway_id, "senml")
+    noted: list[str] = []
+    listener = SenmlListener(
+        gateway,
+        Broker("127.0.0.1", broker.port),
+        topic,
+        SENSOR,
+        lambda what, _: noted.append(what),
+        0,
+    )
+    listener.start()
+    until(lambda: topic in broker.log, LIMIT_S)
+    sender = paho.Client(CallbackAPIVersion.VERSION2)
+    sender.connect("127.0.0.1", broker.port)
+    sender.loop_start()
+    now_s = int(time.time())
+
+    def step() -> int:
+        return listener.step(now_s * 1000, now_s * 1000)
+
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for at in range(PACKS):
+            sender.publish(topic, LINE.format(now_s - PACKS + at), qos=1).wait_for_publish(10)
+        end_s = time.monotonic() + 1
+        while time.monotonic() < end_s:
+            assert step() == 0
+    until(lambda: step() * 0 + gateway.pending_count == PACKS, LIMIT_S)
+    assert noted == []
+    sender.disconnect()
+    sender.loop_stop()
+    listener.stop()
+    store.close()
