@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -185,6 +185,39 @@ def test_scores_that_fail_keep_nobody(tmp_path: Path) -> None:
         pass
     worker.close()
     assert said(bench.log) == wanted(legs)
+
+
+class NoCommit(SqliteLog):
+    """A log that takes no positions for a while."""
+
+    is_full = False
+
+    def commit(self, group: str, topic: str, positions: Mapping[int, int]) -> None:
+        if self.is_full:
+            raise ServiceError("log_full", "no room, by the test")
+        super().commit(group, topic, positions)
+
+
+def test_what_was_judged_before_a_failure_is_scored(tmp_path: Path) -> None:
+    """A step of the rules that fails once they have judged has nothing left to do when it is tried again."""
+    leg, bench = make_legs()[0], Bench(tmp_path)
+    bench.order(leg)
+    log = NoCommit(tmp_path / "log.sqlite")
+    rules = Anomaly(log, tmp_path / "state.sqlite", OPERATORS)
+    worker = Worker(rules, partial(Scores, log, rules.state, keep_s=0))
+    bench.frames(leg.frames[:3])
+    while worker.judge() + worker.score() or not worker.is_scored:
+        pass
+    bench.frames(leg.frames[3:])
+    log.is_full = True
+    with pytest.raises(ServiceError, match="log_full"):
+        worker.judge()
+    log.is_full = False
+    for _ in range(3):
+        worker.judge()
+        worker.score()
+    worker.close()
+    assert said(bench.log) == wanted([leg])
 
 
 def test_a_full_disk_keeps_the_scores_waiting(tmp_path: Path) -> None:
