@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from edge.outbox import ChannelPosition, Outbox, Position
 from edge.readings import NewReading, check, stamp
@@ -54,6 +55,14 @@ class Leg:
 def salt() -> bytes:
     """A run's salt from the system."""
     return secrets.token_bytes(SALT_BYTES)
+
+
+class Tried(NamedTuple):
+    """Of readings that were tried: `left` are not durable, for the store failed as `failure` says."""
+
+    left: list[NewReading]
+    failure: ServiceError | None
+    refused: list[LadingError]
 
 
 class Gateway:
@@ -170,6 +179,17 @@ class Gateway:
         self._flush(taken, refused, cut_ms)
         self.refused_count += len(refused)
         return sorted(refused, key=lambda refusal: refusal.index)
+
+    def try_all(self, readings: Sequence[NewReading]) -> Tried:
+        """As `take_all`, for who tries again what the store did not take."""
+        refused = self.take_all(readings)
+        failed = [(one, one.error) for one in refused if isinstance(one.error, ServiceError)]
+        self.refused_count -= len(failed)
+        return Tried(
+            [readings[one.index] for one, _ in failed],
+            failed[0][1] if failed else None,
+            [one.error for one in refused if not isinstance(one.error, ServiceError)],
+        )
 
     def _stamp(self, new: NewReading) -> Reading:
         """The reading as it will be framed, or RejectedError."""

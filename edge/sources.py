@@ -11,11 +11,13 @@ from edge.readings import NewReading
 from edge.replay import Item, LineRefused, ReplayReading
 from edge.senml import PACK_BYTES_MAX, decode, readings
 from edge.simulation import ColdRoom, Reefer
-from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
+from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import TIME_MS_MAX
 from lading.mqtt import Broker
 
 BATCH_READINGS_MAX = 4_096
+WAITING_MAX = 64
+"""Packs that wait for the outbox: more than a broker sends without acknowledgement."""
 AHEAD_MS_MAX = 600_000  # how far a sensor's clock may be ahead of the gateway's
 
 
@@ -180,7 +182,7 @@ class SenmlListener:
         self._note = note
         client_id = f"lading-senml-{gateway.gateway_id.hex()[:16]}"
         self._link = Link(broker, client_id, (topic,), woken=woken)
-        self._waiting: list[Came] = []
+        self._waiting: list[tuple[Came, list[NewReading]]] = []
 
     def start(self) -> None:
         """Connect in the background."""
@@ -195,24 +197,17 @@ class SenmlListener:
         """See Listener."""
         count = 0
         again, self._waiting = self._waiting, []
-        for event in [*again, *self._link.events()]:
+        for came, found in again:
+            count += self._keep(came, found, is_new=False)
+        for event in self._link.events():
             if isinstance(event, Came):
-                count += self._in_turn(event, clock_ms)
+                count += self._take(event, clock_ms)
             elif isinstance(event, Down):
                 self._waiting.clear()  # with the next connection they come again
                 self._note("senml_link_down", MalformedError("broker", event.reason))
         return count
 
-    def _in_turn(self, came: Came, clock_ms: int) -> int:
-        """Take a pack after those before it. The broker sends the next ones only as these are acknowledged, so one
-        that is not durable is tried again; it forgets one of QoS 0 itself."""
-        taken = None if self._waiting else self._take(came, clock_ms)
-        if taken is None and came.qos:
-            self._waiting.append(came)
-        return taken or 0
-
-    def _take(self, came: Came, now_ms: int) -> int | None:
-        """How many readings; None: none is durable, and the pack not acknowledged."""
+    def _take(self, came: Came, now_ms: int) -> int:
         try:
             if len(came.payload) > PACK_BYTES_MAX:
                 raise MalformedError(
@@ -224,13 +219,28 @@ class SenmlListener:
             self._note("senml_refused", exc)
             self._link.ack(came)
             return 0
-        refused = self._gateway.take_all(sorted(found, key=lambda reading: reading.time_ms))
-        if any(isinstance(refusal.error, ServiceError) for refusal in refused):
-            return None
-        for problem in by_code([*problems, *(refusal.error for refusal in refused)]):
+        for problem in by_code(problems):
             self._note("senml_refused", problem)
-        self._link.ack(came)
-        return len(found) - len(refused)
+        return self._keep(came, sorted(found, key=lambda reading: reading.time_ms), is_new=True)
+
+    def _keep(self, came: Came, found: list[NewReading], *, is_new: bool) -> int:
+        """Make a pack's readings durable, after those before it: how many were, or were refused. The rest comes again.
+
+        The broker sends the next packs only as these are acknowledged. Those of QoS 0 it has forgotten, and those
+        beyond WAITING_MAX come again with the next connection.
+        """
+        left = found
+        if not self._waiting:
+            left, failure, refused = self._gateway.try_all(found)
+            for problem in by_code(refused):
+                self._note("senml_refused", problem)
+            if failure is not None and is_new:
+                self._note("senml_waits", failure)
+        if not left:
+            self._link.ack(came)
+        elif came.qos and len(self._waiting) < WAITING_MAX:
+            self._waiting.append((came, left))
+        return len(found) - len(left)
 
 
 def by_code(errors: Iterable[LadingError]) -> list[LadingError]:

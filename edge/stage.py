@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.gateway import Gateway
 from edge.publisher import Publisher
-from edge.sources import Listener, Source, by_code
+from edge.sources import Batch, Listener, Source, by_code
 from lading.errors import LadingError, ServiceError
 from lading.frame import SALT_BYTES
 from lading.tree import sha256
@@ -89,6 +89,7 @@ class Runner:
     clock_ms: int = 0
     due_ms: int | None = None
     failing: str = ""
+    _left: Batch | None = None
 
     def __post_init__(self) -> None:
         self.clock_ms = max(0, self.gateway.newest_ms)
@@ -114,7 +115,7 @@ class Runner:
 
     def is_done(self) -> bool:
         """True when a recording or a bounded simulation has ended."""
-        return self.source is not None and self.source.next_ms() is None
+        return self.source is not None and self.next_ms() is None
 
     def follow_story(self, true_ms: int) -> None:
         """Be linked or not, as the story says."""
@@ -127,17 +128,27 @@ class Runner:
         self.is_linked = not self.is_linked
 
     def take(self, due_ms: int, note: Note) -> int:
-        """Take the source's next batch, which is of `due_ms`: how many readings. What is due before it is cut first.
+        """Take the next batch, which is of `due_ms`: how many readings. What is due before it is cut first.
 
-        ServiceError when that fails: the source has not moved on, and gives the same batch again.
+        ServiceError when the outbox fails: what is not durable is the next batch again.
         """
         assert self.source is not None, "there is no source"
         self.flush(due_ms)
-        batch = self.source.take()
+        batch = self._left or self.source.take()
         self.clock_ms = batch.clock_ms
-        for error in by_code(refused.error for refused in self.gateway.take_all(batch.readings)):
+        tried = self.gateway.try_all(batch.readings)
+        self._left = batch._replace(readings=tried.left) if tried.left else None
+        for error in by_code(tried.refused):
             note("reading_refused", self.name, error)
+        if tried.failure is not None:
+            raise tried.failure
         return len(batch.readings)
+
+    def next_ms(self) -> int | None:
+        """When the next batch is due; None: there is none."""
+        if self._left is not None:
+            return self._left.true_ms
+        return None if self.source is None else self.source.next_ms()
 
     def flush(self, true_ms: int) -> None:
         """Cut when `true_ms` lies past the flush time: multiples of flush_ms, so that a restart cuts as before."""
@@ -181,29 +192,37 @@ class Edge:
 
     def wait(self, limit_s: float) -> None:
         """Until the next reading is due, but no longer than the limit."""
-        due = [ms for runner in self.runners if runner.source and (ms := runner.source.next_ms()) is not None]
+        due = [ms for runner in self.runners if (ms := runner.next_ms()) is not None]
         wait_s = min([limit_s, *(self._clock.wait_s(ms) for ms in due)])
         if wait_s > 0:
             self.runners[0].publisher.wait(wait_s)
 
     def _step(self, runner: Runner) -> int:
-        try:
-            count = self._feed(runner)
-            count += runner.publisher.step(runner.clock_ms) if runner.is_linked else 0
-        except ServiceError as exc:
-            runner.failing = str(exc)
-            self._note("outbox_failed", runner.name, exc)
+        count, failing = 0, ""
+        for work in (
+            self._feed,
+            self._publish,
+        ):  # frames that are taken make room, so a full disk stops neither
+            try:
+                count += work(runner)
+            except ServiceError as exc:
+                failing = str(exc)
+                self._note("outbox_failed", runner.name, exc)
+        runner.failing = failing
+        if failing:
             time.sleep(BACKOFF_S)
-            return 0
-        runner.failing = ""
         return count
+
+    @staticmethod
+    def _publish(runner: Runner) -> int:
+        return runner.publisher.step(runner.clock_ms) if runner.is_linked else 0
 
     def _feed(self, runner: Runner) -> int:
         if runner.source is None:
             return self._listen(runner)
         count = 0
         for _ in range(BATCHES_MAX):
-            due_ms = runner.source.next_ms()
+            due_ms = runner.next_ms()
             if due_ms is None or self._must_wait(runner, due_ms):
                 break
             runner.follow_story(due_ms)
@@ -216,7 +235,7 @@ class Edge:
             return True
         if not self._clock.is_free:
             return due_ms > self._clock.now_ms()
-        behind = [ms for other in self.runners if other.source and (ms := other.source.next_ms()) is not None]
+        behind = [ms for other in self.runners if (ms := other.next_ms()) is not None]
         if due_ms > min(behind) + runner.flush_ms:
             return True
         return runner.source is not None and runner.source.is_online(due_ms) and self._is_ahead(runner)

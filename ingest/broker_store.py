@@ -149,15 +149,17 @@ class BrokerStore:
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(0)  # the other messages of this turn of the loop join
-        while True:
-            try:
-                self.write()
-            except ServiceError as exc:
-                _log.warning("%s: tried again in %s s", exc, RETRY_S)
-                await asyncio.sleep(RETRY_S)
-            else:
-                self._flushing = None
-                return
+        try:
+            while True:
+                try:
+                    self.write()
+                except ServiceError as exc:
+                    _log.warning("%s: tried again in %s s", exc, RETRY_S)
+                    await asyncio.sleep(RETRY_S)
+                else:
+                    return
+        finally:
+            self._flushing = None
 
     def _change(self, statement: str, *values: object) -> None:
         self._changes.append((statement, values))

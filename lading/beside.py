@@ -42,6 +42,7 @@ class Beside:
             self._steps()
         except BaseException as exc:  # noqa: BLE001 (`check` raises it)
             self._error = exc
+            self.failing = f"{type(exc).__name__} {exc}"
 
     def _steps(self) -> None:
         while not self._stop.is_set():

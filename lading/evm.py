@@ -206,7 +206,7 @@ class EvmNode:
             try:
                 self._store.put(block.number, block.header.timestamp, self._forks, raws)
             except ServiceError:
-                self._take_back(1)  # whoever sent it is told, and sends again
+                self._take_back(1)  # whoever sent is told; of others' the nonces are free again
                 raise
         block_hash: bytes = block.hash
         return block_hash

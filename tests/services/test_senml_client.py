@@ -18,6 +18,7 @@ from lading.cose import KeySigner
 from lading.mqtt import Broker
 from lading.quantities import DERIVED, Quantity
 from lading.topics import gateway_topic
+from lading.totals import Reading
 from tests.gateways import OPERATOR
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
@@ -120,7 +121,10 @@ def test_packs_wait_for_the_outbox(
         while time.monotonic() < end_s:
             assert step() == 0
     until(lambda: step() * 0 + gateway.pending_count == PACKS, LIMIT_S)
-    assert noted == []
+    assert noted == ["senml_waits"]
+    assert store.load().pending[1] == [
+        Reading(at, (now_s - PACKS + at) * 1000, 4_500, DERIVED) for at in range(PACKS)
+    ]
     sender.disconnect()
     sender.loop_stop()
     listener.stop()

@@ -56,8 +56,7 @@ def runner(folder: Path) -> Runner:
 
 def next_ms(one: Runner) -> int:
     """When the source's next batch is due."""
-    assert one.source is not None
-    due_ms = one.source.next_ms()
+    due_ms = one.next_ms()
     assert due_ms is not None
     return due_ms
 
@@ -67,21 +66,29 @@ def take(one: Runner) -> int:
     return one.take(next_ms(one), lambda *_: None)
 
 
-def test_a_cut_that_fails_leaves_the_source_where_it_is(tmp_path: Path) -> None:
-    """While the outbox cannot be written nothing of the source is taken; afterwards no reading is missing."""
+@pytest.mark.parametrize("is_cut_due", [False, True])
+def test_an_outbox_that_fails_loses_nothing_of_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut_due: bool
+) -> None:
+    """While it cannot be written the same batch is tried; afterwards none is missing, and none counts as refused."""
+    monkeypatch.setattr("edge.outbox.LOCK_WAIT_MS", 50)
     failing, calm = runner(tmp_path / "failing"), runner(tmp_path / "calm")
-    while failing.due_ms is None or next_ms(failing) < failing.due_ms:
+    while failing.due_ms is None or (next_ms(failing) < failing.due_ms) == is_cut_due:
         take(failing)
     with closing(sqlite3.connect(tmp_path / "failing/outbox.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(ServiceError, match="outbox"):
-            take(failing)
+        due_ms = next_ms(failing)
+        for _ in range(2):
+            with pytest.raises(ServiceError, match="outbox"):
+                take(failing)
+            assert next_ms(failing) == due_ms
     for _ in range(3):
         take(failing)
     while calm.gateway.taken[1] < failing.gateway.taken[1]:
         take(calm)
     assert next_ms(failing) == next_ms(calm)
     assert failing.gateway.taken == calm.gateway.taken
+    assert failing.gateway.refused_count == 0
     for one in (failing, calm):
         one.gateway.outbox.close()
 
