@@ -206,7 +206,7 @@ class EvmNode:
             try:
                 self._store.put(block.number, block.header.timestamp, self._forks, raws)
             except ServiceError:
-                self._take_back(1)  # whoever sent is told; of others' the nonces are free again
+                self._take_back(1)  # its sender is told; what was mined with it has to be sent again, too
                 raise
         block_hash: bytes = block.hash
         return block_hash
