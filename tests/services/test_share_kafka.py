@@ -155,7 +155,7 @@ def test_who_hangs_keeps_his_state(join: Callable[[], Member], tmp_path: Path) -
 
 
 def test_who_lost_his_does_not_claim_it(join: Callable[[], Member]) -> None:
-    """Two that the group gave up come back beside a third, in one round: all partitions are somebody's, at once.
+    """Two that the group gave up come back beside a third, in one round: all partitions are somebody's.
 
     Who claims what he has lost is waited for, to release it: then some are nobody's, for ever.
     """

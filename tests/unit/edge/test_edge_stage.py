@@ -1,4 +1,4 @@
-"""Promises of the stage's clock and of a restart: flush times stand where they stood."""
+"""Promises of the stage: its clock, a restart (flush times stand where they stood), an outbox that fails."""
 
 import random
 import sqlite3

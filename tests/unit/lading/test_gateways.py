@@ -62,3 +62,11 @@ def test_nonsense_is_refused(tmp_path: Path, row: object) -> None:
     path.write_text(json.dumps({"gateways": [row]}))
     with pytest.raises(ServiceError, match=r"gateways\.json"):
         GatewayFile(path).find(bytes(32))
+
+
+def test_a_file_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    """Not one that is missing, which knows no gateway: a folder that fails must not make every gateway unknown."""
+    (tmp_path / "folder").write_text("no folder")
+    gateways = GatewayFile(tmp_path / "folder" / "gateways.json")
+    with pytest.raises(ServiceError, match="gateways_file"):
+        gateways.find(bytes(32))
