@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lading import sqlite
 from lading.errors import ServiceError
 from lading.frame import NO_ANCHOR, AnchorSeen
 from lading.locks import take
@@ -86,7 +87,7 @@ class Outbox:
     def __init__(self, path: Path, gateway_id: bytes) -> None:
         self._path = path
         self._reserve = path.with_name(path.name + ".reserve")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        sqlite.make_folder(path, "outbox")
         self._lock = _lock(path.with_name(path.name + ".lock"))
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)

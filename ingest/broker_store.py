@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,15 +42,12 @@ class BrokerStore:
     """Changes are collected and written together; `flush` returns once those made so far are durable."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            sqlite.keep_version(self._db, path, SCHEMA_VERSION)
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as exc:
-            raise ServiceError("broker_store", f"{path}: {exc}") from exc
+        sqlite.make_folder(path, "broker_store")
+        self._db = sqlite.open_named(path, "broker_store", BUSY_TIMEOUT_S)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        sqlite.keep_version(self._db, path, SCHEMA_VERSION)
+        self._db.executescript(_SCHEMA)
         self._number = int(self._db.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0])
         self._changes: list[_Change] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -133,18 +129,15 @@ class BrokerStore:
         self._db.close()
 
     def write(self) -> None:
-        """Write and commit now. ServiceError `broker_store`: nothing of it was written, and it stays to be written."""
+        """Write and commit now. ServiceError: nothing of it was written, and it stays to be written."""
         if self._lazy is not None:
             self._lazy.cancel()
             self._lazy = None
         if not self._changes:
             return
-        try:
-            with sqlite.transaction(self._db):
-                for statement, values in self._changes:
-                    self._db.execute(statement, values)
-        except sqlite3.Error as exc:
-            raise ServiceError("broker_store", str(exc)) from exc
+        with sqlite.transaction(self._db):
+            for statement, values in self._changes:
+                self._db.execute(statement, values)
         self._changes.clear()
 
     async def _flush_soon(self) -> None:

@@ -69,7 +69,7 @@ class State:
     """
 
     def __init__(self, path: Path | str, *, is_replayed: bool = False) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        sqlite.make_folder(path, _ERRORS[0])
         with sqlite.service_errors(*_ERRORS):
             self._db = sqlite.connect(path, BUSY_TIMEOUT_S)
             sqlite.to_wal(self._db, BUSY_TIMEOUT_S)

@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lading.errors import ServiceError
+
 _RETRY_S = 0.02
 
 
 def take(path: Path | str, *, mode: int = 0o644) -> int | None:
-    """An open file that holds the lock until it is closed; None: another has it. OSError where no file can be made."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, mode)
+    """An open file that holds the lock until it is closed; None: another has it. ServiceError `lock_failed`."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, mode)
+    except OSError as exc:
+        raise _failed(path, exc) from exc
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except BaseException as exc:
         os.close(handle)
-        return None
-    except BaseException:
-        os.close(handle)
+        if isinstance(exc, BlockingIOError):
+            return None
+        if isinstance(exc, OSError):
+            raise _failed(path, exc) from exc
         raise
     return handle
 
@@ -35,3 +41,9 @@ def held(path: Path | str, wait_s: float = 0.0) -> Iterator[bool]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _failed(path: Path | str, exc: OSError) -> ServiceError:
+    return ServiceError(
+        "lock_failed", f"{path}: {exc.strerror}, wanted a file that can be written and locked"
+    )

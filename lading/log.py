@@ -158,7 +158,7 @@ class SqliteLog:
         self._now_ms = now_ms
         self._lock = Lock()
         self._topics: dict[str, tuple[int, int]] = {}
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        sqlite.make_folder(path, "log_failed")
         with _service_errors():
             self._db = sqlite.connect_still(path) if is_still else _open(path, bytes_max)
 

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from lading import topics
+from lading import sqlite, topics
 from lading.errors import ServiceError
 from lading.locks import take
 from lading.log import Log, Record, WatchedLog, partition_of
@@ -204,5 +204,5 @@ def _locked(state: Path) -> int | None:
 
     Not the lock of the file itself (`lading.sqlite.held`), which its worker takes besides.
     """
-    state.parent.mkdir(parents=True, exist_ok=True)
+    sqlite.make_folder(state, "lock_failed")
     return take(f"{state}.owner.lock")

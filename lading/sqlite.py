@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lading import locks
 from lading.errors import ServiceError
@@ -47,6 +47,14 @@ def held(path: Path | str, wait_s: float) -> Iterator[None]:
         yield
 
 
+def make_folder(path: Path | str, code: str) -> None:
+    """The folder that a file is to be in. ServiceError of this code where there is none and none can be made."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ServiceError(code, f"{exc.filename}: {exc.strerror}, wanted a folder for {path}") from exc
+
+
 class NamedErrors(sqlite3.Connection):
     """A connection whose errors are ServiceErrors, wherever it is used."""
 
@@ -54,18 +62,79 @@ class NamedErrors(sqlite3.Connection):
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3."""
-        with service_errors(self.code, WANTED):
-            return super().execute(*arguments)
+        return self.cursor(NamedCursor).execute(*arguments)
 
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3."""
-        with service_errors(self.code, WANTED):
-            return super().executemany(*arguments)
+        return self.cursor(NamedCursor).executemany(*arguments)
 
     def executescript(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3."""
-        with service_errors(self.code, WANTED):
+        return self.cursor(NamedCursor).executescript(*arguments)
+
+
+class NamedCursor(sqlite3.Cursor):
+    """A cursor of NamedErrors. A file can fail at any row: SQLite reads on as rows are asked for."""
+
+    connection: NamedErrors
+
+    def execute(self, *arguments: Any) -> Self:
+        """See sqlite3."""
+        try:
+            return super().execute(*arguments)
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def executemany(self, *arguments: Any) -> Self:
+        """See sqlite3."""
+        try:
+            return super().executemany(*arguments)
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def executescript(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3."""
+        try:
             return super().executescript(*arguments)
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def fetchone(self) -> Any:
+        """See sqlite3."""
+        try:
+            return super().fetchone()
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def fetchmany(self, *arguments: Any, **named: Any) -> list[Any]:
+        """See sqlite3."""
+        try:
+            return super().fetchmany(*arguments, **named)
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def fetchall(self) -> list[Any]:
+        """See sqlite3."""
+        try:
+            return super().fetchall()
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def __iter__(self) -> Any:
+        # Not through the above, which as Python's own for each row is several times as slow.
+        try:
+            yield from iter(super().__next__, None)
+        except sqlite3.Error as exc:
+            raise self._named(exc) from exc
+
+    def _named(self, exc: sqlite3.Error) -> ServiceError:
+        return named(exc, self.connection.code, WANTED)
 
 
 def open_named(path: Path | str, code: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> NamedErrors:
@@ -147,6 +216,11 @@ def service_errors(code: str, wanted: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        if getattr(exc, "sqlite_errorname", "") == "SQLITE_FULL":
-            raise ServiceError("disk_full", f"{exc}, wanted room to write") from exc
-        raise ServiceError(code, f"{exc}, wanted {wanted}") from exc
+        raise named(exc, code, wanted) from exc
+
+
+def named(exc: sqlite3.Error, code: str, wanted: str) -> ServiceError:
+    """SQLite's error as ours."""
+    if getattr(exc, "sqlite_errorname", "") == "SQLITE_FULL":
+        return ServiceError("disk_full", f"{exc}, wanted room to write")
+    return ServiceError(code, f"{exc}, wanted {wanted}")

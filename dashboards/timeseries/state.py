@@ -70,7 +70,7 @@ class SeriesState:
     """The file. One process writes; others read beside it (`is_beside`), and never wait for what it is writing."""
 
     def __init__(self, path: Path, *, is_beside: bool = False) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        sqlite.make_folder(path, "series_state")
         is_there = path.exists()
         with sqlite.service_errors(*_ERRORS):
             self._db = sqlite.connect(path)
@@ -205,7 +205,7 @@ class SeriesState:
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Hold the state file's lock while writing. ServiceError `series_state` when another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sqlite.make_folder(path, "series_state")
     with held(path.with_name(f"{path.name}.lock")) as is_mine:
         if not is_mine:
             raise ServiceError("series_state", f"another process writes with {path}, wanted one")

@@ -1,7 +1,9 @@
 """Promise: SQLite files open side by side, change whole or not at all, and fail as ServiceErrors."""
 
+import os
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from lading.errors import ServiceError
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS one(value INTEGER); CREATE TABLE IF NOT EXISTS two(value INTEGER);"
 OPENERS = 8
+ROWS = 5_000
 
 
 def count(db: sqlite3.Connection) -> int:
@@ -114,3 +117,47 @@ def test_other_errors_have_the_store_s_name(tmp_path: Path) -> None:
     with pytest.raises(ServiceError) as refused:
         sqlite.open_named(tmp_path / "a.sqlite", "outbox_failed").execute("SELECT 1 FROM one")
     assert refused.value.code == "outbox_failed"
+
+
+def one_by_one(rows: sqlite3.Cursor) -> Iterator[tuple[int]]:
+    """By fetchone."""
+    while (row := rows.fetchone()) is not None:
+        yield row
+
+
+def by_hundreds(rows: sqlite3.Cursor) -> Iterator[tuple[int]]:
+    """By fetchmany."""
+    while found := rows.fetchmany(100):
+        yield from found
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        list,
+        lambda rows: rows.fetchall(),
+        lambda rows: list(one_by_one(rows)),
+        lambda rows: list(by_hundreds(rows)),
+        lambda rows: [next(rows) for _ in range(ROWS - 1)],
+    ],
+    ids=["iterated", "fetchall", "fetchone", "fetchmany", "next"],
+)
+def test_a_file_that_fails_amid_its_rows(
+    tmp_path: Path, rest: Callable[[sqlite3.Cursor], list[tuple[int]]]
+) -> None:
+    """However the rows are taken, it is a ServiceError of the store's code; when the file is whole again they come."""
+    path = tmp_path / "a.sqlite"
+    db = sqlite.open_named(path, "index_failed")
+    db.execute("PRAGMA cache_size = 1")  # page: so that the rows are read from the file, not remembered
+    sqlite.create(db, SCHEMA)
+    with sqlite.transaction(db):
+        db.executemany("INSERT INTO one VALUES (?)", [(value,) for value in range(ROWS)])
+    rows = db.execute("SELECT value FROM one ORDER BY rowid")
+    assert rows.fetchone() == (0,)
+    whole = path.read_bytes()
+    os.truncate(path, len(whole) // 2)
+    with pytest.raises(ServiceError) as failed:
+        rest(rows)
+    assert failed.value.code == "index_failed"
+    path.write_bytes(whole)
+    assert [value for (value,) in db.execute("SELECT value FROM one ORDER BY rowid")] == list(range(ROWS))
