@@ -92,6 +92,12 @@ class Day:
         for rule, severity in (("excursion_above", "breach"), ("gap", "breach"), ("stuck", "notice")):
             yield finding(tags, rule, severity, self.now_ms - 3 * HOUR_MS, final=1)
         yield from self._episodes(tags)
+        yield from self._forecasts(tags | {"channel": "1", "part": "air", "quantity": "temperature"})
+
+    def _forecasts(self, channel: dict[str, str]) -> Iterator[str]:
+        """Every hour, the newest half an hour ago."""
+        for at in range(self.now_ms - DAY_MS + HOUR_MS // 2, self.now_ms, HOUR_MS):
+            yield from forecast(channel, at, 0.04)
 
     def _episodes(self, tags: dict[str, str]) -> Iterator[str]:
         at = self.now_ms - 2 * HOUR_MS
@@ -169,6 +175,28 @@ def finding(tags: dict[str, str], rule: str, severity: str, at_ms: int, **fields
     return point(
         "finding", marks, at_ms, measured=7200_000.0, limit=3600_000.0, text=f"{rule}, 2 h", verdict_id="ef" * 32,
         **whole,
+    )  # fmt: skip
+
+
+def forecast(channel: dict[str, str], at_ms: int, soon: float, release: str = "ab" * 8) -> Iterator[str]:
+    """A forecast of one, two and three hours from `at_ms` on."""
+    tags = channel | {"release": release}
+    for hours in (1, 2, 3):
+        early = {"early_low": 3.0, "early_median": 4.5, "early_high": 6.0, "early_s": 10_800.0}
+        yield point(
+            "forecast", tags, at_ms + hours * HOUR_MS, lowest=2.0, low=3.0, median=4.5, high=6.0, highest=7.0 + hours,
+            lowest_level=0.02, highest_level=0.99, upper=8.0, lower=2.0, upper_probability=soon, lower_probability=0.0,
+            from_ms=at_ms, **(early if hours == 3 else {}),
+        )  # fmt: skip
+    for side, share in (("upper", soon), ("lower", 0.0)):
+        yield risk(tags | {"side": side}, at_ms, share)
+
+
+def risk(tags: dict[str, str], at_ms: int, soon: float) -> str:
+    """How probable a forecast finds a breach."""
+    begin_ms = at_ms + 5_000_000
+    return point(
+        "risk", tags, at_ms, limit=8.0, probability=min(3 * soon, 1.0), soon=soon, begin_ms=begin_ms, within_s=10_800.0
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from dashboards.boards.influxql import Json
 
@@ -128,6 +128,7 @@ def _seconds(text: str) -> int:
 
 
 def board_span(board: Json, now_ms: int) -> Span:
-    """The range that the board opens with: `now-7d` to now."""
-    since: Any = board["time"]["from"]
-    return Span(now_ms - _seconds(since.removeprefix("now-")) * 1000, now_ms)
+    """The range that the board opens with: `now-7d` to now, or to `now+3h`."""
+    since, until = board["time"]["from"], board["time"]["to"]
+    ahead_s = _seconds(until.removeprefix("now+")) if until != "now" else 0
+    return Span(now_ms - _seconds(since.removeprefix("now-")) * 1000, now_ms + ahead_s * 1000)

@@ -31,6 +31,7 @@ class Board:
     variables: tuple[Json, ...]
     annotations: tuple[Json, ...]
     rows: tuple[Row, ...]
+    until: str = "now"
 
     def document(self) -> Json:
         """As Grafana reads it."""
@@ -43,7 +44,7 @@ class Board:
             "editable": False,
             "graphTooltip": 1,
             "timezone": "utc",
-            "time": {"from": self.since, "to": "now"},
+            "time": {"from": self.since, "to": self.until},
             "timepicker": {},
             "refresh": self.refresh,
             "templating": {"list": list(self.variables)},

@@ -54,6 +54,8 @@ class Panel:
     repeat: str = ""
     links: tuple[Json, ...] = ()
     interval: str = ""
+    since: str = ""
+    """A range of its own, of now, where the board's is relative: `+3h` is the next three hours."""
     order: tuple[str, ...] = ()
     """A table's columns in this order. Grafana's own is of chance where a query groups by tags."""
 
@@ -83,6 +85,8 @@ class Panel:
             shown["transformations"] = [{"id": "organize", "options": options}]
         if self.interval:
             shown["interval"] = self.interval
+        if self.since:
+            shown["timeFrom"] = self.since
         return shown
 
 

@@ -3,6 +3,7 @@
 from dashboards.boards.alerts import Alert
 from dashboards.boards.chain import BALANCES, INTERVALS_OPEN
 from dashboards.boards.fleet import BATTERY_LOW_V
+from dashboards.boards.foresight import FORESEEN
 from dashboards.boards.influxql import newest, where
 from dashboards.boards.pipeline import named
 from lading import metrics
@@ -17,6 +18,8 @@ SERIES_RECORDS = 10_000
 DISK_FREE_BYTES = 2 * 2**30
 BALANCE_WEI = 10**16
 ARCHIVE_BATCHES = 10
+FORECAST_S = 5400
+"""How long a forecast counts: the hour until the next one, and half an hour for its way here."""
 
 _LEG = ("tenant", "gateway", "leg")
 _GATEWAY = ("tenant", "gateway")
@@ -64,6 +67,19 @@ CARGO = (
         f"{_WHICH}: the breach is final",
         "Every frame of the verdict is in a finalized anchor: agreements over this leg will pay by it.",
         ("lading-shipment", 53),
+    ),
+    Alert(
+        "lading-foreseen",
+        "Breach foreseen",
+        "warning",
+        newest('last("soon")', "risk", "", *_LEG, "part", "channel", "side"),
+        FORECAST_S,
+        "gt",
+        FORESEEN,
+        0,
+        f"{_WHICH}: channel {{{{ $labels.channel }}}} may break its {{{{ $labels.side }}}} limit soon",
+        "The newest forecast finds a breach within 45 minutes more probable than 20 %. Nothing has happened yet.",
+        ("lading-shipment", 62),
     ),
     Alert(
         "lading-sensor",

@@ -3,6 +3,7 @@
 from dashboards.boards.annotations import breaches, episodes, notices, settlements, verdicts
 from dashboards.boards.board import Board, Row, gateway, leg, tag_values, tenant, variable
 from dashboards.boards.channels import against_limits
+from dashboards.boards.foresight import AHEAD, foresight
 from dashboards.boards.influxql import Json, chosen, newest, rows, series
 from dashboards.boards.panels import (
     FINAL,
@@ -51,6 +52,9 @@ A *provisional* verdict can still change. A *final* one rests on frames in final
 
 def _of(quantity: str) -> str:
     return f"{LEG} AND \"quantity\" = '{quantity}'"
+
+
+TEMPERATURE = f'{_of("temperature")} AND "channel" =~ /^${{channel:regex}}$/'
 
 
 def _word(number: int, title: str, description: str, field: str, values: dict[str, tuple[str, str]]) -> Panel:
@@ -111,14 +115,13 @@ def _verdict() -> Row:
 
 
 def _channels() -> Row:
-    temperature = f'{_of("temperature")} AND "channel" =~ /^${{channel:regex}}$/'
     text = "Highest, mean and lowest of each step; dashed lines are the limits that were signed for the leg."
     return Row(
         20,
         "Channels against their limits",
         (
             against_limits(
-                21, "Temperature, channel $channel", text, "celsius", temperature, repeat="channel", height=10
+                21, "Temperature, channel $channel", text, "celsius", TEMPERATURE, repeat="channel", height=10
             ),
             against_limits(22, "Humidity", text, "humidity", _of("humidity"), width=8),
             against_limits(
@@ -346,5 +349,6 @@ def board() -> Board:
         "1m",
         (tenant(), gateway(), leg(multi=False), channel),
         (breaches(), notices(), episodes(), verdicts(), settlements()),
-        (_verdict(), _channels(), _found(), _budget(), _proof()),
+        (_verdict(), _channels(), foresight(LEG, TEMPERATURE), _found(), _budget(), _proof()),
+        until=f"now+{AHEAD}",
     )

@@ -186,6 +186,43 @@ EPISODE = Measurement(
         Field("last_seq", "integer", "", "number of its last reading, so far"),
     ),
 )
+FORECAST = Measurement(
+    "forecast",
+    "What the newest forecast says of each time; beside it, as `early_*`, what was said of it from furthest ahead.",
+    "what the forecast counts from, plus the horizon",
+    (*OF_CHANNEL, "release"),
+    (
+        Field("lowest", "float", QUANTITY_UNIT, "the lowest quantile"),
+        Field("low", "float", QUANTITY_UNIT, "the quantile 0.1", True),
+        Field("median", "float", QUANTITY_UNIT, "the quantile 0.5", True),
+        Field("high", "float", QUANTITY_UNIT, "the quantile 0.9", True),
+        Field("highest", "float", QUANTITY_UNIT, "the highest quantile"),
+        Field("lowest_level", "float", "of 1", "which quantile the lowest is"),
+        Field("highest_level", "float", "of 1", "which quantile the highest is"),
+        Field("upper", "float", QUANTITY_UNIT, "the upper limit", True),
+        Field("lower", "float", QUANTITY_UNIT, "the lower limit", True),
+        Field("upper_probability", "float", "of 1", "of a breach of the upper limit by then", True),
+        Field("lower_probability", "float", "of 1", "of a breach of the lower limit by then", True),
+        Field("from_ms", "integer", "ms", "what the forecast counts from"),
+        Field("early_low", "float", QUANTITY_UNIT, "the quantile 0.1 of the last horizon", True),
+        Field("early_median", "float", QUANTITY_UNIT, "the quantile 0.5 of the last horizon", True),
+        Field("early_high", "float", QUANTITY_UNIT, "the quantile 0.9 of the last horizon", True),
+        Field("early_s", "float", "s", "the last horizon: how far ahead that was said", True),
+    ),
+)
+RISK = Measurement(
+    "risk",
+    "How probable each forecast finds a breach of a limit. Advice; in no verdict.",
+    "what the forecast counts from",
+    (*OF_CHANNEL, "release", "side"),
+    (
+        Field("limit", "float", QUANTITY_UNIT, "the limit"),
+        Field("probability", "float", "of 1", "of a breach within all hours of the forecast"),
+        Field("soon", "float", "of 1", "of a breach within 45 minutes"),
+        Field("begin_ms", "integer", "ms", "when half of `probability` is reached", True),
+        Field("within_s", "float", "s", "the hours of the forecast: its last horizon"),
+    ),
+)
 TOTALS = Measurement(
     "totals",
     "A channel's totals since the leg began, as the verdict saw them.",
@@ -296,6 +333,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         VERDICT,
         FINDING,
         EPISODE,
+        FORECAST,
+        RISK,
         TOTALS,
         BATCH,
         ANCHOR,

@@ -11,6 +11,7 @@ from itertools import chain
 
 import structlog
 
+from dashboards.timeseries.forecasts import forecast_lines
 from dashboards.timeseries.lines import Chunk, log_ns
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.readings import LINES_A_CHUNK, Points, chunks
@@ -24,6 +25,7 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
 from lading.episode import Episode, read_anomaly
 from lading.errors import MalformedError
+from lading.forecast import Forecast
 from lading.gateways import Gateways
 from lading.limits import Limits
 from lading.log import Log, Record, require_reached, wall_ms
@@ -198,6 +200,8 @@ class Series:
         said = read_anomaly(record.value)
         if isinstance(said, Episode):
             yield episode_line(record, said, self._names)
+        elif isinstance(said, Forecast):
+            yield from forecast_lines(record, said, self._names)
 
     def _batch(self, record: Record) -> Iterator[bytes]:
         batch = BatchRecord.decode(record.value)

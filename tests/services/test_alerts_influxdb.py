@@ -14,12 +14,14 @@ from dashboards.boards.asked import Span
 from dashboards.boards.influx import InfluxQL
 from dashboards.boards.rulebook import ALERTS
 from lading import metrics
-from tests.boards import DAY_MS, HOUR_MS, MINUTE_MS, dead, finding, point, sample, settlement
+from tests.boards import DAY_MS, HOUR_MS, MINUTE_MS, dead, finding, point, risk, sample, settlement
 from tests.services.influxd import Influxd, influxd
 
 NOW_MS = time.time_ns() // 1_000_000
 TRUCK = {"tenant": "demo", "gateway": "truck-1"}
 LEG = TRUCK | {"leg": "PO 77"}
+UPPER = LEG | {"channel": "1", "part": "air", "quantity": "temperature", "release": "ab" * 8, "side": "upper"}
+LOWER, RETRAINED = UPPER | {"side": "lower"}, UPPER | {"release": "cd" * 8}
 BY_UID = {alert.uid: alert for alert in ALERTS}
 REDUCERS: dict[str, Callable[[list[float]], float]] = {
     "last": lambda values: values[-1],
@@ -118,6 +120,11 @@ def gauge(metric: metrics.Metric, *values: float) -> tuple[str, ...]:
     )
 
 
+def said(tags: dict[str, str], minutes: int, soon: float) -> str:
+    """What a forecast of so many minutes ago finds."""
+    return risk(tags, ago(minutes * MINUTE_MS), soon)
+
+
 OF_LEG_OPEN = finding(LEG, "excursion_above", "breach", ago(30 * HOUR_MS))
 CASES = [
     Case("lading-excursion", "an excursion of yesterday, still provisional", True, (OF_LEG_OPEN,)),
@@ -128,6 +135,12 @@ CASES = [
     Case("lading-breach-final", "provisional breach", False, (verdict(ago(HOUR_MS), 0, 1),)),
     Case("lading-breach-final", "final and clean", False, (verdict(ago(HOUR_MS), 1, 0),)),
     Case("lading-breach-final", "superseded since", False, (verdict(ago(HOUR_MS), 1, 1, 1), verdict(ago(9), 1, 0))),
+    Case("lading-foreseen", "a breach is probable", True, (said(UPPER, 60, 0.21), said(LOWER, 60, 0.0))),
+    Case("lading-foreseen", "below the lower limit", True, (said(UPPER, 60, 0.0), said(LOWER, 60, 0.9))),
+    Case("lading-foreseen", "less than that", False, (said(UPPER, 1, 0.19),)),
+    Case("lading-foreseen", "a newer one says less", False, (said(UPPER, 80, 0.9), said(UPPER, 20, 0.1))),
+    Case("lading-foreseen", "a newer release says less", False, (said(UPPER, 80, 0.9), said(RETRAINED, 20, 0.1))),
+    Case("lading-foreseen", "an offline truck brings its past", False, (said(UPPER, 300, 0.9),)),
     Case("lading-sensor", "a sensor that stuck", True, (finding(LEG, "stuck", "notice", ago(HOUR_MS)),)),
     Case("lading-sensor", "an excursion only", False, (OF_LEG_OPEN,)),
     Case("lading-settlement", "paid just now", True, (settlement("PO 77", ago(MINUTE_MS)),)),

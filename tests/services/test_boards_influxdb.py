@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from dashboards.boards import documents
-from dashboards.boards.asked import Question, Span, filled, of_board
+from dashboards.boards.asked import Question, Span, board_span, filled, of_board
 from dashboards.boards.checking import Outcome, check, check_all
 from dashboards.boards.influx import InfluxQL
 from dashboards.cli import app
 from dashboards.timeseries.setting_up import Wanted, set_up
 from lading.errors import ServiceError
-from tests.boards import DAY_MS, Day, point, sample
+from tests.boards import DAY_MS, HOUR_MS, Day, point, sample
 from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
 
@@ -124,6 +124,28 @@ def test_a_room_shows_what_holds_now(server: Influxd) -> None:
         if f"panel {number} A" in question.place
     }
     assert shown == {12: 3.0, 13: 2.0}
+
+
+def test_forecasts_are_shown_ahead_of_now(server: Influxd) -> None:
+    """The fan's own range, the next three hours, has the newest forecast's times and no others; the shipment opens with
+    a range that reaches as far; and what was said three hours ahead stands at the readings' own times."""
+    board = next(one.document() for one in documents.boards() if one.uid == "lading-shipment")
+    shown = {panel["id"]: panel for panel in board["panels"]}
+    asked = {
+        question.place.split()[2:4][0]: question
+        for question in of_board(board)
+        if "panel 6" in question.place
+    }
+    assert (shown[63]["timeFrom"], board["time"]["to"]) == ("+3h", "now+3h")
+    ahead = Span(NOW_MS, NOW_MS + 3 * HOUR_MS)
+    chosen = {"leg": ["stay"], "channel": ["1"]}
+    (fan,) = store(server).ask(filled(asked["63"], ahead, chosen))
+    made_ms = NOW_MS - HOUR_MS // 2
+    step_ms = 36_000  # the range in 300 steps
+    assert [row[0] // step_ms for row in fan.rows] == [(made_ms + n * HOUR_MS) // step_ms for n in (1, 2, 3)]
+    highest = fan.columns.index("highest")
+    assert [row[highest] for row in fan.rows] == [8.0, 9.0, 10.0]
+    assert board_span(board, NOW_MS) == Span(NOW_MS - 7 * DAY_MS, NOW_MS + 3 * HOUR_MS)
 
 
 def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:

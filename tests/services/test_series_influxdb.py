@@ -15,6 +15,7 @@ from lading.batch import AnchorRecord, BatchRecord
 from lading.deadletter import DeadLetter
 from lading.episode import Episode, Moment, ScoredLeg, Scores
 from lading.errors import ServiceError
+from lading.forecast import Forecast, Risk
 from lading.quantities import INVALID
 from lading.rules import judge
 from lading.settlement import Settlement
@@ -132,6 +133,55 @@ def test_an_episode_is_one_point(place: Installation) -> None:
         3,
     )
     assert series.behind()[topics.ANOMALIES] == 0
+
+
+def a_forecast(leg: Leg, hour: int, median: int) -> Forecast:
+    """Of 30 and 60 minutes, made `hour` hours after the leg began."""
+    rows = tuple((median - spread, median, median + spread) for spread in (500, 1_000))
+    return Forecast(
+        bytes([3]) * 32,
+        leg.begin.leg_id,
+        leg.begin.gateway,
+        leg.frames[0].header.limits_hash,
+        1,
+        1,
+        T0_MS + hour * 1_800_000,
+        (1_800_000, 3_600_000),
+        (100_000, 500_000, 900_000),
+        rows,
+        Risk(8_000, (100_000, 300_000), T0_MS + 2_000_000),
+        None,
+    )
+
+
+def test_a_forecast_lies_ahead_and_the_newest_holds(place: Installation) -> None:
+    """Of one time the newest forecast is shown, beside what was first said of it; verdicts, sheets and records that
+    decode to nothing stand beside it; written again from the start, the points are the same."""
+    leg = a_leg()
+    place.add_order(leg)
+    place.add_verdict(judge(leg.begin, leg.frames, [], final=False))
+    made = [a_forecast(leg, half, 5_000 + 1_000 * half) for half in range(2)]
+    other = replace(made[1], release=bytes([4]) * 32)
+    hostile = [b"\x8dqlading/forecast/1", replace(made[0], from_ms=2**47).encode()]
+    for value in (made[0].encode(), *hostile, made[1].encode(), other.encode()):
+        place.log.append(topics.ANOMALIES, [(leg.begin.gateway, value)])
+    write_all(place.open_series())
+    release, at = "03" * 8, [T0_MS + half * 1_800_000 for half in range(4)]
+    rows = place.rows("forecast", f"WHERE release = '{release}'")
+    shown = [(row["time"] // NS, row["median"], row["from_ms"], row.get("early_median")) for row in rows]
+    assert shown == [(at[1], 5, at[0], None), (at[2], 6, at[1], 5), (at[3], 6, at[1], 6)]
+    assert {(row["leg"], row["channel"], row["part"]) for row in rows} == {("leg 1, cold", "1", "air")}
+    risks = place.rows("risk", f"WHERE release = '{release}'")
+    assert [(row["time"] // NS, row["side"], row["probability"], row["soon"]) for row in risks] == [
+        (at[0], "upper", 0.3, 0.2),
+        (at[1], "upper", 0.3, 0.2),
+    ]
+    counts = place.state.counts()
+    assert (counts["undecodable"], counts["out_of_range"]) == (1, 3 + 4)  # and limits of 1970
+    before = {name: place.rows(name) for name in ("forecast", "risk", "verdict")}
+    (place.folder / "series.sqlite").unlink()
+    write_all(place.open_series())
+    assert {name: place.rows(name) for name in before} == before
 
 
 def test_verdicts_correct_what_was_written(place: Installation) -> None:
