@@ -2,6 +2,7 @@
 
 from dashboards.boards.annotations import breaches
 from dashboards.boards.board import Board, Row, gateway, tenant
+from dashboards.boards.foresight import feared
 from dashboards.boards.influxql import Json, chosen, newest, of_newest, rows, series, where
 from dashboards.boards.links import to_board
 from dashboards.boards.panels import (
@@ -34,6 +35,7 @@ OF_LEG = (*OF_GATEWAY, "leg")
 BATTERY_LOW_V = 3.5
 NONE_BAD = steps((1, RED))
 SHIPMENT = to_board("lading-shipment", "Shipment of this gateway", "gateway")
+THIS_SHIPMENT = to_board("lading-shipment", "This shipment", "gateway", "leg")
 
 
 SILENT = (
@@ -256,7 +258,7 @@ def _trouble() -> Row:
                 "What the newest verdict of each leg finds, newest first; measured and limit in the rule's unit.",
                 Query(found, table=True),
                 column("Time", "began", unit="dateTimeAsIso"),
-                column("leg", links=[to_board("lading-shipment", "This shipment", "gateway", "leg")]),
+                column("leg", links=[THIS_SHIPMENT]),
                 column("severity", **coloured(SEVERITIES)),
                 column("text", "finding", custom__width=420),
                 column("last_ms", "until", unit="dateTimeAsIso"),
@@ -285,6 +287,7 @@ def _trouble() -> Row:
                 width=6,
                 height=10,
             ),
+            feared(54, GATEWAYS, THIS_SHIPMENT, height=6),
         ),
     )
 

@@ -3,6 +3,7 @@
 from dashboards.boards.annotations import breaches, notices
 from dashboards.boards.board import Board, Row, gateway, tenant
 from dashboards.boards.channels import VALUES, against_limits, readings
+from dashboards.boards.foresight import foresight_of_room
 from dashboards.boards.influxql import chosen, newest, of_newest, rows, series
 from dashboards.boards.panels import (
     DOOR,
@@ -175,5 +176,5 @@ def board() -> Board:
         "1m",
         (tenant(), gateway()),
         (breaches(ROOM), notices(ROOM)),
-        (_now(), _climate(), _doors(), _trouble()),
+        (_now(), _climate(), foresight_of_room(ROOM, _of("temperature")), _doors(), _trouble()),
     )

@@ -3,7 +3,7 @@
 from dashboards.boards.annotations import breaches, episodes, notices, settlements, verdicts
 from dashboards.boards.board import Board, Row, gateway, leg, tag_values, tenant, variable
 from dashboards.boards.channels import against_limits
-from dashboards.boards.foresight import AHEAD, foresight
+from dashboards.boards.foresight import AHEAD, foresight, worth
 from dashboards.boards.influxql import Json, chosen, newest, rows, series
 from dashboards.boards.panels import (
     FINAL,
@@ -349,6 +349,14 @@ def board() -> Board:
         "1m",
         (tenant(), gateway(), leg(multi=False), channel),
         (breaches(), notices(), episodes(), verdicts(), settlements()),
-        (_verdict(), _channels(), foresight(LEG, TEMPERATURE), _found(), _budget(), _proof()),
+        (
+            _verdict(),
+            _channels(),
+            foresight(LEG, TEMPERATURE),
+            _found(),
+            _budget(),
+            _proof(),
+            worth(LEG, TEMPERATURE),
+        ),
         until=f"now+{AHEAD}",
     )

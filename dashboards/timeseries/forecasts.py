@@ -1,12 +1,13 @@
 """Forecasts as points: the quantiles at the times they are of, and the risk where the forecast was made."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dashboards.timeseries import schema
 from dashboards.timeseries.lines import NS_A_MS, Value, is_in_range, line
-from dashboards.timeseries.names import HEX_DIGITS, Names
+from dashboards.timeseries.names import HEX_DIGITS, Names, OfLeg
 from dashboards.timeseries.readings import channel_tags
+from dashboards.timeseries.state import OfRisk
 from lading.forecast import SHARE_MAX, Forecast, Risk
 from lading.log import Record
 
@@ -18,18 +19,39 @@ LOW, MEDIAN, HIGH = 100_000, 500_000, 900_000
 def forecast_lines(record: Record, one: Forecast, names: Names) -> Iterator[bytes]:
     """A forecast's points; an empty line for each at a time that cannot be."""
     of = names.leg(one.gateway_id, one.leg_id)
-    release = {"release": one.release.hex()[:HEX_DIGITS]}
-    tags = channel_tags(names, of, one.channel, one.quantity) | release
+    tags = channel_tags(names, of, one.channel, one.quantity) | {"release": _release(one)}
     is_true = is_in_range(one.from_ms, record.time_ms)
     for at, ahead_ms in enumerate(one.horizons_ms):
         time_ms = one.from_ms + ahead_ms
         is_near = is_true and is_in_range(time_ms, one.from_ms)
         yield line(schema.FORECAST, tags, _values(one, at), time_ms * NS_A_MS) if is_near else b""
-    for side, risk in (("upper", one.upper), ("lower", one.lower)):
-        if risk is not None:
-            values = _risk_values(one.horizons_ms, risk)
-            time_ns = one.from_ms * NS_A_MS
-            yield line(schema.RISK, tags | {"side": side}, values, time_ns) if is_true else b""
+    for side, risk in _sides(one):
+        values = _risk_values(one.horizons_ms, risk)
+        yield line(schema.RISK, tags | {"side": side}, values, one.from_ms * NS_A_MS) if is_true else b""
+
+
+def risks_of(one: Forecast) -> list[OfRisk]:
+    """The series of its risks."""
+    return [OfRisk(one.channel, one.quantity, _release(one), side) for side, _ in _sides(one)]
+
+
+def over_lines(
+    names: Names, of: OfLeg, risks: Iterable[OfRisk], time_ms: int, record_ms: int
+) -> Iterator[bytes]:
+    """Nothing is to be feared of a leg that is over since `time_ms`: no alert goes on by what was said before."""
+    is_true = is_in_range(time_ms, record_ms)
+    for one in risks:
+        tags = channel_tags(names, of, one.channel, one.quantity) | {"release": one.release, "side": one.side}
+        values: dict[str, Value] = {"probability": 0, "soon": 0}
+        yield line(schema.RISK, tags, values, time_ms * NS_A_MS) if is_true else b""
+
+
+def _release(one: Forecast) -> str:
+    return one.release.hex()[:HEX_DIGITS]
+
+
+def _sides(one: Forecast) -> list[tuple[str, Risk]]:
+    return [(side, risk) for side, risk in (("upper", one.upper), ("lower", one.lower)) if risk is not None]
 
 
 def _values(one: Forecast, at: int) -> dict[str, Value]:

@@ -213,14 +213,19 @@ FORECAST = Measurement(
 RISK = Measurement(
     "risk",
     "How probable each forecast finds a breach of a limit. Advice; in no verdict.",
-    "what the forecast counts from",
+    "what the forecast counts from; of a leg that is over, its newest reading",
     (*OF_CHANNEL, "release", "side"),
     (
-        Field("limit", "float", QUANTITY_UNIT, "the limit"),
-        Field("probability", "float", "of 1", "of a breach within all hours of the forecast"),
-        Field("soon", "float", "of 1", "of a breach within 45 minutes"),
+        Field("limit", "float", QUANTITY_UNIT, "the limit", True),
+        Field(
+            "probability",
+            "float",
+            "of 1",
+            "of a breach within all hours of the forecast; 0 once the leg is over",
+        ),
+        Field("soon", "float", "of 1", "of a breach within 45 minutes; 0 once the leg is over"),
         Field("begin_ms", "integer", "ms", "when half of `probability` is reached", True),
-        Field("within_s", "float", "s", "the hours of the forecast: its last horizon"),
+        Field("within_s", "float", "s", "the hours of the forecast: its last horizon", True),
     ),
 )
 TOTALS = Measurement(

@@ -11,7 +11,7 @@ from itertools import chain
 
 import structlog
 
-from dashboards.timeseries.forecasts import forecast_lines
+from dashboards.timeseries.forecasts import forecast_lines, over_lines, risks_of
 from dashboards.timeseries.lines import Chunk, log_ns
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.readings import LINES_A_CHUNK, Points, chunks
@@ -194,6 +194,9 @@ class Series:
             before = Verdict.decode(earlier.verdict)
             yield from correction_lines(self._names, judged, before, earlier.time_ns)
         yield from verdict_lines(self._names, judged)
+        if verdict.state == "closed":
+            risks = self._state.risks(key)
+            yield from over_lines(self._names, judged.of, risks, judged.until_ms, judged.record_ms)
         self._state.set_verdict(key, Written(judged.time_ns, judged.until_ms, verdict.encoded))
 
     def _anomaly(self, record: Record) -> Iterator[bytes]:
@@ -201,7 +204,18 @@ class Series:
         if isinstance(said, Episode):
             yield episode_line(record, said, self._names)
         elif isinstance(said, Forecast):
-            yield from forecast_lines(record, said, self._names)
+            yield from self._forecast(record, said)
+
+    def _forecast(self, record: Record, said: Forecast) -> Iterator[bytes]:
+        yield from forecast_lines(record, said, self._names)
+        key, risks = LegKey(said.leg_id, said.gateway_id, said.limits_hash), risks_of(said)
+        self._state.add_risks(key, risks)
+        judged = self._state.verdict(
+            key
+        )  # it may lie in the log before what was forecast of the leg's last hour
+        if judged is not None and Verdict.decode(judged.verdict).state == "closed":
+            of = self._names.leg(said.gateway_id, said.leg_id)
+            yield from over_lines(self._names, of, risks, judged.until_ms, record.time_ms)
 
     def _batch(self, record: Record) -> Iterator[bytes]:
         batch = BatchRecord.decode(record.value)

@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS verdicts (
   leg BLOB NOT NULL, gateway BLOB NOT NULL, limits BLOB NOT NULL,
   time_ns INTEGER NOT NULL, until_ms INTEGER NOT NULL, verdict BLOB NOT NULL,
   PRIMARY KEY (leg, gateway, limits));
+CREATE TABLE IF NOT EXISTS risks (
+  leg BLOB NOT NULL, gateway BLOB NOT NULL, limits BLOB NOT NULL,
+  channel INTEGER NOT NULL, quantity INTEGER NOT NULL, release TEXT NOT NULL, side TEXT NOT NULL,
+  PRIMARY KEY (leg, gateway, limits, channel, quantity, release, side)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS intervals (interval INTEGER PRIMARY KEY, last_event_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS refused (
   no INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL, line BLOB NOT NULL,
@@ -55,6 +59,15 @@ class Written(NamedTuple):
     time_ns: int
     until_ms: int
     verdict: bytes
+
+
+class OfRisk(NamedTuple):
+    """Which of a leg's series a risk is of. `release`: as the tag has it; `side`: upper, lower."""
+
+    channel: int
+    quantity: int
+    release: str
+    side: str
 
 
 class Refused(NamedTuple):
@@ -137,6 +150,19 @@ class SeriesState:
     def set_verdict(self, key: LegKey, written: Written) -> None:
         """What was written last of a leg, now."""
         self._db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", (*key, *written))
+
+    def risks(self, key: LegKey) -> list[OfRisk]:
+        """What forecasts have said of a leg."""
+        query = (
+            "SELECT channel, quantity, release, side FROM risks WHERE (leg, gateway, limits) = (?, ?, ?)"
+            " ORDER BY channel, quantity, release, side"
+        )
+        return [OfRisk(*row) for row in self._rows(query, *key)]
+
+    def add_risks(self, key: LegKey, risks: Iterable[OfRisk]) -> None:
+        """A forecast says something of these."""
+        rows = [(*key, *one) for one in risks]
+        self._db.executemany("INSERT OR IGNORE INTO risks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def add_batch(self, interval: int, last_event_ms: int) -> None:
         """An interval's newest event time is the greatest of its batches'."""

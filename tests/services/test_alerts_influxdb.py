@@ -140,6 +140,7 @@ CASES = [
     Case("lading-foreseen", "less than that", False, (said(UPPER, 1, 0.19),)),
     Case("lading-foreseen", "a newer one says less", False, (said(UPPER, 80, 0.9), said(UPPER, 20, 0.1))),
     Case("lading-foreseen", "a newer release says less", False, (said(UPPER, 80, 0.9), said(RETRAINED, 20, 0.1))),
+    Case("lading-foreseen", "the leg is over", False, (said(UPPER, 40, 0.9), said(UPPER, 2, 0.0))),
     Case("lading-foreseen", "an offline truck brings its past", False, (said(UPPER, 300, 0.9),)),
     Case("lading-sensor", "a sensor that stuck", True, (finding(LEG, "stuck", "notice", ago(HOUR_MS)),)),
     Case("lading-sensor", "an excursion only", False, (OF_LEG_OPEN,)),

@@ -16,7 +16,7 @@ from dashboards.boards.influx import InfluxQL
 from dashboards.cli import app
 from dashboards.timeseries.setting_up import Wanted, set_up
 from lading.errors import ServiceError
-from tests.boards import DAY_MS, HOUR_MS, Day, point, sample
+from tests.boards import DAY_MS, HOUR_MS, Day, point, risk, sample
 from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
 
@@ -146,6 +146,29 @@ def test_forecasts_are_shown_ahead_of_now(server: Influxd) -> None:
     highest = fan.columns.index("highest")
     assert [row[highest] for row in fan.rows] == [8.0, 9.0, 10.0]
     assert board_span(board, NOW_MS) == Span(NOW_MS - 7 * DAY_MS, NOW_MS + 3 * HOUR_MS)
+
+
+def test_the_fleet_shows_what_is_feared_now(server: Influxd) -> None:
+    """Of each channel and limit the newest forecast alone, of whatever release, with its time; not one of no
+    probability, as of a leg that is over."""
+    at = NOW_MS - 60 * DAY_MS
+    air = {
+        "tenant": "t",
+        "gateway": "g",
+        "leg": "a",
+        "channel": "1",
+        "part": "air",
+        "quantity": "temperature",
+    }
+    upper, lower = (air | {"release": "ab" * 8, "side": side} for side in ("upper", "lower"))
+    retrained, over = upper | {"release": "cd" * 8}, upper | {"leg": "over"}
+    said = ((upper, 0, 0.9), (retrained, 5, 0.3), (lower, 0, 0.003), (over, 0, 0.9), (over, 7, 0.0))
+    server.write("\n".join(risk(tags, at + step, soon) for tags, step, soon in said))
+    board = next(one.document() for one in documents.boards() if one.uid == "lading-fleet")
+    question = next(one for one in of_board(board) if "panel 54 A" in one.place)
+    (shown,) = store(server).ask(filled(question, Span(at - 1, at + 1000), {}))
+    assert [list(row) for row in shown.rows] == [[at + 5, 0.3, pytest.approx(0.9), at + 5 + 5_000_000]]
+    assert (shown.tags["leg"], shown.tags["side"]) == ("a", "upper")
 
 
 def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:

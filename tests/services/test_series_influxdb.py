@@ -159,7 +159,7 @@ def test_a_forecast_lies_ahead_and_the_newest_holds(place: Installation) -> None
     decode to nothing stand beside it; written again from the start, the points are the same."""
     leg = a_leg()
     place.add_order(leg)
-    place.add_verdict(judge(leg.begin, leg.frames, [], final=False))
+    place.add_verdict(judge(leg.begin, leg.frames[:2], [], final=False))
     made = [a_forecast(leg, half, 5_000 + 1_000 * half) for half in range(2)]
     other = replace(made[1], release=bytes([4]) * 32)
     hostile = [b"\x8dqlading/forecast/1", replace(made[0], from_ms=2**47).encode()]
@@ -182,6 +182,31 @@ def test_a_forecast_lies_ahead_and_the_newest_holds(place: Installation) -> None
     (place.folder / "series.sqlite").unlink()
     write_all(place.open_series())
     assert {name: place.rows(name) for name in before} == before
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["forecast first", "verdict first"])
+def test_a_leg_that_is_over_has_nothing_to_fear(place: Installation, is_late: bool) -> None:
+    """Once a verdict closes the leg its newest risk is 0, whichever was written first; while it is open it is not."""
+    leg = a_leg()
+    place.add_order(leg)
+    series = place.open_series()
+    made = a_forecast(leg, 0, 5_000)
+    first, later, closed = (judge(leg.begin, leg.frames[:count], [], final=False) for count in (2, 3, 4))
+    shown = []
+    for said in (first, later, closed, made) if is_late else (first, made, later, closed):
+        if isinstance(said, Forecast):
+            place.log.append(topics.ANOMALIES, [(leg.begin.gateway, said.encode())])
+        else:
+            place.add_verdict(said)
+        write_all(series)
+        shown.append([row["soon"] for row in place.rows("risk")])
+    assert shown == [[], *([[], []] if is_late else [[0.2], [0.2]]), [0.2, 0]]
+    begun, over = place.rows("risk")
+    assert (begun["time"], begun["soon"], begun["limit"]) == (T0_MS * NS, 0.2, 8)
+    assert (over["time"], over["soon"], over["probability"]) == (closed.horizon.last_ms * NS, 0, 0)
+    assert {name: begun[name] for name in ("leg", "release", "side")} == {
+        name: over[name] for name in ("leg", "release", "side")
+    }
 
 
 def test_verdicts_correct_what_was_written(place: Installation) -> None:
