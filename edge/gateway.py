@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from contextlib import suppress
+from dataclasses import replace
 
+from edge.framing import Leg, framed, idle_runs, leg_runs, open_leg
 from edge.outbox import ChannelPosition, Outbox, Position
-from edge.readings import NewReading, check, stamp
-from lading.assignment import BEGIN, Assignment, decode_payload, open_assignment
+from edge.readings import NewReading, Refused, Tried, check, stamp
+from lading.assignment import BEGIN, Assignment, open_assignment
 from lading.batch import AnchorRecord
 from lading.cose import PublicKey, Signer, decode_sign1
 from lading.errors import LadingError, RejectedError, ServiceError
@@ -22,12 +23,10 @@ from lading.frame import (
     Frame,
     LegRef,
     Run,
-    make_run,
     seal,
 )
-from lading.limits import Limits
 from lading.names import tenant_id
-from lading.totals import EMPTY, Reading, fold
+from lading.totals import EMPTY, Reading
 from lading.tree import sha256
 
 BYTES_MAX = 256 * 2**20
@@ -36,33 +35,9 @@ INTERVAL_MAX = 2**63 - 1  # what SQLite stores
 FRAME_HEAD_BYTES, RUN_BYTES, READING_BYTES = 320, 256, 10  # upper bounds of what each adds to a frame
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A reading that was not taken, by its place in what was given."""
-
-    index: int
-    error: LadingError
-
-
-@dataclass(frozen=True)
-class Leg:
-    """The open leg."""
-
-    order: Assignment
-    limits: Limits
-
-
 def salt() -> bytes:
     """A run's salt from the system."""
     return secrets.token_bytes(SALT_BYTES)
-
-
-class Tried(NamedTuple):
-    """Of readings that were tried: `left` are not durable, for the store failed as `failure` says."""
-
-    left: list[NewReading]
-    failure: ServiceError | None
-    refused: list[LadingError]
 
 
 class Gateway:
@@ -99,6 +74,7 @@ class Gateway:
         self._pending: dict[int, list[Reading]] = {}
         self._pending_count = 0
         self._leg: Leg | None = None
+        self._must_load = True
         self._load()
 
     @property
@@ -155,30 +131,38 @@ class Gateway:
     def take_all(self, readings: Sequence[NewReading], cut_ms: int | None = None) -> list[Refused]:
         """Keep readings in one transaction; what is not in the answer is durable. With `cut_ms`, cut in it as well.
 
+        A store that fails refuses all from there on with its ServiceError: tried again, they are in order.
         A clock behind the channel's past, or below the floor, gives the reading the flag CLOCK and a time of
         its own right after the past. When a frame has no more room, one is cut.
         """
-        refused: list[Refused] = []
-        taken: list[tuple[int, int, Reading]] = []
-        spare = self._spare()
-        for index, new in enumerate(readings):
-            try:
-                reading = self._stamp(new)
-                if not self._frame_holds(new.channel, reading):
-                    self._flush(taken, refused)
-                    self._cut(OPEN, new.time_ms)
-                    reading, spare = self._stamp(new), self._spare()
-                if spare <= 0:
-                    raise self._full()
-            except LadingError as exc:
-                refused.append(Refused(index, exc))
-                continue
-            self._append(new.channel, reading)
-            taken.append((index, new.channel, reading))
-            spare -= 1
-        self._flush(taken, refused, cut_ms)
+        refused: dict[int, LadingError] = {}
+        taken: list[tuple[int, Reading]] = []
+        kept = 0  # readings up to here are durable or refused
+        try:
+            self._be_loaded()
+            spare = self._spare()
+            for index, new in enumerate(readings):
+                try:
+                    reading = self._stamp(new)
+                    if not self._frame_holds(new.channel, reading):
+                        self._keep(taken)
+                        kept = index
+                        self._cut(OPEN, new.time_ms)
+                        reading, spare = self._stamp(new), self._spare()
+                    if spare <= 0:
+                        raise self._full()
+                except RejectedError as exc:
+                    refused[index] = exc
+                    continue
+                self._append(new.channel, reading)
+                taken.append((new.channel, reading))
+                spare -= 1
+            self._keep(taken, cut_ms)
+        except ServiceError as exc:
+            self._go_back()
+            refused = dict.fromkeys(range(kept, len(readings)), exc) | refused
         self.refused_count += len(refused)
-        return sorted(refused, key=lambda refusal: refusal.index)
+        return [Refused(index, refused[index]) for index in sorted(refused)]
 
     def try_all(self, readings: Sequence[NewReading]) -> Tried:
         """As `take_all`, for who tries again what the store did not take."""
@@ -219,31 +203,26 @@ class Gateway:
         self._pending.setdefault(channel, []).append(reading)
         self._pending_count += 1
 
-    def _flush(
-        self, taken: list[tuple[int, int, Reading]], refused: list[Refused], cut_ms: int | None = None
-    ) -> None:
-        """Make what was taken durable, as it is or in a frame; if the store cannot, it is refused and forgotten."""
-        try:
-            if cut_ms is not None:
-                self.cut(cut_ms)
-            elif taken:
-                self.outbox.add((channel, reading) for _, channel, reading in taken)
-        except ServiceError as exc:
-            refused.extend(Refused(index, exc) for index, _, _ in taken)
-            self._load()
+    def _keep(self, taken: list[tuple[int, Reading]], cut_ms: int | None = None) -> None:
+        """Make what was taken durable, as it is or in a frame."""
+        if cut_ms is not None:
+            self.cut(cut_ms)
+        elif taken:
+            self.outbox.add(taken)
         taken.clear()
 
     # Frames
 
     def cut(self, now_ms: int) -> Frame | None:
         """A frame of what waits, in the outbox on return. None when idle with nothing to say, or without room."""
+        self._be_loaded()
         if not self._pending_count and (self._leg is None or not self._fits_frames(2)):
             return None
         return self._cut(OPEN, now_ms)
 
     def _cut(self, state_in_leg: int, now_ms: int) -> Frame:
         frame = self._frame(state_in_leg, now_ms)
-        channels = self._framed(frame)
+        channels = framed(frame, self._channels)
         position = self._after(frame)
         self._commit(position, channels, [frame], may_use_reserve=False)
         return frame
@@ -254,35 +233,13 @@ class Gateway:
             leg = LegRef(state_in_leg, self._leg.order.leg_id, self._leg.limits.hash)
         position = self._position
         anchor = position.anchor if position.anchor_ms <= now_ms else NO_ANCHOR
-        runs = self._leg_runs(self._leg.limits) if self._leg else self._idle_runs()
+        runs = self._runs()
         return seal(self._signer, leg, position.frame_seq, position.previous_hash, now_ms, anchor, runs)
 
-    def _leg_runs(self, limits: Limits) -> list[Run]:
-        runs = []
-        for channel_limits in limits.channels:
-            channel = channel_limits.channel
-            position = self._channels.get(channel, ChannelPosition())
-            readings = self._pending.get(channel, [])
-            totals = fold(position.totals, channel_limits, readings)
-            first_seq = position.next_seq - len(readings)
-            runs.append(
-                make_run(channel, channel_limits.quantity, first_seq, self._salts(), readings, totals)
-            )
-        return runs
-
-    def _idle_runs(self) -> list[Run]:
-        return [
-            make_run(channel, self._quantities[channel], readings[0].seq, self._salts(), readings, EMPTY)
-            for channel, readings in sorted(self._pending.items())
-        ]
-
-    def _framed(self, frame: Frame) -> dict[int, ChannelPosition]:
-        """The channels' positions after a frame."""
-        totals = {run.record.channel: run.record.totals for run in frame.runs}
-        return {
-            channel: replace(position, totals=totals.get(channel, position.totals))
-            for channel, position in self._channels.items()
-        }
+    def _runs(self) -> list[Run]:
+        if self._leg is None:
+            return idle_runs(self._quantities, self._pending, self._salts)
+        return leg_runs(self._leg.limits, self._channels, self._pending, self._salts)
 
     def _after(self, frame: Frame) -> Position:
         return replace(self._position, frame_seq=frame.header.frame_seq + 1, previous_hash=frame.header.hash)
@@ -300,7 +257,7 @@ class Gateway:
         try:
             self.outbox.commit(position, channels, rows, may_use_reserve=may_use_reserve, closed=closed)
         except ServiceError:
-            self._load()
+            self._go_back()
             raise
         self._position, self._channels = position, channels
         self._pending, self._pending_count = {}, 0
@@ -311,8 +268,9 @@ class Gateway:
         """Begin or end a leg. False for the newest order again; RejectedError when it is not to be obeyed.
 
         A closing frame comes first where a leg is open, and an idle frame where readings wait outside a leg.
-        ServiceError `outbox_full`, `disk_full`: later, when there is room.
+        ServiceError: later, when there is room, or the outbox can be read and written.
         """
+        self._be_loaded()
         order = open_assignment(message, self._operator)
         payload, _ = decode_sign1(message)
         if order.order_seq == self._position.order_seq and sha256(payload) == self._position.order_hash:
@@ -327,7 +285,7 @@ class Gateway:
         channels = {n: replace(channel, totals=EMPTY) for n, channel in self._channels.items()}
         closed = None if self._leg is None else self._leg.order.leg_id
         self._commit(position, channels, frames, may_use_reserve=True, closed=closed)
-        self._leg = _leg(position.leg)
+        self._leg = open_leg(position.leg)
         return True
 
     def _check(self, order: Assignment) -> None:
@@ -367,9 +325,12 @@ class Gateway:
 
     def see_anchor(self, record: bytes) -> bool:
         """Name the newest anchor in coming frames, as a lower bound of their time. False if it is not newer."""
+        self._be_loaded()
         anchor = AnchorRecord.decode(record)
         if anchor.state == "pending" or not self._position.anchor.interval <= anchor.interval <= INTERVAL_MAX:
             return False
+        if anchor.block_hash == NO_ANCHOR.block_hash:
+            raise RejectedError("anchor_block", f"interval {anchor.interval} in a block without a hash")
         seen = type(NO_ANCHOR)(anchor.interval, anchor.block_hash)
         if seen == self._position.anchor:
             return False
@@ -402,17 +363,23 @@ class Gateway:
         in_leg = len(self._leg.limits.channels) if self._leg else 0
         return FRAME_HEAD_BYTES + RUN_BYTES * max(runs, in_leg, len(self._quantities))
 
+    # What is in memory
+
+    def _go_back(self) -> None:
+        """To what the store has, after a write that failed; as soon as it can be read."""
+        self._must_load = True
+        with suppress(ServiceError):
+            self._load()
+
+    def _be_loaded(self) -> None:
+        """Readings in memory that the store has not would be framed, and again when they are tried again."""
+        if self._must_load:
+            self._load()
+
     def _load(self) -> None:
         snapshot = self.outbox.load()
         self._position, self._pending = snapshot.position, snapshot.pending
         self._channels = {channel: ChannelPosition() for channel in self._quantities} | snapshot.channels
         self._pending_count = sum(len(readings) for readings in self._pending.values())
-        self._leg = _leg(self._position.leg)
-
-
-def _leg(payload: bytes | None) -> Leg | None:
-    if payload is None:
-        return None
-    order = decode_payload(payload)
-    assert order.limits is not None
-    return Leg(order, order.limits)
+        self._leg = open_leg(self._position.leg)
+        self._must_load = False

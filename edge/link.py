@@ -54,13 +54,14 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """A message. `Link.ack` it once what it caused is durable."""
+    """A message. `Link.ack` it once what it caused is durable. `connection` is the number of the one it came over."""
 
     topic: str
     payload: bytes
     mid: int
     qos: int
     retained: bool = False  # kept by the broker from before this subscription
+    connection: int = 0
 
 
 Event = Up | Down | Acked | Came
@@ -114,6 +115,7 @@ class Link:
         self._client: paho.Client | None = None
         self._woken = woken or threading.Event()
         self._failure = ""
+        self._connection = 0  # how many there were
         self.is_up = False
         self.dropped_count = 0
 
@@ -173,8 +175,8 @@ class Link:
         return self.publish(self._presence.topic, said, retain=True)
 
     def ack(self, event: Came) -> None:
-        """Tell the broker that a message need not come again."""
-        if self._client is not None and event.qos:
+        """A message need not come again. One of an earlier connection does: its number may be another's now."""
+        if self._client is not None and event.qos and event.connection == self._connection:
             self._client.ack(event.mid, event.qos)
 
     def _say_goodbye(self) -> None:
@@ -254,6 +256,7 @@ class Link:
                 self._must_fall_back = True
             self._note(Down(str(reason)))
             return
+        self._connection += 1
         for topic in self._subscriptions:
             client.subscribe(topic, qos=1)
         self.is_up, self._failure = True, ""
@@ -294,7 +297,8 @@ class Link:
         except UnicodeDecodeError:  # would end paho's thread
             self.dropped_count += 1
             return
-        self._note(Came(topic, bytes(message.payload), message.mid, message.qos, message.retain))
+        payload = bytes(message.payload)
+        self._note(Came(topic, payload, message.mid, message.qos, message.retain, self._connection))
 
     def _note(self, event: Event) -> None:
         """Drop what nobody takes: an order that is not acknowledged comes again with the next connection."""

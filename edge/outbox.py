@@ -88,16 +88,22 @@ class Outbox:
         self._path = path
         self._reserve = path.with_name(path.name + ".reserve")
         sqlite.make_folder(path, "outbox")
+        self._synchronous = ""
         self._lock = _lock(path.with_name(path.name + ".lock"))
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)
-            self._prepare(gateway_id)
-            count, total = self._db.execute("SELECT count(*), total(length(frame)) FROM frames").fetchone()
-        except sqlite3.Error as exc:
+            self.waiting = self._open(gateway_id)
+        except BaseException as exc:
             os.close(self._lock)
-            raise _service_error(path, exc) from exc
-        self.waiting = Waiting(count, int(total))
+            if isinstance(exc, sqlite3.Error):
+                raise _service_error(path, exc) from exc
+            raise
         self._keep_reserve()
+
+    def _open(self, gateway_id: bytes) -> Waiting:
+        self._db = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)
+        self._prepare(gateway_id)
+        count, total = self._db.execute("SELECT count(*), total(length(frame)) FROM frames").fetchone()
+        return Waiting(count, int(total))
 
     def close(self) -> None:
         """Give the file to whoever comes next."""
@@ -106,6 +112,10 @@ class Outbox:
 
     def load(self) -> Snapshot:
         """What is stored, with the readings not yet framed counted into the channels' positions."""
+        with self._named():
+            return self._load()
+
+    def _load(self) -> Snapshot:
         row = self._db.execute(
             "SELECT frame_seq, previous, order_seq, order_hash, leg, anchor_interval, anchor_hash, anchor_ms FROM state"
         ).fetchone()
@@ -167,7 +177,8 @@ class Outbox:
     def has_closed(self, leg_id: bytes) -> bool:
         """Whether a leg is among the newest CLOSED_LEGS_MAX that were closed."""
         query = "SELECT 1 FROM closed_legs WHERE leg_id = ?"
-        return self._db.execute(query, (leg_id,)).fetchone() is not None
+        with self._named():
+            return self._db.execute(query, (leg_id,)).fetchone() is not None
 
     def move(self, position: Position) -> None:
         """Change the position alone: an anchor was seen."""
@@ -176,13 +187,15 @@ class Outbox:
     def frames_after(self, frame_seq: int, count_max: int) -> list[tuple[int, bytes]]:
         """The oldest frames waiting with a greater number than `frame_seq` (-1: from the oldest on)."""
         query = "SELECT frame_seq, frame FROM frames WHERE frame_seq > ? ORDER BY frame_seq LIMIT ?"
-        return self._db.execute(query, (frame_seq, count_max)).fetchall()
+        with self._named():
+            return self._db.execute(query, (frame_seq, count_max)).fetchall()
 
     def frame(self, frame_seq: int) -> bytes | None:
         """A waiting frame by its number."""
         if frame_seq > SEQ_MAX:
             return None
-        row = self._db.execute("SELECT frame FROM frames WHERE frame_seq = ?", (frame_seq,)).fetchone()
+        with self._named():
+            row = self._db.execute("SELECT frame FROM frames WHERE frame_seq = ?", (frame_seq,)).fetchone()
         return row[0] if row else None
 
     def remove(self, frame_seqs: Sequence[int]) -> None:
@@ -190,22 +203,17 @@ class Outbox:
 
         The one change that need not be durable at once: after a crash such a frame is sent again, and dropped there.
         """
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            for at in range(0, len(frame_seqs), FRAMES_REMOVED_MAX):
-                self._remove(frame_seqs[at : at + FRAMES_REMOVED_MAX])
-        finally:
-            self._db.execute("PRAGMA synchronous = FULL")
-        if not self._reserve.exists():
-            self._keep_reserve()
+        for at in range(0, len(frame_seqs), FRAMES_REMOVED_MAX):
+            self._remove(frame_seqs[at : at + FRAMES_REMOVED_MAX])
+        self._keep_reserve()
 
     def _remove(self, frame_seqs: Sequence[int]) -> None:
         marks = ",".join("?" * len(frame_seqs))
-        found = self._db.execute(
-            f"SELECT count(*), total(length(frame)) FROM frames WHERE frame_seq IN ({marks})", frame_seqs
-        ).fetchone()
+        query = f"SELECT count(*), total(length(frame)) FROM frames WHERE frame_seq IN ({marks})"
         delete = f"DELETE FROM frames WHERE frame_seq IN ({marks})"
-        self._write(lambda: self._db.execute(delete, frame_seqs), may_use_reserve=True)
+        with self._named():
+            found = self._db.execute(query, frame_seqs).fetchone()
+        self._write(lambda: self._db.execute(delete, frame_seqs), may_use_reserve=True, synchronous="NORMAL")
         self._count(-found[0], -int(found[1]))
 
     def _count(self, count: int, size: int) -> None:
@@ -232,17 +240,47 @@ class Outbox:
             ),
         )
 
-    def _write(self, change: Callable[[], object], *, may_use_reserve: bool) -> None:
+    def _write(
+        self, change: Callable[[], object], *, may_use_reserve: bool, synchronous: str = "FULL"
+    ) -> None:
         """One transaction. On a full disk the reserve file makes room once, for what must not fail."""
+        self._be_synchronous(synchronous)
         try:
             with self._transaction():
                 change()
         except ServiceError as exc:
-            if exc.code != "disk_full" or not may_use_reserve or not self._reserve.exists():
+            if exc.code != "disk_full" or not may_use_reserve or not self._give_reserve():
                 raise
-            self._reserve.unlink()
             with self._transaction():
                 change()
+
+    def _be_synchronous(self, wanted: str) -> None:
+        """How durable the next transaction is on return. Nothing else may be written before it is so."""
+        if wanted != self._synchronous:
+            self._synchronous = ""
+            with self._named():
+                self._db.execute(f"PRAGMA synchronous = {wanted}")
+            self._synchronous = wanted
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Outside of transactions; one that could not be rolled back is, or its changes would be seen."""
+        self._roll_back()
+        try:
+            yield
+        except sqlite3.Error as exc:
+            self._forget_pages()
+            raise _service_error(self._path, exc) from exc
+
+    def _forget_pages(self) -> None:
+        """What was read wrong is read again: SQLite would remember it."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA shrink_memory")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -251,17 +289,16 @@ class Outbox:
             yield
             self._db.execute("COMMIT")
         except BaseException as exc:
-            if self._db.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
+            self._roll_back()
             if isinstance(exc, sqlite3.Error):
+                self._forget_pages()
                 raise _service_error(self._path, exc) from exc
             raise
 
     def _prepare(self, gateway_id: bytes) -> None:
         db = self._db
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        self._be_synchronous("FULL")
         db.execute(f"PRAGMA journal_size_limit = {RESERVE_BYTES}")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -289,15 +326,24 @@ class Outbox:
 
     def _keep_reserve(self) -> None:
         """Hold real blocks that a full disk can be relieved with, as long as the disk has four times as much."""
-        disk = os.statvfs(self._path.parent)
-        if self._reserve.exists() or disk.f_bavail * disk.f_frsize < 4 * RESERVE_BYTES:
-            return
         partial = self._reserve.with_suffix(".partial")
         try:
+            disk = os.statvfs(self._path.parent)
+            if self._reserve.exists() or disk.f_bavail * disk.f_frsize < 4 * RESERVE_BYTES:
+                return
             partial.write_bytes(os.urandom(RESERVE_BYTES))  # nothing that a file system could store in less
             partial.rename(self._reserve)
         except OSError:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
+
+    def _give_reserve(self) -> bool:
+        """Whether there was one, and there is its room now."""
+        try:
+            self._reserve.unlink()
+        except OSError:
+            return False
+        return True
 
 
 def read_summary(path: Path) -> dict[str, int | str | None]:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -11,7 +12,7 @@ from edge.link import Acked, Came, Down, Event, Link, Up
 from edge.resending import Resending
 from lading.assignment import ASSIGNMENT_BYTES_MAX
 from lading.batch import ANCHOR_RECORD_BYTES_MAX
-from lading.errors import LadingError, MalformedError, ServiceError
+from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
 from lading.mqtt import Broker
 from lading.receipt import RECEIPT_BYTES_MAX, Receipt
 from lading.topics import anchors_topic, gateway_topic
@@ -64,7 +65,9 @@ class Publisher:
         self._rewind_s: float | None = None
         self._rewind_seq = 0
         self._resending = Resending(gateway.outbox, monotonic_s) if keep_until == "receipt" else None
+        self._events: deque[Event] = deque()  # taken from the link and not heeded yet
         self._orders: dict[bytes, Came] = {}  # those for which there was no room yet
+        self._anchor: Came | None = None  # one that the outbox did not take yet
         self._note = note
         self._monotonic_s = monotonic_s
         self._status_due_s = 0.0
@@ -94,23 +97,46 @@ class Publisher:
         self._link.wait(limit_s)
 
     def step(self, now_ms: int) -> int:
-        """Take what came, publish what waits; how many acknowledged frames have left the outbox."""
-        for event in self._link.events():
-            self._handle(event, now_ms)
+        """Take what came, publish what waits; how many acknowledged frames have left the outbox.
+
+        ServiceError when the outbox fails at any of it. The rest is done all the same: frames that can be read need not
+        wait for what cannot be written.
+        """
+        acked_count = self.acked_count
+        failures: list[ServiceError] = []
+        works: tuple[Callable[[], None], ...] = (
+            lambda: self._take_events(now_ms),
+            self._remove_received,
+            self.publish_pending,
+            lambda: self._keep_status(now_ms),
+            self._remove_many,
+        )
+        for work in works:
+            try:
+                work()
+            except ServiceError as exc:
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+        return self.acked_count - acked_count
+
+    def _take_events(self, now_ms: int) -> None:
+        """Heed what came, in order. What the outbox fails at is first again in the next step."""
+        if not self._events:
+            self._events.extend(self._link.events())
+        while self._events:
+            self._handle(self._events[0], now_ms)
+            self._events.popleft()
         for came in list(self._orders.values()):
             self._obey(came, now_ms)
-        self.publish_pending()
-        self._keep_status(now_ms)
-        if len(self._acked) >= ACKED_MAX or not self._in_flight:
-            return self._remove_acked()
-        return 0
+        if self._anchor is not None:
+            self._see_anchor(self._anchor)
 
     def publish_pending(self) -> None:
         """Send the oldest frames not yet under way, as many as may be."""
         if self._rewind_s is not None:
             if self._in_flight or self._monotonic_s() < self._rewind_s:
                 return
-            self._remove_acked()
             self._rewind_s, self._sent_seq = None, self._rewind_seq - 1
         if not self._link.is_up:
             return
@@ -120,16 +146,16 @@ class Publisher:
         if room <= 0 or self._gateway.frame_seq - 1 <= self._sent_seq:
             return
         for frame_seq, frame in self._gateway.outbox.frames_after(self._sent_seq, room):
-            if not self._send(frame_seq, frame):
+            if frame_seq not in self._acked and not self._send(frame_seq, frame):
                 return
             self._sent_seq = frame_seq
 
     def _send_again(self, resending: Resending) -> None:
-        self._remove_acked()
         resending.look(self._sent_seq)
         room = self._in_flight_max - len(self._in_flight)
         for frame_seq, frame in resending.frames(room) if room > 0 else ():
-            if frame_seq not in self._in_flight.values() and not self._send(frame_seq, frame):
+            is_known = frame_seq in self._acked or frame_seq in self._in_flight.values()
+            if not is_known and not self._send(frame_seq, frame):
                 return
             resending.sent(frame_seq)
 
@@ -193,29 +219,34 @@ class Publisher:
         self._link.ack(came)
 
     def _see_anchor(self, came: Came) -> None:
+        """Name an anchor from now on; one that the outbox does not take stays, unacknowledged, for the next step."""
+        self._anchor = None
         try:
             self._require_size(came, ANCHOR_RECORD_BYTES_MAX)
             self._gateway.see_anchor(came.payload)
+        except ServiceError:
+            self._anchor = came
+            return
         except LadingError as exc:
             self._note("anchor_refused", exc)
         self._link.ack(came)
 
     def _take_receipt(self, came: Came) -> None:
-        """Forget the frames whose very bytes ingest has; a receipt for others says nothing."""
+        if self._resending is not None:
+            try:
+                self._require_size(came, RECEIPT_BYTES_MAX)
+                self._heed_receipt(Receipt.decode(came.payload), self._resending)
+            except (MalformedError, RejectedError) as exc:
+                self._note("receipt_refused", exc)
         self._link.ack(came)
-        if self._resending is None:
-            return
-        try:
-            self._require_size(came, RECEIPT_BYTES_MAX)
-            receipt = Receipt.decode(came.payload)
-        except LadingError as exc:
-            self._note("receipt_refused", exc)
-            return
+
+    def _heed_receipt(self, receipt: Receipt, resending: Resending) -> None:
+        """Forget the frames whose very bytes ingest has; a receipt for others says nothing."""
         for frame_seq, digest in receipt.items:
             frame = self._gateway.outbox.frame(frame_seq)
             if frame is not None and sha256(frame) == digest:
                 self._acked.add(frame_seq)
-                self._resending.hear(frame_seq)
+                resending.hear(frame_seq)
 
     @staticmethod
     def _require_size(came: Came, bytes_max: int) -> None:
@@ -256,17 +287,27 @@ class Publisher:
             self._link.wait(POLL_S)
         self._remove_acked()
 
-    def _remove_acked(self) -> int:
-        count = len(self._acked)
-        if count:
+    def _remove_received(self) -> None:
+        """What has a receipt goes before anything is sent again."""
+        if self._resending is not None:
+            self._remove_acked()
+
+    def _remove_many(self) -> None:
+        """What has a PUBACK alone goes many at once, or when nothing is under way."""
+        if self._resending is None and (len(self._acked) >= ACKED_MAX or not self._in_flight):
+            self._remove_acked()
+
+    def _remove_acked(self) -> None:
+        if self._acked:
             self._gateway.outbox.remove(sorted(self._acked))
+            self.acked_count += len(self._acked)
             self._acked = set()
-            self.acked_count += count
-        return count
 
     def _forget(self) -> None:
         self._sent_seq = min(self._in_flight.values(), default=self._sent_seq + 1) - 1
         self._in_flight.clear()
+        self._events.clear()
         self._orders.clear()
+        self._anchor = None
         self._rewind_s = None
         self._status_mid, self._status_due_s = None, 0.0

@@ -1,8 +1,9 @@
 """Readings before a frame has them: what a sensor gave, whether a frame can say it, and what time it gets."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from lading.errors import RejectedError
+from lading.errors import LadingError, RejectedError, ServiceError
 from lading.fields import I32_MAX, I32_MIN, TIME_MS_MAX
 from lading.quantities import CLOCK, FLAGS_KNOWN
 
@@ -14,6 +15,22 @@ class NewReading(NamedTuple):
     time_ms: int
     value_milli: int
     flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A reading that was not taken, by its place in what was given."""
+
+    index: int
+    error: LadingError
+
+
+class Tried(NamedTuple):
+    """Of readings that were tried: `left` are not durable, for the store failed as `failure` says."""
+
+    left: list[NewReading]
+    failure: ServiceError | None
+    refused: list[LadingError]
 
 
 def check(new: NewReading) -> None:

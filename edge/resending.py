@@ -39,9 +39,9 @@ class Resending:
         now_s = self._monotonic_s()
         if now_s < self._due_s or self._next < self._below:
             return
+        oldest = self._outbox.frames_after(-1, 1)  # first, so that a failing outbox is looked at again
         self._pause_s = PAUSE_S_MIN if self._has_news else min(2 * self._pause_s, PAUSE_S_MAX)
         self._due_s = now_s + self._pause_s
-        oldest = self._outbox.frames_after(-1, 1)
         below = min(self._seen_before, sent_seq + 1)
         if oldest and oldest[0][0] < below:
             self._next, self._below = oldest[0][0], below

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from edge.gateway import Gateway
@@ -15,6 +16,7 @@ from lading.tree import sha256
 BATCHES_MAX = 64  # batches of one gateway in a step, so that others and signals have their turn
 FRAMES_AHEAD_MAX = 64  # at full speed: frames that may wait for the broker before sampling goes on
 BACKOFF_S = 1.0
+FAILURES_MAX = 60  # steps of one gateway in a row whose file failed for another reason than a full disk
 
 Note = Callable[[str, str, LadingError], None]  # event, gateway's name, error
 
@@ -75,7 +77,7 @@ class SeededSalts:
 class Runner:
     """One gateway with what feeds and empties it. A patient source waits while the outbox is full.
 
-    `failing`: why its last step failed; "" when it did not.
+    `failing`: why its last step failed; "" when it did not. `failures`: how many did in a row, but for a full disk.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Runner:
     clock_ms: int = 0
     due_ms: int | None = None
     failing: str = ""
+    failures: int = 0
     _left: Batch | None = None
 
     def __post_init__(self) -> None:
@@ -109,9 +112,11 @@ class Runner:
         """Say goodbye; all that is not yet at the broker stays in the outbox."""
         if self.listener is not None:
             self.listener.stop()
-        if self.is_linked:
-            self.publisher.stop(self.clock_ms)
-        self.gateway.outbox.close()
+        try:
+            if self.is_linked:
+                self.publisher.stop(self.clock_ms)
+        finally:
+            self.gateway.outbox.close()
 
     def is_done(self) -> bool:
         """True when a recording or a bounded simulation has ended."""
@@ -172,12 +177,16 @@ class Edge:
             runner.start()
 
     def stop(self) -> None:
-        """Disconnect all and close their outboxes."""
-        for runner in self.runners:
-            runner.stop()
+        """Disconnect all and close their outboxes. ServiceError, after all, when one of them failed."""
+        with ExitStack() as stopping:
+            for runner in reversed(self.runners):
+                stopping.callback(runner.stop)
 
     def step(self) -> int:
-        """Readings taken and frames acknowledged; 0 when there was nothing to do."""
+        """Readings taken and frames acknowledged; 0 when there was nothing to do.
+
+        ServiceError when an outbox has failed for so long that the process is to be started again, on an open file.
+        """
         return sum(self._step(runner) for runner in self.runners)
 
     def finish(self, limit_s: float) -> bool:
@@ -198,7 +207,8 @@ class Edge:
             self.runners[0].publisher.wait(wait_s)
 
     def _step(self, runner: Runner) -> int:
-        count, failing = 0, ""
+        count = 0
+        failure: ServiceError | None = None
         for work in (
             self._feed,
             self._publish,
@@ -206,12 +216,22 @@ class Edge:
             try:
                 count += work(runner)
             except ServiceError as exc:
-                failing = str(exc)
+                failure = exc
                 self._note("outbox_failed", runner.name, exc)
-        runner.failing = failing
-        if failing:
-            time.sleep(BACKOFF_S)
+        self._judge(runner, failure)
         return count
+
+    @staticmethod
+    def _judge(runner: Runner, failure: ServiceError | None) -> None:
+        """Rest after a failure. A full disk may last; a file that fails otherwise may do better once opened anew."""
+        runner.failing = "" if failure is None else str(failure)
+        if failure is None:
+            runner.failures = 0
+            return
+        runner.failures += failure.code != "disk_full"
+        if runner.failures > FAILURES_MAX:
+            raise failure
+        time.sleep(BACKOFF_S)
 
     @staticmethod
     def _publish(runner: Runner) -> int:

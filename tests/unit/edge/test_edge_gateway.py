@@ -272,6 +272,8 @@ def test_the_newest_anchor_seen_is_in_the_header(tmp_path: Path) -> None:
     assert not gateway.see_anchor(anchor(4, 6, T0_MS + 5))
     with pytest.raises(MalformedError):
         gateway.see_anchor(b"\x80")
+    with pytest.raises(RejectedError, match="without a hash"):  # no frame could name it
+        gateway.see_anchor(anchor(6, 0, T0_MS + 5))
     early, late = gateway.cut(T0_MS + 9), gateway.cut(T0_MS + 10)
     assert early is not None
     assert late is not None

@@ -2,7 +2,8 @@
 
 import random
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,16 @@ from edge.publisher import Publisher
 from edge.simulation import ClockUnset, Reefer, Stories
 from edge.simulation.reefer import reefer_design
 from edge.sources import SimulatedSource
-from edge.stage import EventClock, Runner
+from edge.stage import FAILURES_MAX, Edge, EventClock, Runner
 from lading.cose import KeySigner
 from lading.errors import ServiceError
 from lading.mqtt import Broker
-from tests.gateways import OPERATOR, TENANT
+from tests.failing import unreadable
+from tests.gateways import OPERATOR, TENANT, waiting_frames
 
 MINUTE_MS, FLUSH_MS = 60_000, 600_000
 BEGIN_MS = 1_750_032_000_000
+FailingFile = Callable[[Path, sqlite3.Connection], AbstractContextManager[None]]
 
 
 def test_a_machine_whose_clock_is_set() -> None:
@@ -66,17 +69,25 @@ def take(one: Runner) -> int:
     return one.take(next_ms(one), lambda *_: None)
 
 
+@contextmanager
+def locked(path: Path, _db: sqlite3.Connection) -> Iterator[None]:
+    """A file that somebody else is writing, without end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.mark.parametrize("failing_file", [locked, unreadable])
 @pytest.mark.parametrize("is_cut_due", [False, True])
 def test_an_outbox_that_fails_loses_nothing_of_a_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut_due: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut_due: bool, failing_file: FailingFile
 ) -> None:
-    """While it cannot be written the same batch is tried; afterwards none is missing, and none counts as refused."""
+    """Meanwhile the same batch is tried; afterwards none is missing or doubled, and none counts as refused."""
     monkeypatch.setattr("edge.outbox.LOCK_WAIT_MS", 50)
     failing, calm = runner(tmp_path / "failing"), runner(tmp_path / "calm")
     while failing.due_ms is None or (next_ms(failing) < failing.due_ms) == is_cut_due:
         take(failing)
-    with closing(sqlite3.connect(tmp_path / "failing/outbox.sqlite", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with failing_file(tmp_path / "failing/outbox.sqlite", failing.gateway.outbox._db):
         due_ms = next_ms(failing)
         for _ in range(2):
             with pytest.raises(ServiceError, match="outbox"):
@@ -89,8 +100,47 @@ def test_an_outbox_that_fails_loses_nothing_of_a_source(
     assert next_ms(failing) == next_ms(calm)
     assert failing.gateway.taken == calm.gateway.taken
     assert failing.gateway.refused_count == 0
+    values = [
+        [
+            reading[:3]
+            for frame in waiting_frames(one.gateway)
+            for run in frame.runs
+            for reading in run.readings
+        ]
+        for one in (failing, calm)
+    ]
+    assert values[0] == values[1]
     for one in (failing, calm):
         one.gateway.outbox.close()
+
+
+def test_a_file_that_goes_on_failing_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name and after a bound, so that it is opened anew; not one that recovers, nor a disk that is full for long."""
+    monkeypatch.setattr("edge.stage.BACKOFF_S", 0.0)
+    one = runner(tmp_path)
+    noted: list[str] = []
+    edge = Edge([one], EventClock(BEGIN_MS, 0.0), lambda event, _, exc: noted.append(f"{event} {exc.code}"))
+    database = one.gateway.outbox._db
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    while len(noted) <= 2 * FAILURES_MAX:
+        edge.step()
+    assert set(noted) == {"outbox_failed disk_full"}
+    database.execute("PRAGMA max_page_count = 1000000")
+    edge.step()
+    for _ in range(2):
+        with unreadable(tmp_path / "outbox.sqlite", database):
+            for _ in range(FAILURES_MAX):
+                edge.step()
+            assert "not a database" in one.failing
+        edge.step()
+        assert one.failing == ""
+    with unreadable(tmp_path / "outbox.sqlite", database):
+        for _ in range(FAILURES_MAX):
+            edge.step()
+        with pytest.raises(ServiceError, match="not a database"):
+            edge.step()
+    edge.stop()
 
 
 def test_a_restart_while_the_clock_is_unset(tmp_path: Path) -> None:
