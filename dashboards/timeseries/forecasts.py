@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from dashboards.timeseries import schema
-from dashboards.timeseries.lines import NS_A_MS, Value, is_in_range, line
+from dashboards.timeseries.lines import AHEAD_MS_MAX, NS_A_MS, Value, is_in_range, line
 from dashboards.timeseries.names import HEX_DIGITS, Names, OfLeg
 from dashboards.timeseries.readings import channel_tags
 from dashboards.timeseries.state import OfRisk
@@ -13,7 +13,12 @@ from lading.log import Record
 
 SOON_MS = 45 * 60_000
 """What `soon` looks at: a call of docs/forecasting.md looks as far ahead."""
-LOW, MEDIAN, HIGH = 100_000, 500_000, 900_000
+EVERY_MS = 300_000
+"""Points are of these times of the clock: so the next forecast's, whatever its horizons, replace them."""
+QUANTILES = {"low": 100_000, "median": 500_000, "high": 900_000}
+
+Column = Sequence[float]
+"""A value a horizon."""
 
 
 def forecast_lines(record: Record, one: Forecast, names: Names) -> Iterator[bytes]:
@@ -21,10 +26,9 @@ def forecast_lines(record: Record, one: Forecast, names: Names) -> Iterator[byte
     of = names.leg(one.gateway_id, one.leg_id)
     tags = channel_tags(names, of, one.channel, one.quantity) | {"release": _release(one)}
     is_true = is_in_range(one.from_ms, record.time_ms)
-    for at, ahead_ms in enumerate(one.horizons_ms):
-        time_ms = one.from_ms + ahead_ms
-        is_near = is_true and is_in_range(time_ms, one.from_ms)
-        yield line(schema.FORECAST, tags, _values(one, at), time_ms * NS_A_MS) if is_near else b""
+    for time_ms, values in _points(one) if is_true else ():
+        yield line(schema.FORECAST, tags, values, time_ms * NS_A_MS)
+    yield from (b"" for ahead_ms in one.horizons_ms if not is_true or ahead_ms > AHEAD_MS_MAX)
     for side, risk in _sides(one):
         values = _risk_values(one.horizons_ms, risk)
         yield line(schema.RISK, tags | {"side": side}, values, one.from_ms * NS_A_MS) if is_true else b""
@@ -54,56 +58,57 @@ def _sides(one: Forecast) -> list[tuple[str, Risk]]:
     return [(side, risk) for side, risk in (("upper", one.upper), ("lower", one.lower)) if risk is not None]
 
 
-def _values(one: Forecast, at: int) -> dict[str, Value]:
-    """Of one horizon. Only what is said from furthest ahead of a time is early: no later forecast replaces it."""
-    row = one.values[at]
-    low, median, high = (_quantile(level, one.levels, row) for level in (LOW, MEDIAN, HIGH))
-    is_last = at == len(one.horizons_ms) - 1
-    early: dict[str, Value] = {
-        "early_low": low,
-        "early_median": median,
-        "early_high": high,
-        "early_s": one.horizons_ms[at] / 1000,
-    }
+def _points(one: Forecast) -> Iterator[tuple[int, dict[str, Value]]]:
+    """Times and fields from the first horizon to the last, as a line through the horizons has them."""
+    first_ms, last_ms = one.horizons_ms[0], min(one.horizons_ms[-1], AHEAD_MS_MAX)
+    times = range(-(-(one.from_ms + first_ms) // EVERY_MS) * EVERY_MS, one.from_ms + last_ms + 1, EVERY_MS)
+    same, columns = _same(one), _columns(one)
+    for time_ms in times:
+        ahead_ms = time_ms - one.from_ms
+        values: dict[str, Value] = {
+            name: _between(ahead_ms, one.horizons_ms, column) for name, column in columns.items()
+        }
+        if time_ms == times[-1]:  # said of no time by a later forecast: it stays
+            values |= {f"early_{name}": values.get(name) for name in QUANTILES} | {"early_s": ahead_ms / 1000}
+        yield time_ms, values | same
+
+
+def _same(one: Forecast) -> dict[str, Value]:
+    """What each of its points has."""
     return {
-        "lowest": row[0] / 1000,
-        "low": low,
-        "median": median,
-        "high": high,
-        "highest": row[-1] / 1000,
         "lowest_level": one.levels[0] / SHARE_MAX,
         "highest_level": one.levels[-1] / SHARE_MAX,
-        "upper": one.upper and one.upper.limit / 1000,
-        "lower": one.lower and one.lower.limit / 1000,
-        "upper_probability": one.upper and one.upper.shares[at] / SHARE_MAX,
-        "lower_probability": one.lower and one.lower.shares[at] / SHARE_MAX,
+        **{side: risk.limit / 1000 for side, risk in _sides(one)},
         "from_ms": one.from_ms,
-        **(early if is_last else {}),
     }
+
+
+def _columns(one: Forecast) -> dict[str, Column]:
+    """What changes along the horizons: quantiles in the unit, those beyond the record's left out, and probabilities."""
+    columns: dict[str, Column] = {"lowest": [row[0] / 1000 for row in one.values]}
+    for name, level in QUANTILES.items():
+        if one.levels[0] <= level <= one.levels[-1]:
+            columns[name] = [_between(level, one.levels, row) / 1000 for row in one.values]
+    columns["highest"] = [row[-1] / 1000 for row in one.values]
+    for side, risk in _sides(one):
+        columns[f"{side}_probability"] = [share / SHARE_MAX for share in risk.shares]
+    return columns
 
 
 def _risk_values(horizons_ms: Sequence[int], risk: Risk) -> dict[str, Value]:
-    soon = _between(SOON_MS, (0, *horizons_ms), (0, *risk.shares))
+    soon_ms = min(SOON_MS, horizons_ms[-1])
     return {
         "limit": risk.limit / 1000,
         "probability": risk.shares[-1] / SHARE_MAX,
-        "soon": (risk.shares[-1] if soon is None else soon) / SHARE_MAX,
+        "soon": _between(soon_ms, (0, *horizons_ms), (0, *risk.shares)) / SHARE_MAX,
         "begin_ms": risk.first_ms,
         "within_s": horizons_ms[-1] / 1000,
     }
 
 
-def _quantile(level: int, levels: Sequence[int], row: Sequence[int]) -> float | None:
-    """In the unit; None beyond the quantiles that there are."""
-    found = _between(level, levels, row)
-    return None if found is None else found / 1000
-
-
-def _between(x: int, xs: Sequence[int], ys: Sequence[int]) -> float | None:
-    """y at x, linear between the two beside it; None outside. `xs` ascend."""
+def _between(x: int, xs: Sequence[int], ys: Column) -> float:
+    """y at x, linear between the two beside it. `xs` ascend, and x lies among them."""
     at = bisect_left(xs, x)
-    if at == len(xs) or (at == 0 and xs[0] != x):
-        return None
     if xs[at] == x:
         return ys[at]
     before, after = xs[at - 1], xs[at]

@@ -5,7 +5,7 @@ or a text, the line stays one line and parses: a backslash cannot be had at a ta
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -85,6 +85,19 @@ def field_value(field: Field, value: Value) -> str:
         return f"{min(int(value), I64_MAX)}i"
     number = float(value)
     return repr(number) if math.isfinite(number) else ""
+
+
+def gathered(lines: Iterable[bytes], lines_a_chunk: int) -> Iterator[Chunk]:
+    """Requests of so many lines, made as they are asked for; empty lines are none."""
+    some = []
+    for one in lines:
+        if one:
+            some.append(one)
+        if len(some) >= lines_a_chunk:
+            yield Chunk(b"".join(some), len(some))
+            some = []
+    if some:
+        yield Chunk(b"".join(some), len(some))
 
 
 def log_ns(time_ms: int, offset: int) -> int:

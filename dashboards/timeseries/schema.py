@@ -189,7 +189,7 @@ EPISODE = Measurement(
 FORECAST = Measurement(
     "forecast",
     "What the newest forecast says of each time; beside it, as `early_*`, what was said of it from furthest ahead.",
-    "what the forecast counts from, plus the horizon",
+    "the one that it says something of",
     (*OF_CHANNEL, "release"),
     (
         Field("lowest", "float", QUANTITY_UNIT, "the lowest quantile"),
@@ -204,10 +204,10 @@ FORECAST = Measurement(
         Field("upper_probability", "float", "of 1", "of a breach of the upper limit by then", True),
         Field("lower_probability", "float", "of 1", "of a breach of the lower limit by then", True),
         Field("from_ms", "integer", "ms", "what the forecast counts from"),
-        Field("early_low", "float", QUANTITY_UNIT, "the quantile 0.1 of the last horizon", True),
-        Field("early_median", "float", QUANTITY_UNIT, "the quantile 0.5 of the last horizon", True),
-        Field("early_high", "float", QUANTITY_UNIT, "the quantile 0.9 of the last horizon", True),
-        Field("early_s", "float", "s", "the last horizon: how far ahead that was said", True),
+        Field("early_low", "float", QUANTITY_UNIT, "the quantile 0.1 as it was said then", True),
+        Field("early_median", "float", QUANTITY_UNIT, "the quantile 0.5 as it was said then", True),
+        Field("early_high", "float", QUANTITY_UNIT, "the quantile 0.9 as it was said then", True),
+        Field("early_s", "float", "s", "how far ahead that was said", True),
     ),
 )
 RISK = Measurement(

@@ -12,9 +12,9 @@ from itertools import chain
 import structlog
 
 from dashboards.timeseries.forecasts import forecast_lines, over_lines, risks_of
-from dashboards.timeseries.lines import Chunk, log_ns
+from dashboards.timeseries.lines import Chunk, gathered, log_ns
 from dashboards.timeseries.names import Names
-from dashboards.timeseries.readings import LINES_A_CHUNK, Points, chunks
+from dashboards.timeseries.readings import LINES_A_CHUNK, Points
 from dashboards.timeseries.records import anchor_line, batch_line, dead_line, episode_line, settlement_line
 from dashboards.timeseries.sink import Sink
 from dashboards.timeseries.state import LegKey, Refused, SeriesState, Written
@@ -101,7 +101,7 @@ class Series:
         """Write points that are of the moment: they are in no log, and are not tried again."""
         self._points.left_out = 0
         with self._state.transaction():
-            self._write(chunks(b"".join(lines), self._batch_lines), in_order=False)
+            self._write(gathered(lines, self._batch_lines), in_order=False)
 
     def positions(self, topic: str) -> dict[int, int]:
         """The next offsets. A new state file begins at the log's beginning, but for frames: they need no state."""
@@ -153,7 +153,7 @@ class Series:
         if topic == topics.FRAMES:
             return self._points.of_frames(records)
         lines = chain.from_iterable(self._lines(topic, record) for record in records)
-        return chunks(b"".join(lines), self._batch_lines)
+        return gathered(lines, self._batch_lines)
 
     def _lines(self, topic: str, record: Record) -> list[bytes]:
         """A record's lines; one that does not decode has none, and is counted."""

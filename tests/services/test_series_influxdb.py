@@ -135,23 +135,18 @@ def test_an_episode_is_one_point(place: Installation) -> None:
     assert series.behind()[topics.ANOMALIES] == 0
 
 
-def a_forecast(leg: Leg, hour: int, median: int) -> Forecast:
-    """Of 30 and 60 minutes, made `hour` hours after the leg began."""
+FORESEEN_MS = T0_MS + 100_000
+"""On the clock's five minutes."""
+
+
+def a_forecast(leg: Leg, late_ms: int, median: int) -> Forecast:
+    """Of 30 and 40 minutes, made so long after the leg began."""
     rows = tuple((median - spread, median, median + spread) for spread in (500, 1_000))
-    return Forecast(
-        bytes([3]) * 32,
-        leg.begin.leg_id,
-        leg.begin.gateway,
-        leg.frames[0].header.limits_hash,
-        1,
-        1,
-        T0_MS + hour * 1_800_000,
-        (1_800_000, 3_600_000),
-        (100_000, 500_000, 900_000),
-        rows,
-        Risk(8_000, (100_000, 300_000), T0_MS + 2_000_000),
-        None,
-    )
+    from_ms = FORESEEN_MS + late_ms
+    risk = Risk(8_000, (100_000, 200_000), from_ms + 2_000_000)
+    whose = leg.begin.leg_id, leg.begin.gateway, leg.frames[0].header.limits_hash, 1, 1
+    spans, levels = (1_800_000, 2_400_000), (100_000, 500_000, 900_000)
+    return Forecast(bytes([3]) * 32, *whose, from_ms, spans, levels, rows, risk, None)
 
 
 def test_a_forecast_lies_ahead_and_the_newest_holds(place: Installation) -> None:
@@ -160,21 +155,31 @@ def test_a_forecast_lies_ahead_and_the_newest_holds(place: Installation) -> None
     leg = a_leg()
     place.add_order(leg)
     place.add_verdict(judge(leg.begin, leg.frames[:2], [], final=False))
-    made = [a_forecast(leg, half, 5_000 + 1_000 * half) for half in range(2)]
+    made = [a_forecast(leg, number * 600_000, 5_000 + 1_000 * number) for number in range(2)]
     other = replace(made[1], release=bytes([4]) * 32)
     hostile = [b"\x8dqlading/forecast/1", replace(made[0], from_ms=2**47).encode()]
     for value in (made[0].encode(), *hostile, made[1].encode(), other.encode()):
         place.log.append(topics.ANOMALIES, [(leg.begin.gateway, value)])
-    write_all(place.open_series())
-    release, at = "03" * 8, [T0_MS + half * 1_800_000 for half in range(4)]
-    rows = place.rows("forecast", f"WHERE release = '{release}'")
-    shown = [(row["time"] // NS, row["median"], row["from_ms"], row.get("early_median")) for row in rows]
-    assert shown == [(at[1], 5, at[0], None), (at[2], 6, at[1], 5), (at[3], 6, at[1], 6)]
+    write_all(place.open_series(batch_lines=3))
+    release = f"WHERE release = '{'03' * 8}'"
+    rows = place.rows("forecast", release)
+    shown = [
+        (row["time"] // NS - FORESEEN_MS, row["median"], row["from_ms"], row.get("early_median"))
+        for row in rows
+    ]
+    first, second = (one.from_ms for one in made)
+    assert shown == [
+        (1_800_000, 5, first, None),
+        (2_100_000, 5, first, None),
+        (2_400_000, 6, second, 5),
+        (2_700_000, 6, second, None),
+        (3_000_000, 6, second, 6),
+    ]
     assert {(row["leg"], row["channel"], row["part"]) for row in rows} == {("leg 1, cold", "1", "air")}
-    risks = place.rows("risk", f"WHERE release = '{release}'")
+    risks = place.rows("risk", release)
     assert [(row["time"] // NS, row["side"], row["probability"], row["soon"]) for row in risks] == [
-        (at[0], "upper", 0.3, 0.2),
-        (at[1], "upper", 0.3, 0.2),
+        (first, "upper", 0.2, 0.2),
+        (second, "upper", 0.2, 0.2),
     ]
     counts = place.state.counts()
     assert (counts["undecodable"], counts["out_of_range"]) == (1, 3 + 4)  # and limits of 1970
@@ -202,7 +207,7 @@ def test_a_leg_that_is_over_has_nothing_to_fear(place: Installation, is_late: bo
         shown.append([row["soon"] for row in place.rows("risk")])
     assert shown == [[], *([[], []] if is_late else [[0.2], [0.2]]), [0.2, 0]]
     begun, over = place.rows("risk")
-    assert (begun["time"], begun["soon"], begun["limit"]) == (T0_MS * NS, 0.2, 8)
+    assert (begun["time"], begun["soon"], begun["limit"]) == (made.from_ms * NS, 0.2, 8)
     assert (over["time"], over["soon"], over["probability"]) == (closed.horizon.last_ms * NS, 0, 0)
     assert {name: begun[name] for name in ("leg", "release", "side")} == {
         name: over[name] for name in ("leg", "release", "side")

@@ -8,10 +8,11 @@ from dashboards.timeseries.forecasts import forecast_lines
 from lading.forecast import Forecast, Risk
 from lading.log import Record
 from tests.legs import GATEWAY
-from tests.series import T0_MS
 from tests.unit.dashboards.test_timeseries_readings import names
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
+FROM_MS = 1_789_999_800_000
+"""On the clock's five minutes."""
 FORECAST = Forecast(
     bytes.fromhex("ab" * 32),
     bytes([1]) * 32,
@@ -19,36 +20,54 @@ FORECAST = Forecast(
     bytes([2]) * 32,
     1,
     1,
-    T0_MS,
-    (30 * MINUTE_MS, 60 * MINUTE_MS),
-    (20_000, 300_000, 900_000),
-    ((-1_000, 1_000, 4_000), (2_000, 3_000, 9_000)),
-    Risk(8_000, (100_000, 300_000), T0_MS + 20 * MINUTE_MS),
+    FROM_MS,
+    (30 * MINUTE_MS, 40 * MINUTE_MS),
+    (60_000, 140_000, 300_000, 900_000),
+    ((-2_000, 0, 1_000, 4_000), (1_000, 3_000, 3_000, 9_000)),
+    Risk(8_000, (100_000, 300_000), FROM_MS + 20 * MINUTE_MS),
     Risk(-2_000, (0, 10_000), None),
 )
 TAGS = r"tenant=demo,gateway=truck\ 1,leg=PO\ 77,channel=1,part=air,quantity=temperature,release=abababababababab"
 
 
-def lines(one: Forecast, record_ms: int = T0_MS) -> list[str]:
+def lines(one: Forecast, record_ms: int = FROM_MS) -> list[str]:
     record = Record(0, 7, b"", one.encode(), record_ms)
     return [found.decode() for found in forecast_lines(record, one, names("PO 77"))]
 
 
-def test_a_forecast_is_a_point_a_horizon_and_one_a_limit() -> None:
-    """Quantiles stand at the future times they are of, worked out by hand where the record lacks the level (0.5 is a
-    third of the way from 0.3 to 0.9); the last horizon alone is early; a risk stands where the forecast was made."""
-    at = [T0_MS + span for span in FORECAST.horizons_ms]
-    levels = "lowest_level=0.02,highest_level=0.9,upper=8.0,lower=-2.0"
+def test_a_forecast_is_a_point_each_five_minutes_and_one_a_limit() -> None:
+    """Quantiles stand at the future times they are of, worked out by hand where the record lacks the level (0.1 is half
+    way from 0.06 to 0.14, 0.5 a third from 0.3 to 0.9) or the time (35 minutes is half way); the last point alone is
+    early; a risk stands where the forecast was made."""
+    levels = "lowest_level=0.06,highest_level=0.9,upper=8.0,lower=-2.0"
+    at = [f"{levels},from_ms={FROM_MS}i {FROM_MS + span * MINUTE_MS}000000\n" for span in (30, 35, 40)]
     assert lines(FORECAST) == [
-        f"forecast,{TAGS} lowest=-1.0,low=-0.42857142857142855,median=2.0,high=4.0,highest=4.0,{levels},"
-        f"upper_probability=0.1,lower_probability=0.0,from_ms={T0_MS}i {at[0]}000000\n",
-        f"forecast,{TAGS} lowest=2.0,low=2.2857142857142856,median=5.0,high=9.0,highest=9.0,{levels},"
-        f"upper_probability=0.3,lower_probability=0.01,from_ms={T0_MS}i,"
-        f"early_low=2.2857142857142856,early_median=5.0,early_high=9.0,early_s=3600.0 {at[1]}000000\n",
-        f"risk,{TAGS},side=upper limit=8.0,probability=0.3,soon=0.2,begin_ms={T0_MS + 20 * MINUTE_MS}i,"
-        f"within_s=3600.0 {T0_MS}000000\n",
-        f"risk,{TAGS},side=lower limit=-2.0,probability=0.01,soon=0.005,within_s=3600.0 {T0_MS}000000\n",
+        f"forecast,{TAGS} lowest=-2.0,low=-1.0,median=2.0,high=4.0,highest=4.0,"
+        f"upper_probability=0.1,lower_probability=0.0,{at[0]}",
+        f"forecast,{TAGS} lowest=-0.5,low=0.5,median=3.5,high=6.5,highest=6.5,"
+        f"upper_probability=0.2,lower_probability=0.005,{at[1]}",
+        f"forecast,{TAGS} lowest=1.0,low=2.0,median=5.0,high=9.0,highest=9.0,"
+        "upper_probability=0.3,lower_probability=0.01,"
+        f"early_low=2.0,early_median=5.0,early_high=9.0,early_s=2400.0,{at[2]}",
+        f"risk,{TAGS},side=upper limit=8.0,probability=0.3,soon=0.3,begin_ms={FROM_MS + 20 * MINUTE_MS}i,"
+        f"within_s=2400.0 {FROM_MS}000000\n",
+        f"risk,{TAGS},side=lower limit=-2.0,probability=0.01,soon=0.01,within_s=2400.0 {FROM_MS}000000\n",
     ]
+
+
+@pytest.mark.parametrize("late_ms", [1, MINUTE_MS, 299_999, 300_000, 540_000])
+def test_the_next_forecast_says_something_of_every_time_that_is_left(late_ms: int) -> None:
+    """Wherever it counts from: no point of the one before stays ahead of its first horizon."""
+    spans = tuple(span * MINUTE_MS for span in (15, 32, 47, 180))
+    row = (1_000, 2_000, 3_000, 4_000)
+    limits = {"upper": None, "lower": None}
+    before = replace(FORECAST, horizons_ms=spans, values=(row,) * 4, **limits)
+    after = replace(before, from_ms=FROM_MS + late_ms)
+    first_ms = after.from_ms + spans[0]
+    old, new = ({int(text.split()[-1]) // 10**6 for text in lines(one)} for one in (before, after))
+    assert {time_ms for time_ms in old if time_ms >= first_ms} <= new
+    assert all(first_ms <= time_ms <= after.from_ms + spans[-1] for time_ms in new)
+    assert len(new) in (33, 34)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +81,7 @@ def test_a_forecast_is_a_point_a_horizon_and_one_a_limit() -> None:
 )
 def test_soon_is_within_45_minutes(spans: tuple[int, ...], shares: tuple[int, ...], soon: str) -> None:
     """Linear from 0 now, exact at a horizon of 45 minutes, and the last share where the horizons end before."""
-    row = (1_000, 2_000, 3_000)
+    row = (1_000, 2_000, 3_000, 4_000)
     spans_ms = tuple(span * MINUTE_MS for span in spans)
     one = replace(
         FORECAST,
@@ -78,40 +97,47 @@ def test_without_limits_there_is_no_risk_and_beyond_its_quantiles_none_is_made_u
     """No field says what the record does not."""
     one = replace(FORECAST, upper=None, lower=None, levels=(300_000,), values=((1_000,), (2_000,)))
     found = lines(one)
-    assert len(found) == 2
+    assert len(found) == 3
     for name in ("upper", "lower", "low=", "median", "high=", "early_median"):
         assert name not in "".join(found)
 
 
 @pytest.mark.parametrize(
-    ("from_ms", "record_ms", "left"),
+    ("from_ms", "record_ms", "is_true"),
     [
-        (T0_MS, T0_MS - DAY_MS, 4),
-        (T0_MS, T0_MS - DAY_MS - 1, 0),
-        (T0_MS, T0_MS + 400 * DAY_MS, 4),
-        (0, T0_MS, 0),
-        (253402300799999, T0_MS, 0),
+        (FROM_MS, FROM_MS - DAY_MS, True),
+        (FROM_MS, FROM_MS - DAY_MS - 1, False),
+        (FROM_MS, FROM_MS + 400 * DAY_MS, True),
+        (0, FROM_MS, False),
+        (253402300799999, FROM_MS, False),
     ],
 )
-def test_a_forecast_of_times_that_cannot_be_leaves_empty_lines(
-    from_ms: int, record_ms: int, left: int
-) -> None:
-    """From before 2000, or from more than a day after its record: nothing is written, and each point is counted."""
+def test_a_forecast_of_times_that_cannot_be_is_left_out(from_ms: int, record_ms: int, is_true: bool) -> None:
+    """From before 2000, or from more than a day after its record: each horizon and each limit is counted."""
     found = lines(replace(FORECAST, from_ms=from_ms), record_ms)
-    assert len(found) == 4
-    assert len([one for one in found if one]) == left
+    assert found == [""] * 4 if not is_true else all(found)
 
 
 def test_a_horizon_further_than_a_day_is_left_out_alone() -> None:
-    """InfluxDB keeps a folder a week: no record makes folders for ever."""
-    one = replace(FORECAST, horizons_ms=(DAY_MS, DAY_MS + 1))
+    """InfluxDB keeps a folder a week: no record makes folders for ever, nor more points than a day has."""
+    spans, row = (1, DAY_MS, DAY_MS + 1, 10**14), (1, 2, 3, 4)
+    one = replace(
+        FORECAST, horizons_ms=spans, values=(row,) * 4, upper=Risk(1, (0, 0, 0, 9), None), lower=None
+    )
     found = lines(one)
-    assert [bool(text) for text in found] == [True, False, True, True]
+    assert (len(found), found.count("")) == (288 + 2 + 1, 2)
+    assert found[287].endswith(f" {FROM_MS + DAY_MS}000000\n")
+
+
+def test_horizons_between_two_times_of_the_clock_have_no_point() -> None:
+    """The risk is said all the same."""
+    one = replace(FORECAST, horizons_ms=(MINUTE_MS, 2 * MINUTE_MS))
+    assert [text.split(",")[0] for text in lines(one)] == ["risk", "risk"]
 
 
 def test_the_greatest_values_are_written() -> None:
     """Whatever the document's integers hold: finite floats."""
-    row = (-(2**64), 0, 2**64 - 1)
+    row = (-(2**64), 0, 0, 2**64 - 1)
     one = replace(FORECAST, values=(row, row), upper=Risk(2**64 - 1, (0, 0), None))
     assert "lowest=-1.844674407370955e+16," in lines(one)[0]
     assert Forecast.decode(one.encode()) == one

@@ -1,6 +1,7 @@
 """Line protocol: whatever stands in a tag or a text, a point is one line; and points of the moment."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.timeseries import schema
-from dashboards.timeseries.lines import I64_MAX, head, line, tag_value
+from dashboards.timeseries.lines import I64_MAX, Chunk, gathered, head, line, tag_value
 from dashboards.timeseries.names import Names
 from dashboards.timeseries.pulse import LogPulse, Moments, Scraper, metric_lines, stage_of
 from dashboards.timeseries.quantiles import Quantiles
@@ -45,6 +46,22 @@ def test_what_has_no_value_is_left_out() -> None:
     assert line(schema.METRIC, {"name": "m"}, {"value": float("nan")}, 1) == b""
     values = {"frame_seq": 2**64 - 1, "battery": None, "delay_s": 0.25}
     assert line(schema.GATEWAY, {}, values, 1) == b"gateway frame_seq=%di,delay_s=0.25 1\n" % I64_MAX
+
+
+def test_lines_are_gathered_as_requests_are_asked_for() -> None:
+    """Never more than a request's lines at once, in their order, without the empty ones."""
+    taken = []
+
+    def lines() -> Iterator[bytes]:
+        for one in (b"a\n", b"", b"b\n", b"c\n", b"", b"d\n", b"e\n", b""):
+            taken.append(one)
+            yield one
+
+    found = gathered(lines(), 2)
+    assert next(found) == Chunk(b"a\nb\n", 2)
+    assert len(taken) == 3
+    assert list(found) == [Chunk(b"c\nd\n", 2), Chunk(b"e\n", 1)]
+    assert list(gathered([b""], 2)) == []
 
 
 def status(names: Names, document: Any, *, is_retained: bool = False) -> str:
