@@ -44,10 +44,12 @@ def is_quantity(code: int) -> bool:
 
 
 def name(code: int) -> str:
-    """`temperature`, … or `private 32768`."""
-    return Quantity(code).name.lower() if code < PRIVATE_FIRST else f"private {code}"
+    """`temperature`, …, `private 32768`, or `unknown 99` for a code that is neither registered nor private."""
+    if code >= PRIVATE_FIRST:
+        return f"private {code}"
+    return Quantity(code).name.lower() if is_quantity(code) else f"unknown {code}"
 
 
 def unit(code: int) -> str:
-    """Unit whose thousandths a value counts; empty for private codes."""
-    return _UNITS[Quantity(code)] if code < PRIVATE_FIRST else ""
+    """Unit whose thousandths a value counts; empty for codes that are not registered."""
+    return _UNITS[Quantity(code)] if is_quantity(code) and code < PRIVATE_FIRST else ""

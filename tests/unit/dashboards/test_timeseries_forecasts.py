@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dashboards.timeseries.forecasts import forecast_lines
-from lading.forecast import Forecast, Risk
+from lading.forecast import SHARE_MAX, Forecast, Risk
 from lading.log import Record
 from tests.legs import GATEWAY
 from tests.unit.dashboards.test_timeseries_readings import names
@@ -133,6 +135,62 @@ def test_horizons_between_two_times_of_the_clock_have_no_point() -> None:
     """The risk is said all the same."""
     one = replace(FORECAST, horizons_ms=(MINUTE_MS, 2 * MINUTE_MS))
     assert [text.split(",")[0] for text in lines(one)] == ["risk", "risk"]
+
+
+@pytest.mark.parametrize("code", [0, 10, 99, 0x7FFF, 0x8000])
+def test_a_quantity_that_nobody_registered_does_not_stop_the_writer(code: int) -> None:
+    """The document holds any number: the tag says it."""
+    word = "private" if code == 0x8000 else "unknown"
+    assert all(rf",quantity={word}\ {code}," in text for text in lines(replace(FORECAST, quantity=code)))
+
+
+def ascending(maximum: int, count: int) -> st.SearchStrategy[tuple[int, ...]]:
+    numbers = st.sets(st.integers(1, maximum), min_size=1, max_size=count)
+    return numbers.map(lambda found: tuple(sorted(found)))
+
+
+@st.composite
+def forecasts(draw: st.DrawFn) -> Forecast:
+    spans, levels = draw(ascending(2 * DAY_MS, 8)), draw(ascending(SHARE_MAX - 1, 8))
+    row = st.lists(st.integers(-(10**9), 10**9), min_size=len(levels), max_size=len(levels))
+    shares = st.lists(st.integers(0, SHARE_MAX), min_size=len(spans), max_size=len(spans))
+    risk = st.none() | st.builds(
+        lambda found: Risk(8_000, tuple(sorted(found)), None),
+        shares,
+    )
+    return replace(
+        FORECAST,
+        from_ms=FROM_MS + draw(st.integers(0, 600_000)),
+        horizons_ms=spans,
+        levels=levels,
+        values=tuple(tuple(sorted(draw(row))) for _ in spans),
+        upper=draw(risk),
+        lower=draw(risk),
+    )
+
+
+@settings(deadline=None)
+@given(forecasts())
+def test_whatever_a_forecast_says_its_points_keep_the_order(one: Forecast) -> None:
+    """Any document that decodes: quantiles ascend at each time, probabilities never fall along them, and no more
+    points than a day has of its five minutes."""
+    shown = lines(Forecast.decode(one.encode()))
+    points = [text for text in shown if text.startswith("forecast")]
+    assert len(points) <= DAY_MS // 300_000 + 1
+    found = [
+        {
+            name: float(value.rstrip("i"))
+            for name, value in (pair.split("=") for pair in text.split()[-2].split(","))
+        }
+        for text in points
+    ]
+    for values in found:
+        ordered = [values[name] for name in ("lowest", "low", "median", "high", "highest") if name in values]
+        assert ordered == pytest.approx(sorted(ordered), rel=1e-9, abs=1e-9)
+    for side in ("upper_probability", "lower_probability"):
+        rising = [values[side] for values in found if side in values]
+        assert rising == pytest.approx(sorted(rising), abs=1e-12)
+        assert all(0 <= share <= 1 for share in rising)
 
 
 def test_the_greatest_values_are_written() -> None:
