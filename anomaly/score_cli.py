@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from anomaly.detectors.gauss import WARM
 from anomaly.detectors.rows import HOLD_ROWS
 from anomaly.tables.files import find_csvs
 from anomaly.tables.scoring import FileScored, score_file
@@ -124,6 +125,7 @@ def _document(done: list[FileScored], failed: dict[Path, LadingError]) -> dict[s
             "scores": str(one.target),
             "rows": one.rows,
             "alarms": one.alarms,
+            "learned_rows": one.learned,
             "columns": list(one.columns),
             "ignored": one.ignored,
             "oddities": [
@@ -154,6 +156,11 @@ def _remarks(done: list[FileScored]) -> list[str]:
     for one in done:
         for name, why in one.ignored.items():
             places.setdefault(f"column {name!r} left out: {why}", []).append(str(one.source))
+        if one.learned is not None and one.learned <= WARM:
+            short = (
+                f"too short to be learned, nothing is said: wanted more than {WARM:.0f} rows of five minutes"
+            )
+            places.setdefault(short, []).append(f"{one.source} ({one.learned})")
         for what, (rows, line) in one.oddities.items():
             places.setdefault(what, []).append(f"{one.source}, line {line} ({rows} rows)")
     return [

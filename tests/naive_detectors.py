@@ -18,6 +18,7 @@ from anomaly.detectors import (
     daily,
     ensemble,
     features,
+    gather,
     gauss,
     level,
     profile,
@@ -328,6 +329,7 @@ class Sustained:
     def __init__(self) -> None:
         self.count, self.middle, self.step_mean, self.spread, self.previous = 0, 0.0, 0.0, 0.0, 0.0
         self.last: deque[float] = deque(maxlen=sustained.READINGS)
+        self.readings = sustained.READINGS
 
     def unit(self) -> float:
         return max(self.step_mean, abs(self.middle) * sustained.STEP_SHARE_MIN, sustained.STEP_MIN)
@@ -348,9 +350,10 @@ class Sustained:
         self.last.append(value)
         if self.count <= sustained.WARM_READINGS:
             return NONE
-        above = all(one > self.middle for one in self.last)
-        below = all(one < self.middle for one in self.last)
-        return min(abs(one - self.middle) for one in self.last) if above or below else 0.0
+        last = list(self.last)[-self.readings :]
+        above = all(one > self.middle for one in last)
+        below = all(one < self.middle for one in last)
+        return min(abs(one - self.middle) for one in last) if above or below else 0.0
 
 
 class Profile:
@@ -359,7 +362,7 @@ class Profile:
     def __init__(self) -> None:
         self.means: dict[int, float] = {}
         self.counts: dict[int, int] = {}
-        self.smooth = 0.0
+        self.smooth, self.scale = 0.0, 1.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         here = time_ms % profile.DAY_MS * profile.SLOTS // profile.DAY_MS
@@ -369,7 +372,7 @@ class Profile:
         mean = self.means.get(here, 0.0)
         self.means[here] = mean + pace * max(profile.GAIN, 1 / self.counts[here]) * (value - mean)
         if residuals:
-            self.smooth += profile.SMOOTH * (min(residuals) - self.smooth)
+            self.smooth += profile.SMOOTH * self.scale * (min(residuals) - self.smooth)
         return self.smooth
 
 
@@ -462,60 +465,85 @@ class Codebook:
             self.book[place], self.uses[place] = list(shape), self.weight
 
 
+class Gather:
+    """Readings to rows."""
+
+    def __init__(self) -> None:
+        self.last_ms: int | None = None
+        self.open: list[tuple[int, float]] = []
+
+    def step(self, time_ms: int, value: float) -> tuple[int, float] | None:
+        """The row that becomes known with this reading."""
+        closed = None
+        if self.open and time_ms - self.open[0][0] >= gather.GAP * gather.ROW_MS:
+            closed = self.close()
+        self.open.append((time_ms, value))
+        is_first, interval = self.last_ms is None, time_ms - (self.last_ms or 0)
+        self.last_ms = time_ms
+        if closed is None and (
+            is_first or time_ms - self.open[0][0] + gather.SOON * interval >= gather.ROW_MS
+        ):
+            closed = self.close()
+        return closed
+
+    def close(self) -> tuple[int, float]:
+        begin_ms, mean = self.open[0][0], in_order([value for _, value in self.open]) / len(self.open)
+        self.open = []
+        return begin_ms, mean
+
+
 class Recall:
-    """Rows of the last days."""
+    """Rows of the last days, by their place in time."""
 
     def __init__(self) -> None:
         self.rows: list[float | None] = []
         self.times: list[int] = []
-        self.values: list[float] = []
-        self.together, self.row_ms, self.period = 0, 0.0, 0
+        self.interval, self.period, self.anchor_ms, self.place = 0.0, 0, 0, 0
+        self.scale, self.near = 1.0, recall.NEAR
         self.smooth = 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         self.wait(time_ms)
         residuals = self.residuals(value)
         if residuals:
-            self.smooth += recall.SMOOTH * (in_order(residuals) / len(residuals) - self.smooth)
-        self.values.append(value)
-        if len(self.values) >= self.together:
-            self.close()
+            mean = in_order(residuals) / len(residuals)
+            self.smooth += recall.SMOOTH * self.scale * (mean - self.smooth)
+        self.rows.append(value)
         return self.smooth
 
-    def close(self) -> None:
-        self.rows.append(in_order(self.values) / len(self.values))
-        self.values = []
-
     def wait(self, time_ms: int) -> None:
-        """Intervals until the median is known; then gaps."""
-        interval = time_ms - self.times[-1] if self.times else 0
+        """Intervals until the median is known; then places."""
         self.times.append(time_ms)
         if len(self.times) == recall.INTERVALS + 1:
-            self.settle()
-        elif self.period and interval > recall.GAP * self.row_ms:
-            if self.values:
-                self.close()
-            lacks = min(math.floor(interval / self.row_ms + 0.5) - 1, recall.RING)
-            self.rows += [None] * lacks
+            self.settle(time_ms)
+        elif self.period:
+            place = math.floor((time_ms - self.anchor_ms) / self.interval + 0.5)
+            if place < self.place:
+                self.anchor_ms, self.place = time_ms, 0
+                return
+            if place == self.place:
+                self.rows.pop()
+            self.rows += [None] * min(place - self.place - 1, recall.RING)
+            self.place = place
 
-    def settle(self) -> None:
+    def settle(self, time_ms: int) -> None:
         intervals = sorted(b - a for a, b in itertools.pairwise(self.times))
-        interval = max(float(intervals[recall.INTERVALS // 2]), 1.0)
-        self.together = max(math.ceil(recall.DAY_MS / (interval * recall.ROWS)), 1)
-        self.row_ms = interval * self.together
-        period = math.floor(recall.DAY_MS / self.row_ms + 0.5)
+        self.interval = max(float(intervals[recall.INTERVALS // 2]), 1.0)
+        period = math.floor(recall.DAY_MS / self.interval + 0.5)
         self.period = period if period >= recall.ROWS_MIN else 0
-        if self.together > 1:
-            self.rows = []
+        longer = self.interval / gather.ROW_MS
+        self.scale = min(longer, recall.SCALE_MAX) if longer >= recall.SCALE_FROM else 1.0
+        self.near = math.floor(recall.NEAR / self.scale + 0.5)
+        self.anchor_ms = time_ms
 
     def residuals(self, value: float) -> list[float]:
         """The least difference on each day that is known."""
         found = []
         for day in range(1, recall.DAYS + 1):
             back = len(self.rows) - day * self.period
-            if not self.period or back < recall.NEAR:
+            if not self.period or back < self.near or day * self.period + self.near > recall.RING:
                 break
-            near = self.rows[back - recall.NEAR : back + recall.NEAR + 1]
+            near = self.rows[back - self.near : back + self.near + 1]
             known = [abs(value - row) for row in near if row is not None and math.isfinite(row)]
             if known:
                 found.append(min(known))
@@ -599,24 +627,27 @@ class Alarms:
     """When one begins."""
 
     def __init__(self, gate: float) -> None:
-        self.gate, self.since, self.armed, self.last = gate, rows.QUIET_ROWS, True, 0.0
+        self.gate, self.since, self.armed, self.last = gate, 0, True, 0.0
 
-    def begins(self, score: float, *, renewed: bool = False) -> bool:
+    def begins(self, score: float, *, is_quiet: bool, renewed: bool = False) -> bool:
         self.since += 1
         self.armed = self.armed or score < rows.REARM * self.gate
         far = renewed and score >= (1 + self.last) / 2
-        if score < self.gate or self.since < rows.QUIET_ROWS or not (self.armed or far):
+        if score < self.gate or (is_quiet and self.last) or not (self.armed or far):
             return False
         self.since, self.armed, self.last = 0, False, score
         return True
 
 
-def one_column(scores: list[float], hold: int) -> list[float]:
+def one_column(times: list[int], scores: list[float], new: list[int], hold: int) -> list[float]:
     """Two bands."""
     alarms, said, out = Alarms(rows.RAISE), [], []
     for i, score in enumerate(scores):
-        if alarms.begins(score, renewed=True):
-            said.append((i, 0.5 + score * 0.5))
+        if new[i]:
+            is_soon = bool(said) and times[i] < times[said[-1][0]] + rows.QUIET_MS
+            is_quiet = is_soon or alarms.since + 1 < rows.QUIET_NEW
+            if alarms.begins(score, is_quiet=is_quiet, renewed=True):
+                said.append((i, 0.5 + score * 0.5))
         up = said and i - said[-1][0] < hold
         out.append(said[-1][1] if up else score * 0.49)
     return out
@@ -638,7 +669,7 @@ def several_columns(table: list[list[float]], hold: int) -> list[float]:
         if score >= rows.UPPER:
             said = (i, score)
         out.append(max(score, said[1]) if i - said[0] < hold else score)
-        if alarms.begins(most):
+        if alarms.begins(most, is_quiet=alarms.since + 1 < rows.QUIET_ROWS):
             out[-1] = 0.0
     return out
 
@@ -676,22 +707,33 @@ class Cross:
 
 
 class Ensemble:
-    """Decades of three views, less what is small."""
+    """Decades of three views of rows, less what is small."""
 
     def __init__(self) -> None:
+        self.gather = Gather()
         self.coarse = Codebook(ensemble.COARSE_BLOCK, ensemble.COARSE_LIMIT)
         self.fine = Codebook(ensemble.FINE_BLOCK, ensemble.FINE_LIMIT)
         self.recall, self.ranks = Recall(), Conformal()
         self.sustained, self.profile = Sustained(), Profile()
         self.tails = [Gauss() for _ in range(3)]
+        self.said = 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
-        """Score · 8 + detector, so that both are compared."""
+        """Score · 8 + detector, and 64 where a row became known, so that all are compared."""
+        row = self.gather.step(time_ms, value)
+        if row is None:
+            return self.said
+        self.said = self.row(*row, pace)
+        return self.said + 64
+
+    def row(self, time_ms: int, value: float, pace: float) -> float:
         coarse, fine = (
             tail.rarity(book.step(time_ms, value, pace), pace)
             for book, tail in zip((self.coarse, self.fine), self.tails[:2], strict=True)
         )
         share = self.ranks.share(self.recall.step(time_ms, value, pace), pace)
+        self.profile.scale = self.recall.scale
+        self.sustained.readings = math.floor(sustained.READINGS / self.recall.scale + 0.5)
         deviation = self.sustained.step(time_ms, value, pace)
         unit = self.sustained.unit()
         stays = min(self.tails[2].rarity(deviation, pace), deviation / (ensemble.STEPS * unit))

@@ -9,13 +9,16 @@
 
     detector: the number, in DETECTORS, of the view with most decades
 
+Readings are first taken together to rows of five minutes (`gather`); a reading that closes none says what the last row
+did. Where rows are longer, sustained counts fewer of them, and daily and effect smooth less: `recall.scale`.
+
 A defrost may be rare, and yet be small beside the channel's usual steps: that is what effect is for.
 What an alarm teaches is held by the views themselves, which clip what they learn from; to slow all of them while an
 alarm is up was measured, and is worse. A channel's row: each view's state. The ensemble's constants are all here.
 Source: Fisher's combination of tests (Statistical methods for research workers, 1925); docs/detection.md.
 """
 
-from anomaly.detectors import codebook, conformal, gauss, profile, recall, sustained
+from anomaly.detectors import codebook, conformal, gather, gauss, profile, recall, sustained
 from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, compiled, is_fault, ln, log10
 
 DETECTORS = ("none", "shape", "daily", "sustained")
@@ -26,11 +29,13 @@ PER_OCTAVE, STEPS_FULL, EFFECT_MIN = 0.7, 12.0, -3.0
 HALF = 3.0  # decades that say 0.5
 
 RUN_READINGS = 64  # that are scored together, at most: what comes between them stays near
-WORK = (10, RUN_READINGS + sustained.READINGS)
+WORK = (12, RUN_READINGS + sustained.READINGS)
 _PACE = 1.0
 _PER_E = PER_OCTAVE / 0.6931471805599453
 _STEPS_MIN = 0.5  # no logarithm is needed below it
-_COARSE = 0
+_SAID, _SAYS = 0, 1  # the last row's score and detector
+_GATHER = 2
+_COARSE = _GATHER + gather.WIDTH
 _COARSE_TAIL = _COARSE + codebook.WIDTH
 _FINE = _COARSE_TAIL + gauss.WIDTH
 _FINE_TAIL = _FINE + codebook.WIDTH
@@ -41,15 +46,10 @@ _SUSTAINED_TAIL = _SUSTAINED + sustained.WIDTH
 _PROFILE = _SUSTAINED_TAIL + gauss.WIDTH
 WIDTH = _PROFILE + profile.WIDTH
 
-_novelty, _block, _between, _recall, _sustained, _profile = (
-    codebook.novelty,
-    codebook.whole,
-    codebook.between,
-    recall.run,
-    sustained.run,
-    profile.run,
-)
-_rarity, _share = gauss.run, conformal.share
+_novelty, _block, _between = codebook.novelty, codebook.whole, codebook.between
+_recall, _scale, _alike = recall.run, recall.scale, recall.alike
+_sustained, _profile, _rarity, _share = sustained.run, profile.run, gauss.run, conformal.share
+_gather = gather.gather
 
 
 @compiled
@@ -88,7 +88,8 @@ def _days(row: Floats, time_ms: Ints, value: Floats, room: Floats, daily: Floats
 @compiled
 def _stay(row: Floats, value: Floats, room: Floats, far: Floats, unit: Floats, stays: Floats) -> None:
     tail = row[_SUSTAINED_TAIL:_PROFILE]
-    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, room, far, unit)
+    rows = int(sustained.READINGS / _scale(row[_RECALL:_RECALL_RANKS]) + 0.5)
+    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, rows, room, far, unit)
     _rarity(tail, far, _PACE, room, stays)
     for i in range(len(value)):
         stays[i] = SUSTAINED * max(min(stays[i], far[i] / (STEPS * unit[i])), 0.0)
@@ -96,8 +97,7 @@ def _stay(row: Floats, value: Floats, room: Floats, far: Floats, unit: Floats, s
 
 @compiled
 def _effects(row: Floats, time_ms: Ints, value: Floats, unit: Floats, effect: Floats) -> None:
-    kept = row[_PROFILE:WIDTH]
-    _profile(kept, time_ms, value, _PACE, effect)
+    _profile(row[_PROFILE:WIDTH], time_ms, value, _PACE, _scale(row[_RECALL:_RECALL_RANKS]), effect)
     for i in range(len(value)):
         steps = effect[i] / unit[i]
         full, little = steps >= STEPS_FULL, steps < _STEPS_MIN
@@ -106,27 +106,51 @@ def _effects(row: Floats, time_ms: Ints, value: Floats, unit: Floats, effect: Fl
 
 
 @compiled
-def _fuse(work: Floats, score: Floats, detector: Bytes) -> None:
+def _fuse(work: Floats, score: Floats, detector: Floats) -> None:
     for i in range(len(score)):
         shape, daily, stays = work[0, i], work[1, i], work[2, i]
         total = max(shape + daily + stays + work[3, i], 0.0)
         score[i] = total / (total + HALF)
         most = max(max(shape, daily), stays)
-        which = 1 if shape == most else 2 if daily == most else 3
-        detector[i] = 0 if score[i] == 0.0 else which
+        which = 1.0 if shape == most else 2.0 if daily == most else 3.0
+        detector[i] = 0.0 if score[i] == 0.0 else which
 
 
 @compiled
-def _run(row: Floats, time_ms: Ints, value: Floats, score: Floats, detector: Bytes, work: Floats) -> None:
-    """Readings of one channel, none a fault: view after view, as no view needs what another says."""
+def _rows(row: Floats, time_ms: Ints, value: Floats, score: Floats, detector: Floats, work: Floats) -> None:
+    """Rows of one channel: view after view, as no view needs what another says."""
     count = len(value)
     shape, daily, stays, effect = work[0, :count], work[1, :count], work[2, :count], work[3, :count]
-    unit, one, two, room = work[4, :count], work[5, :count], work[6, :count], work[7:]
+    unit, one, two, room = work[4, :count], work[5, :count], work[6, :count], work[7:10]
     _shapes(row, value, room, one, two, shape)
     _days(row, time_ms, value, room, daily)
     _stay(row, value, room, one, unit, stays)
     _effects(row, time_ms, value, unit, effect)
     _fuse(work, score, detector)
+
+
+@compiled
+def _run(
+    row: Floats,
+    time_ms: Ints,
+    value: Floats,
+    score: Floats,
+    detector: Bytes,
+    closed: Bytes,
+    work: Floats,
+    times: Ints,
+) -> None:
+    """Readings of one channel, none a fault, and no more than `_alike` to it."""
+    values, says = work[10], work[11]
+    count = _gather(row[_GATHER:_COARSE], time_ms, value, times, values, closed)
+    if count > 0:
+        _rows(row, times[:count], values[:count], values[:count], says[:count], work)
+    at = 0
+    for i in range(len(value)):
+        if closed[i]:
+            row[_SAID], row[_SAYS] = values[at], says[at]
+            at += 1
+        score[i], detector[i] = row[_SAID], int(row[_SAYS])
 
 
 @compiled
@@ -137,25 +161,32 @@ def ensemble(
     value: Floats,
     score: Floats,
     detector: Bytes,
+    closed: Bytes,
     work: Floats,
+    times: Ints,
 ) -> None:
-    """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector` (n,) u8; `work` WORK f64, for what comes
-    between. Readings of one channel that follow one another cost less: each view's state stays at hand."""
+    """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector`, `closed` (n,) u8: whether a row of the
+    channel became known with the reading, so that its score is new; `work` WORK f64 and `times` RUN_READINGS i64, for
+    what comes between. Readings of one channel that follow one another cost less: each view's state stays at hand."""
     first = 0
     while first < len(value):
         if is_fault(value[first]):
-            score[first], detector[first] = FAULT, 0
+            score[first], detector[first], closed[first] = FAULT, 0, 0
             first += 1
             continue
-        end, last = first + 1, min(len(value), first + RUN_READINGS)
+        row = state[slot[first]]
+        together = min(RUN_READINGS, _alike(row[_RECALL:_RECALL_RANKS]))
+        end, last = first + 1, min(len(value), first + together)
         while end < last and slot[end] == slot[first] and not is_fault(value[end]):
             end += 1
         _run(
-            state[slot[first]],
+            row,
             time_ms[first:end],
             value[first:end],
             score[first:end],
             detector[first:end],
+            closed[first:end],
             work,
+            times,
         )
         first = end

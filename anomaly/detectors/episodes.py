@@ -1,11 +1,12 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
 """Scores to episodes: one alarm with begin, peak and end, instead of one a reading.
 
-    begins at score ≥ RAISE; goes on, though the score dips, until it was below LOWER for HOLD_READINGS in a row;
+    begins at score ≥ RAISE; goes on, though the score dips, until HOLD_READINGS new scores in a row were below LOWER;
     ends at the last reading that was not below LOWER
 
 Hysteresis (RAISE, LOWER) keeps one episode from being many; the hold joins what comes again at once.
-Faults (NaN) count as neither. Source: alarm hysteresis and off-delay as in ISA-18.2 (IEC 62682), section 10.
+Faults, and scores that only repeat the last (NaN), count as neither. Source: alarm hysteresis and off-delay as in
+ISA-18.2 (IEC 62682), section 10.
 """
 
 from dataclasses import dataclass

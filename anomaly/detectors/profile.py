@@ -3,7 +3,7 @@
 
     m[h] ← m[h] + pace · max(GAIN, 1 / n[h]) · (v − m[h]) for h, the slot of the day of this reading, once it is judged
     residual = least |v − m[j]|, j = h − 1, h, h + 1 where they hold something
-    out ← out + SMOOTH · (residual − out)
+    out ← out + SMOOTH · scale · (residual − out);  scale: how many times as long as five minutes a row is (`recall`)
 
 Source: seasonal means by time of day, Hyndman and Athanasopoulos, Forecasting (2021), sections 3.4 and 5.2.
 """
@@ -34,13 +34,13 @@ def _residual(row: Floats, here: int, value: float) -> float:
 
 
 @compiled
-def _judge(row: Floats, here: int, value: float, pace: float) -> float:
+def _judge(row: Floats, here: int, value: float, pace: float, scale: float) -> float:
     residual = _residual(row, here, value)
     count = row[_COUNTS + here] + 1.0
     row[_COUNTS + here] = count
     row[_SLOT_MEANS + here] += pace * max(GAIN, 1.0 / count) * (value - row[_SLOT_MEANS + here])
     if residual != NONE:
-        row[_MEAN] += SMOOTH * (residual - row[_MEAN])
+        row[_MEAN] += SMOOTH * scale * (residual - row[_MEAN])
     return row[_MEAN]
 
 
@@ -49,18 +49,19 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     """One reading."""
     if is_fault(value):
         return FAULT
-    return _judge(row, time_ms % DAY_MS // SLOT_MS, value, pace)
+    return _judge(row, time_ms % DAY_MS // SLOT_MS, value, pace, 1.0)
 
 
 @compiled
-def run(row: Floats, time_ms: Ints, value: Floats, pace: float, out: Floats) -> None:
-    """Readings of one channel, none a fault: `step` of each. Most are in the slot of the one before."""
+def run(row: Floats, time_ms: Ints, value: Floats, pace: float, scale: float, out: Floats) -> None:
+    """Rows of one channel, none a fault, `scale` times as long as five minutes, are judged. Most are in the slot of the
+    one before."""
     here, begin_ms = 0, time_ms[0] + 1
     for i in range(len(value)):
         if not begin_ms <= time_ms[i] < begin_ms + SLOT_MS:
             here = time_ms[i] % DAY_MS // SLOT_MS
             begin_ms = time_ms[i] // SLOT_MS * SLOT_MS
-        out[i] = _judge(row, here, value[i], pace)
+        out[i] = _judge(row, here, value[i], pace, scale)
 
 
 @compiled

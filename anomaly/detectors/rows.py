@@ -1,14 +1,14 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
 """Rows of a table: one score a row, from one column or from several.
 
-One column, by the ensemble's score s, in two bands:
-    an alarm begins at a row with s ≥ RAISE, QUIET_ROWS or more after the last alarm's begin, and only once s was below
-    REARM · RAISE in between, or where s is half the rest of the way from the last alarm's s to 1
+One column, by the ensemble's score s where it is new, in two bands:
+    an alarm begins at a row with s ≥ RAISE, QUIET_MS and QUIET_NEW new scores or more after the last alarm's begin, and
+    only once s was below REARM · RAISE in between, or where s is half the rest of the way from the last alarm's s to 1
     `hold` rows from there say 0.5 + s / 2 of the alarm's first row; all others say LOWER · s
 Several columns, by the greatest H of `level` and C of `change` over them; a column without a value keeps its H for
 MISSED_ROWS, but a row without any says 0:
-    a row says H / (H + H_HALF); but 0 where a change begins by the same rule with C_RAISE: there one episode ends and
-    another begins; rows within `hold` of one at 0.5 or more say no less than it
+    a row says H / (H + H_HALF); but 0 where a change begins by the same rule with C_RAISE, QUIET_ROWS after the last:
+    there one episode ends and another begins; rows within `hold` of one at 0.5 or more say no less than it
 """
 
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from anomaly.detectors.scorer import DETECTORS, Scorer
 
 RAISE = 0.5
 REARM = 0.82
+QUIET_MS, QUIET_NEW = 200 * 60_000, 13
 QUIET_ROWS = 40
 HOLD_ROWS = 1
 H_HALF = 1.8
@@ -29,34 +30,37 @@ UPPER, LOWER = 0.5, 0.49
 MISSED_ROWS = 10
 NAMES = (*DETECTORS, "level", "change")
 LEVEL, CHANGE = len(DETECTORS), len(DETECTORS) + 1
-WIDTH = 5
-# rows to be quiet yet; rows to hold yet, at which score; not yet below again; the last alarm's score
-_QUIET, _LEFT, _SAID, _UP, _LAST = range(WIDTH)
+WIDTH = 6
+# new scores since the last alarm; its time; rows to hold yet, at which score; not yet below again; that alarm's score
+_SINCE, _AT_MS, _LEFT, _SAID, _UP, _LAST = range(WIDTH)
 _change = change.step
 MISSED = change.WIDTH  # of a column's row: for how many rows it had no value
 COLUMN_WIDTH = MISSED + 1
 
 
 @compiled
-def begins(row: Floats, score: float, gate: float, again: float) -> bool:
+def begins(row: Floats, score: float, gate: float, again: float, quiet: bool) -> bool:
     """Whether an alarm begins with this score; `row` (WIDTH,) f64 is what is kept from row to row.
 
-    `again`: the score at which one begins though the last is still up.
+    `again`: the score at which one begins though the last is still up. `quiet`: none begins so soon after the last.
     """
-    row[_QUIET] -= 1.0
+    row[_SINCE] += 1.0
     if score < REARM * gate:
         row[_UP] = 0.0
-    if score < gate or row[_QUIET] > 0.0 or (row[_UP] != 0.0 and score < again):
+    if score < gate or (quiet and row[_LAST] != 0.0) or (row[_UP] != 0.0 and score < again):
         return False
-    row[_QUIET], row[_UP], row[_LAST] = float(QUIET_ROWS), 1.0, score
+    row[_SINCE], row[_UP], row[_LAST] = 0.0, 1.0, score
     return True
 
 
 @compiled
-def alarm_rows(row: Floats, score: Floats, hold: int, out: Floats) -> None:
-    """The kernel for one column: `score` (n,) in [0, 1], `out` (n,) in two bands."""
+def alarm_rows(row: Floats, time_ms: Ints, score: Floats, new: Bytes, hold: int, out: Floats) -> None:
+    """The kernel for one column: `score` (n,) in [0, 1], `new` (n,) 1 where it is no repetition, `out` (n,) in two
+    bands."""
     for i in range(len(score)):
-        if begins(row, score[i], RAISE, 0.5 + 0.5 * row[_LAST]):
+        quiet = row[_SINCE] + 1.0 < QUIET_NEW or time_ms[i] < row[_AT_MS] + QUIET_MS
+        if new[i] and begins(row, score[i], RAISE, 0.5 + 0.5 * row[_LAST], quiet):
+            row[_AT_MS] = float(time_ms[i])
             row[_LEFT], row[_SAID] = float(hold), UPPER + score[i] * (1.0 - UPPER)
         out[i] = row[_SAID] if row[_LEFT] > 0.0 else score[i] * LOWER
         row[_LEFT] -= 1.0
@@ -99,7 +103,7 @@ def level_rows(
         held = row[_SAID] if row[_LEFT] > 0.0 else score
         row[_LEFT] -= 1.0
         out[i] = max(score, held)
-        if begins(row, most, C_RAISE, np.inf):
+        if begins(row, most, C_RAISE, np.inf, row[_SINCE] + 1.0 < QUIET_ROWS):
             out[i], said[i], column[i] = 0.0, CHANGE, changed
 
 
@@ -109,6 +113,7 @@ class RowScores(NamedTuple):
     said: Floats  # what comes out, in [0, 1]; 0.5 and more is an alarm
     detector: Bytes  # which said most: a number in NAMES
     column: Ints  # in which column
+    learned: int | None  # of one column: how many rows of five minutes or more that became known
 
 
 class RowScorer:
@@ -127,8 +132,8 @@ class RowScorer:
         said, column = np.empty(rows), np.zeros(rows, np.int64)
         if self._columns == 1:
             found = self._scorer.score(column, time_ms, values[:, 0])
-            alarm_rows(self._row, found.score, self._hold, said)
-            return RowScores(said, found.detector, column)
+            alarm_rows(self._row, time_ms, found.score, found.closed, self._hold, said)
+            return RowScores(said, found.detector, column, int(found.closed.sum()))
         detector = np.empty(rows, np.uint8)
         level_rows(self._levels, self._row, time_ms, values, self._hold, said, detector, column)
-        return RowScores(said, detector, column)
+        return RowScores(said, detector, column, None)

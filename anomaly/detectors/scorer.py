@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly.detectors.arith import Bytes, Floats, Ints
-from anomaly.detectors.ensemble import DETECTORS, WIDTH, WORK, ensemble
+from anomaly.detectors.ensemble import DETECTORS, RUN_READINGS, WIDTH, WORK, ensemble
 from lading.errors import MalformedError
 
 __all__ = ["DETECTORS", "ROW_BYTES", "STATE_BYTES", "Scored", "Scorer"]
 
-ROW_VERSION = 1
+ROW_VERSION = 2
 STATE_BYTES = 8 * WIDTH
 ROW_BYTES = 1 + STATE_BYTES
 _ROOM_MIN = 16
@@ -21,6 +21,7 @@ class Scored(NamedTuple):
 
     score: Floats  # in [0, 1]; 0 for a fault and while a channel is new
     detector: Bytes  # which view said most: a number in DETECTORS
+    closed: Bytes  # 1 where a row became known, so that the score is new
 
 
 class Scorer:
@@ -29,7 +30,7 @@ class Scorer:
     def __init__(self, count: int = 0) -> None:
         self._count = count
         self._state = np.zeros((max(count, _ROOM_MIN), WIDTH))
-        self._work = np.empty(WORK)
+        self._work, self._times = np.empty(WORK), np.empty(RUN_READINGS, np.int64)
 
     @property
     def count(self) -> int:
@@ -50,8 +51,8 @@ class Scorer:
         assert not len(slot) or 0 <= slot.min() <= slot.max() < self._count, "slots below `count`"
         if bool((slot[1:] < slot[:-1]).any()):
             return self._by_channel(slot, time_ms, value)
-        scored = Scored(np.empty(len(value)), np.empty(len(value), np.uint8))
-        ensemble(self._state, slot, time_ms, value, scored.score, scored.detector, self._work)
+        scored = Scored(np.empty(len(value)), *(np.empty(len(value), np.uint8) for _ in range(2)))
+        ensemble(self._state, slot, time_ms, value, *scored, self._work, self._times)
         scored.score[np.isnan(scored.score)] = 0.0
         return scored
 
@@ -59,9 +60,9 @@ class Scorer:
         """The same, a channel after the other: its state stays near while its readings are scored."""
         order = np.argsort(slot, kind="stable")
         found = self.score(slot[order], time_ms[order], value[order])
-        scored = Scored(np.empty(len(value)), np.empty(len(value), np.uint8))
-        scored.score[order], scored.detector[order] = found
-        return scored
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return Scored(found.score[back], found.detector[back], found.closed[back])
 
     def row(self, slot: int) -> bytes:
         """One channel's state: ROW_VERSION u8, then WIDTH f64, little-endian."""

@@ -53,12 +53,14 @@ def _learn(row: Floats, value: float, pace: float) -> None:
 
 
 @compiled
-def _distance(row: Floats, middle: float) -> float:
+def _distance(row: Floats, middle: float, readings: int) -> float:
     """The least distance of the last readings from the middle; 0 where they are on both sides."""
-    low, high = row[_RING], row[_RING]
-    for k in range(1, READINGS):
-        low = min(low, row[_RING + k])
-        high = max(high, row[_RING + k])
+    place = int(row[_NEXT])
+    low = high = row[_RING + (place - 1 if place > 0 else READINGS - 1)]
+    for _ in range(readings):
+        place = place - 1 if place > 0 else READINGS - 1
+        low = min(low, row[_RING + place])
+        high = max(high, row[_RING + place])
     return max(max(low - middle, middle - high), 0.0)
 
 
@@ -68,12 +70,15 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
     if is_fault(value):
         return FAULT
     _learn(row, value, pace)
-    return NONE if row[0] <= WARM_READINGS else _distance(row, row[_MIDDLE])
+    return NONE if row[0] <= WARM_READINGS else _distance(row, row[_MIDDLE], READINGS)
 
 
 @compiled
-def run(row: Floats, value: Floats, pace: float, room: Floats, out: Floats, units: Floats) -> None:
-    """Readings of one channel, none a fault: `step` and `usable` after each. `room`: two rows, READINGS longer.
+def run(
+    row: Floats, value: Floats, pace: float, readings: int, room: Floats, out: Floats, units: Floats
+) -> None:
+    """Readings of one channel, none a fault: `step`, by the last `readings`, at most READINGS, and `usable` after each.
+    `room`: two rows, READINGS longer.
 
     They stand in one of them behind those of the ring: so the last are read as vectors while the ring is written.
     Which of two zeros is the least would be a question of order, and the answer's sign of it: those go by the ring.
@@ -106,8 +111,9 @@ def run(row: Floats, value: Floats, pace: float, room: Floats, out: Floats, unit
         units[i] = usable(step, middle)
         low, high = lows[i], out[i]
         far = max(max(low - middle, middle - high), 0.0)
-        if low == 0.0 or high == 0.0:
-            far = _distance(row, middle)
+        if low == 0.0 or high == 0.0 or readings != READINGS:
+            row[_NEXT] = float(place)
+            far = _distance(row, middle, readings)
         out[i] = NONE if count <= WARM_READINGS else far
     row[0], row[_MIDDLE], row[_STEP], row[_SPREAD], row[_LAST] = count, middle, step, spread, last
     row[_NEXT] = float(place)

@@ -116,5 +116,5 @@ class Block:
             scored.detector,
         )
         fold(self._sums, runs, place, parts)
-        heard = np.where(invalid, np.nan, scored.score)
+        heard = np.where(scored.closed, scored.score, np.nan)
         return Found(scored.score, scored.detector, place, parts, self._episodes.take(slot, place, heard))

@@ -108,7 +108,7 @@ def take(channel: TwinChannel, key: tuple[int, int], reading: Reading, frame: by
     score, detector = float(scored.score[0]), int(scored.detector[0])
     channel.readings.append((reading, score, detector))
     moment = (reading.time_ms, reading.seq, frame)
-    if not is_valid:
+    if not scored.closed[0]:
         return []
     if channel.up is None:
         if score < RAISE:

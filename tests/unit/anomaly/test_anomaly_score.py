@@ -87,6 +87,32 @@ def test_a_jump_is_an_alarm(tmp_path: Path) -> None:
     assert scores[500:520].max() >= 0.5
 
 
+def test_a_sensor_that_speaks_more_often_alarms_alike(tmp_path: Path) -> None:
+    """Every ten seconds instead of every five minutes: the same alarm, within a row."""
+    values = series()
+    slow = scored(tmp_path, lines(stamps(), values))[1:]
+    fast = scored(tmp_path, lines(stamps(30 * ROWS, step_s=10), [v for v in values for _ in range(30)]))[1:]
+    begun = [
+        [datetime.fromisoformat(cells[0]) for cells in found if float(cells[1]) >= 0.5]
+        for found in (slow, fast)
+    ]
+    assert [len(times) for times in begun] == [1, 1]
+    assert abs(begun[0][0] - begun[1][0]) <= timedelta(minutes=5)
+
+
+def test_a_file_too_short_to_be_learned_is_told(tmp_path: Path) -> None:
+    """Ten minutes of seconds are two rows: no score, and stderr says why; of one of days it says nothing."""
+    (tmp_path / "in.csv").write_text(lines(stamps(600, step_s=1), series()))
+    result = call(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (
+        "too short to be learned, nothing is said: wanted more than 100 rows of five minutes" in result.stderr
+    )
+    document = json.loads(call(tmp_path / "in.csv", tmp_path / "out.csv", "--json").stdout)
+    assert document["files"][0]["learned_rows"] == 2
+    (tmp_path / "in.csv").write_text(lines(stamps(), series()))
+    assert "too short" not in call(tmp_path / "in.csv", tmp_path / "out.csv").stderr
+
+
 def test_no_look_ahead(tmp_path: Path) -> None:
     """Rows that come later change nothing of what is said before them; how the file is cut in reading neither."""
     whole = scored(tmp_path, lines(stamps(), series()))

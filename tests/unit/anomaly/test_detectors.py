@@ -88,10 +88,27 @@ def cross_rows(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Flo
 
 
 def scores_and_detectors(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
-    detector = np.empty(len(value), np.uint8)
-    ensemble.ensemble(state, slot, time_ms, value, out, detector, np.empty(ensemble.WORK))
+    detector, closed = np.empty(len(value), np.uint8), np.empty(len(value), np.uint8)
+    work, times = np.empty(ensemble.WORK), np.empty(ensemble.RUN_READINGS, np.int64)
+    ensemble.ensemble(state, slot, time_ms, value, out, detector, closed, work, times)
     out *= 8
     out += detector
+    out += 64.0 * closed
+
+
+OFTEN = 3  # times as often: about five minutes, so that one to several readings make a row
+
+
+def of_minutes(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """Readings that come more often than rows."""
+    scores_and_detectors(state, slot, time_ms // OFTEN, value, out)
+
+
+class MinutesTwin(naive.Ensemble):
+    """Likewise."""
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        return super().step(time_ms // OFTEN, value, pace)
 
 
 LANE = 5
@@ -162,6 +179,7 @@ KERNELS = {
     "cross": Spec(cross_rows, COLUMNS * cross.width(COLUMNS), CrossTwin),
     "features": Spec(lane_by_lane, features.WIDTH * features.LANES, naive.Features),
     "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, naive.Ensemble, 50),
+    "ensemble of minutes": Spec(of_minutes, ensemble.WIDTH, MinutesTwin, 15),
 }
 
 
@@ -253,18 +271,48 @@ def test_a_conformal_score_is_a_rank(unit: float) -> None:
     assert out[3_001] > 3
 
 
-def test_recall_takes_minutes_together_and_counts_a_gap() -> None:
-    """Rows of five minutes from readings of one, and the same time of day still after hours without any."""
-    time_ms = 1_700_000_000_000 + np.arange(4 * 1440, dtype=np.int64) * 60_000
-    time_ms[2_000:] += 5 * 3_600_000 + 7
+@pytest.mark.parametrize(
+    ("interval_s", "rows_a_day", "days"),
+    [(17, 282, 4), (57, 276, 4), (300, 288, 4), (900, 96, 4), (3_600, 24, 12)],
+)
+def test_an_hour_is_an_hour_however_often_a_sensor_speaks(
+    interval_s: int, rows_a_day: int, days: int
+) -> None:
+    """Rows of five minutes or of an interval: days with lost readings and a gap of five hours, as the twin."""
+    rng = np.random.default_rng(interval_s)
+    time_ms = 1_700_000_000_000 + np.arange(0, days * 86_400, interval_s, dtype=np.int64) * 1000
+    time_ms[len(time_ms) // 2 :] += 5 * 3_600_000 + 7
+    time_ms = time_ms[rng.random(len(time_ms)) > 0.1]
+    value = 8 * np.sin(time_ms / 86_400_000 * 6.283) + rng.normal(0, 0.2, len(time_ms))
+    value[-len(value) // 9 :] += 40
+    out, twin = np.empty(len(value)), naive.Ensemble()
+    scores_and_detectors(np.zeros((1, ensemble.WIDTH)), np.zeros(len(value), np.int64), time_ms, value, out)
+    said = [twin.step(at, one) for at, one in zip(time_ms.tolist(), value.tolist(), strict=True)]
+    assert out.tolist() == said
+    assert twin.recall.period == pytest.approx(rows_a_day, rel=0.15)
+    assert out.max() > 64 + 8 * rows.RAISE
+
+
+def test_recall_knows_the_time_of_day_though_readings_were_lost() -> None:
+    """A third of all readings lost: a wave of 1,000 still differs by no more than a few minutes' worth."""
+    time_ms = 1_700_000_000_000 + np.arange(4 * 288, dtype=np.int64) * STEP_MS
+    time_ms = time_ms[np.random.default_rng(5).random(len(time_ms)) > 1 / 3]
+    value = 1_000 * np.sin(time_ms / 86_400_000 * 6.283)
+    out = np.empty(len(value))
+    recall.recall(np.zeros((1, recall.WIDTH)), np.zeros(len(value), np.int64), time_ms, value, out)
+    assert 0 < out.max() < 50, "ten minutes are 44; rows counted without the lost ones would be off by hours"
+
+
+def test_recall_follows_a_clock_that_was_set_back() -> None:
+    """Two days back: it goes on from there, as the twin."""
+    time_ms = 1_700_000_000_000 + np.arange(1_500, dtype=np.int64) * STEP_MS
+    time_ms[700:] -= 2 * 86_400_000
     value = np.floor(np.sin(time_ms / 86_400_000 * 6.283) * 1024)
     out, twin = np.empty(len(value)), naive.Recall()
     recall.recall(np.zeros((1, recall.WIDTH)), np.zeros(len(value), np.int64), time_ms, value, out)
     assert out.tolist() == [
         twin.step(at, one) for at, one in zip(time_ms.tolist(), value.tolist(), strict=True)
     ]
-    assert twin.together == 5
-    assert 0 < out[3_600:4_400].max() < 16, "a row is 22 at most: hours lost would be hundreds"
 
 
 def test_a_full_codebook_gives_up_what_it_used_least() -> None:
@@ -302,14 +350,18 @@ def test_a_row_of_one_column_speaks_in_two_bands(hold: int) -> None:
     """The upper one is an alarm of `hold` rows; the score shows through below."""
     rng = np.random.default_rng(6)
     score = np.minimum(rng.random(2_000) ** 4 * 1.2, 1)
+    time_ms = np.cumsum(rng.choice([60_000, STEP_MS, 12 * STEP_MS], len(score)))
+    new = (rng.random(len(score)) > 0.2).astype(np.uint8)
     out, state = np.empty_like(score), np.zeros(rows.WIDTH)
     for part in np.split(np.arange(len(score)), [3, 700, 701]):
         said = np.empty(len(part))
-        rows.alarm_rows(state, score[part], hold, said)
+        rows.alarm_rows(state, time_ms[part], score[part], new[part], hold, said)
         out[part] = said
-    assert out.tolist() == naive.one_column(score.tolist(), hold)
-    up = np.flatnonzero(out >= 0.5)
-    assert 10 * hold <= len(up) <= len(score) // rows.QUIET_ROWS * hold
+    assert out.tolist() == naive.one_column(time_ms.tolist(), score.tolist(), new.tolist(), hold)
+    begins = np.flatnonzero(np.diff(out, prepend=0) * (out >= 0.5))
+    assert 10 * hold <= (out >= 0.5).sum()
+    assert np.diff(time_ms[begins]).min() >= rows.QUIET_MS
+    assert new[begins].all()
 
 
 @pytest.mark.parametrize("hold", [1, 20])
@@ -370,7 +422,7 @@ def test_a_channels_row_moves_to_another_scorer() -> None:
     moved = rest._replace(slot=np.full(len(rest.slot), 1_999))
     assert here.score(*rest).score.tobytes() == there.score(*moved).score.tobytes()
     assert here.row(1) == there.row(1_999)
-    with pytest.raises(MalformedError, match="wanted version 1"):
+    with pytest.raises(MalformedError, match="wanted version 2"):
         there.put(0, b"\x07" + here.row(1)[1:])
 
 

@@ -1,0 +1,158 @@
+"""Whether detection depends on how often a sensor speaks: NAB and the cold rooms thinned out, filled in and cut.
+
+python -m benchmarks.rates --bench FOLDER, as for benchmarks.accuracy. Each variant keeps every series' windows, in its
+own rows, and is scored by NAB's metric at threshold 0.5: standard profile, and in brackets at the best threshold.
+"""
+
+import argparse
+import copy
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from anomaly.detectors.arith import Floats, Ints
+from anomaly.detectors.rows import RowScorer
+from benchmarks.accuracy import THRESHOLD, module
+
+ROWS_MIN = 1_000  # that a thinned series must have, to be scored
+CYCLE_MS, CYCLE = 510_000, 0.6  # of a compressor, as in the rooms' raw days: °C
+NOISE = 0.1
+
+
+class Series(NamedTuple):
+    """Times, values, and of each row which row of the source it stands for."""
+
+    time_ms: Ints
+    value: Floats
+    source: Ints
+
+
+Variant = Callable[[Ints, Floats], Series]
+
+
+def cut(rows: int) -> Variant:
+    """Without its first rows."""
+    return lambda time_ms, value: Series(time_ms[rows:], value[rows:], np.arange(rows, len(value)))
+
+
+def every(step: int, first: int = 0) -> Variant:
+    """A sensor that speaks less often."""
+    return lambda time_ms, value: Series(
+        time_ms[first::step], value[first::step], np.arange(first, len(value), step)
+    )
+
+
+def lost(share: float) -> Variant:
+    """Readings that never came."""
+
+    def made(time_ms: Ints, value: Floats) -> Series:
+        kept = np.flatnonzero(np.random.default_rng(5).random(len(value)) >= share)
+        return Series(time_ms[kept], value[kept], kept)
+
+    return made
+
+
+def means(count: int) -> Variant:
+    """A sensor that speaks less often, and says the mean."""
+
+    def made(time_ms: Ints, value: Floats) -> Series:
+        last = np.arange(count - 1, len(value), count)
+        return Series(time_ms[last], value[: len(last) * count].reshape(-1, count).mean(axis=1), last)
+
+    return made
+
+
+def filled(count: int) -> Variant:
+    """A sensor that speaks more often: the course between rows is a line, with a compressor's cycle and noise on it."""
+
+    def made(time_ms: Ints, value: Floats) -> Series:
+        rng = np.random.default_rng(3)
+        step = float(np.median(np.diff(time_ms))) / count
+        times = (time_ms[:, None] + np.arange(count) * step).ravel().astype(np.int64)
+        phase = np.cumsum(np.full(len(times), step / CYCLE_MS) * (1 + 0.1 * rng.normal(size=len(times))))
+        line = np.interp(times + step / 2, time_ms + step * count / 2, value)
+        wave = CYCLE * np.sin(2 * np.pi * phase) + rng.normal(0, NOISE, len(times))
+        return Series(times, line + wave, np.repeat(np.arange(len(value)), count))
+
+    return made
+
+
+VARIANTS: dict[str, Variant] = {
+    "as it is": cut(0),
+    "without its first 37 rows": cut(37),
+    "without its first 75 rows": cut(75),
+    "10 % of rows lost": lost(0.1),
+    "a third of rows lost": lost(1 / 3),
+    "every second row": every(2),
+    "every second row, the others": every(2, 1),
+    "means of two rows": means(2),
+    "every third row": every(3),
+    "every fourth row": every(4),
+    "every sixth row": every(6),
+}
+ROOMS: dict[str, Variant] = {"three a row": filled(3), "five a row": filled(5), "eighteen a row": filled(18)}
+"""Of degrees, so for the cold rooms alone: minutes, and the 17 s of the room's own logger."""
+
+
+def main() -> None:
+    """A line a variant and set."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rates", description=__doc__)
+    parser.add_argument("--bench", type=Path, default=Path("../shared/bench"), help="the folder of the sets")
+    bench = parser.parse_args().bench
+    if not (bench / "nab" / "nab_score.py").exists():
+        parser.exit(2, f"found no nab/nab_score.py in {bench}, wanted the sets' folder as --bench\n")
+    nab = module(bench / "nab" / "nab_score.py")
+    _measure(nab, "NAB", bench / "nab/data", bench / "nab/labels/combined_windows.json", VARIANTS)
+    rooms = bench / "coldroom"
+    _measure(nab, "cold rooms", rooms / "data", rooms / "labels/windows.json", VARIANTS | ROOMS)
+
+
+def _measure(nab: ModuleType, name: str, data: Path, windows: Path, variants: dict[str, Variant]) -> None:
+    corpus = [(file, *_read(nab, data / file.name)) for file in nab.load_corpus(str(data), str(windows))]
+    for label, variant in variants.items():
+        files, scores = [], {}
+        for file, time_ms, value in corpus:
+            series = variant(time_ms, value)
+            if len(series.value) >= ROWS_MIN:
+                files.append(_relabelled(nab, file, series.source))
+                scored = RowScorer(1).score(series.time_ms, np.ascontiguousarray(series.value)[:, None])
+                scores[file.name] = scored.said
+        fixed, best = (
+            nab.evaluate(files, scores, threshold)["standard"]["score"] for threshold in (THRESHOLD, None)
+        )
+        print(f"{name}, {label}: {fixed:.1f} ({best:.1f}), {len(files)} series", flush=True)
+
+
+def _read(nab: ModuleType, path: Path) -> tuple[Ints, Floats]:
+    with nab.open_text(str(path)) as handle:
+        rows = list(csv.reader(handle))[1:]
+    time_ms = np.array([row[0] for row in rows], "datetime64[ms]").astype(np.int64)
+    return time_ms, np.array([float(row[1]) for row in rows])
+
+
+def _relabelled(nab: ModuleType, file: Any, source: npt.NDArray[np.int64]) -> Any:
+    """The scorer's file in other rows: its windows, what a detection in them earns, and what one outside costs."""
+    found = copy.copy(file)
+    found.n, window = len(source), file.window[source]
+    left = [k for k in range(file.n_windows) if (window == k).any()]
+    found.n_windows = len(left)
+    found.window, found.earns, found.costs = np.full(found.n, -1), np.zeros(found.n), np.ones(found.n)
+    for number, k in enumerate(left):
+        rows = np.flatnonzero(window == k)
+        first, last = int(rows[0]), int(rows[-1])
+        width = last - first + 1
+        within, later = np.arange(first, last + 1), np.arange(last + 1, found.n)
+        found.window[within] = number
+        found.earns[within] = nab.pay(-(last - within + 1) / width) / nab.pay(-1.0)
+        found.costs[later] = -nab.pay((later - last) / max(width - 1, 1))
+    found.counts = file.counts[source] if found.n > file.n else np.arange(found.n) >= nab.probation(found.n)
+    return found
+
+
+if __name__ == "__main__":
+    main()
