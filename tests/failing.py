@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 
@@ -17,6 +17,14 @@ def unreadable(path: Path, db: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         _overwrite(path, whole)
+
+
+@contextmanager
+def locked(path: Path, _db: sqlite3.Connection | None = None) -> Iterator[None]:
+    """Meanwhile a SQLite file can be read and not written: somebody else is writing, without end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def _overwrite(path: Path, data: bytes) -> None:

@@ -130,6 +130,10 @@ class Host:
             except LadingError as exc:
                 taken.problems.append(_about(f"{group}/{name}", exc))
 
+    def has_all(self) -> None:
+        """What `take` and `settle` gave until now is with the gateway, or was refused by it."""
+        self._settling.has_all()
+
     def unborn(self, now_ms: int) -> list[tuple[str, str]]:
         """(group, node) of those to ask for their births now."""
         return [

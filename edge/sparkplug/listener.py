@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable
 
 from edge.gateway import Gateway
 from edge.link import Came, Down, Event, Link, Presence, Up
+from edge.readings import NewReading
 from edge.sources import AHEAD_MS_MAX, by_code
 from edge.sparkplug.host import NAMESPACE, Host
 from edge.sparkplug.payload import PAYLOAD_BYTES_MAX, rebirth_command
 from edge.sparkplug.settling import Taken
 from edge.sparkplug.values import Sensor
-from lading.errors import LadingError, ServiceError
+from lading.errors import LadingError, RejectedError, ServiceError
 from lading.fields import TIME_MS_MAX
 from lading.log import wall_ms
 from lading.mqtt import Broker
 
 EVENTS_MAX = 4_096
 PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + 4_096
+TRIED_MAX = 8_192  # readings given to the outbox at once
+WAITING_MAX = 65_536  # readings that wait for the outbox
 
 
 def presence(host_id: str, time_ms: int) -> Presence:
@@ -32,7 +35,10 @@ def topics(host_id: str, groups: Iterable[str]) -> tuple[str, ...]:
 
 
 class SparkplugListener:
-    """Publishers use QoS 0: what is under way when either side dies is a gap, and births are asked for again."""
+    """Publishers use QoS 0: what is under way when either side dies is a gap, and births are asked for again.
+
+    What the outbox does not take waits here and is tried again, in order, within WAITING_MAX.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,8 @@ class SparkplugListener:
         self._note = note
         self._clock_floor_ms = clock_floor_ms
         self._may_ask = may_ask
+        self._waiting: list[NewReading] = []
+        self._unacked: list[Came] = []
         self._host = Host(sensors, gateway.last_ms, reorder_ms=reorder_ms, history_ms=history_ms)
         self._state_topic = f"{NAMESPACE}/STATE/{host_id}"
         self._link = Link(
@@ -74,18 +82,21 @@ class SparkplugListener:
         taken = Taken([], [])
         self._host.settle(None, taken)
         self._keep(taken)
+        self._drop(len(self._waiting))
+        self._unacked.clear()
 
     def step(self, now_ms: int, clock_ms: int) -> int:
-        """Take what came, in one transaction; how many readings. `now_ms` runs steadily, `clock_ms` may be set."""
+        """Take what came, in one transaction; how many are durable. `now_ms` runs steadily, `clock_ms` may be set."""
         taken = Taken([], [])
         self._host.settle(now_ms, taken)
-        events = self._link.events()
-        for event in events:
+        for event in self._link.events():
             self._handle(event, now_ms, clock_ms, taken)
         count = self._keep(taken)
-        for event in events:
-            if isinstance(event, Came):
-                self._link.ack(event)
+        if not self._waiting:
+            self._host.has_all()
+            for came in self._unacked:
+                self._link.ack(came)
+            self._unacked.clear()
         self._ask(now_ms, clock_ms)
         return count
 
@@ -93,12 +104,16 @@ class SparkplugListener:
         match event:
             case Came(topic=topic) if topic == self._state_topic:
                 self._defend(event)
+                self._link.ack(event)
             case Came():
+                if event.qos:
+                    self._unacked.append(event)
                 latest_ms = clock_ms + AHEAD_MS_MAX if clock_ms >= self._clock_floor_ms else TIME_MS_MAX
                 self._host.take(event.topic, event.payload, event.retained, now_ms, latest_ms, taken)
             case Up():
                 self._host.forget()
             case Down(reason=reason):
+                self._unacked.clear()
                 self._host.forget()
                 self._note("sparkplug_link_down", ServiceError("broker", reason))
 
@@ -114,10 +129,31 @@ class SparkplugListener:
             self._link.greet(is_online=True)
 
     def _keep(self, taken: Taken) -> int:
-        refused = self._gateway.take_all(taken.readings) if taken.readings else []
-        for problem in by_code([*taken.problems, *(refusal.error for refusal in refused)]):
+        """Make readings durable, after those that wait; how many were."""
+        is_new, problems, count = not self._waiting, taken.problems, 0
+        self._waiting += taken.readings
+        failure: ServiceError | None = None
+        while self._waiting and failure is None:
+            found = self._waiting[:TRIED_MAX]
+            left, failure, refused = self._gateway.try_all(found)
+            self._waiting[: len(found)] = left
+            problems += refused
+            count += len(found) - len(left) - len(refused)
+        for problem in by_code(problems):
             self._note("sparkplug_refused", problem)
-        return len(taken.readings) - len(refused)
+        if failure is not None and is_new:
+            self._note("sparkplug_waits", failure)
+        self._drop(len(self._waiting) - WAITING_MAX)
+        return count
+
+    def _drop(self, count: int) -> None:
+        """Refuse the newest that wait."""
+        if count > 0:
+            del self._waiting[-count:]
+            self._gateway.refused_count += count
+            self._note(
+                "sparkplug_refused", RejectedError("sparkplug_waiting", f"{count} for want of an outbox")
+            )
 
     def _ask(self, now_ms: int, clock_ms: int) -> None:
         """Ask for births (5.17, QoS 0 as a command wants)."""

@@ -42,7 +42,7 @@ class Settling:
     def __init__(self, last_ms: Callable[[int], int], hold_ms: int) -> None:
         self._last_ms = last_ms
         self._hold_ms = hold_ms
-        self._newest_ms: dict[int, int] = {}  # by channel, of readings that the gateway may not have yet
+        self._newest_ms: dict[int, int] = {}  # by channel, of readings that the gateway has not yet
         self._holds: dict[Hashable, _Hold] = {}
 
     def begin(self, node: Hashable, now_ms: int) -> None:
@@ -63,6 +63,10 @@ class Settling:
         hold.readings.append((reading, origin))
         if len(hold.readings) >= HELD_MAX:
             self._release(node, taken)
+
+    def has_all(self) -> None:
+        """The gateway has all that was taken, or has refused it: then a birth may say it once more."""
+        self._newest_ms.clear()
 
     def release(self, now_ms: int | None, taken: Taken) -> None:
         """Take what has waited long enough; None: everything."""

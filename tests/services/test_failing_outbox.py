@@ -1,8 +1,6 @@
 """An outbox that fails while broker and ingest go on: what came meanwhile is heeded, what can be read is published."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from edge.sources import Batch
 from edge.stage import Edge, EventClock, Runner
 from lading.errors import LadingError, ServiceError
 from lading.topics import anchors_topic, gateway_topic
-from tests.failing import unreadable
+from tests.failing import locked, unreadable
 from tests.gateways import KEY, T0_MS, TENANT, order
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
@@ -40,14 +38,6 @@ def site(tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> 
     until(lambda: site.receiver.is_up and site.publisher.is_up)
     yield site
     site.close()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Meanwhile a SQLite file can be read and not written."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
 
 
 def step(site: Site) -> list[str]:

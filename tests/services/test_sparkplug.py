@@ -5,7 +5,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,9 @@ from edge.sparkplug.values import Sensor
 from lading.cose import KeySigner
 from lading.mqtt import Broker
 from lading.quantities import DERIVED
-from tests.gateways import OPERATOR
+from lading.totals import Reading
+from tests.failing import locked
+from tests.gateways import OPERATOR, T0_MS
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
@@ -348,34 +350,88 @@ def test_the_documented_rights_are_enough(tmp_path: Path) -> None:
     broker.stop()
 
 
-def test_a_clock_that_is_set_after_the_start(tmp_path: Path, broker: Mosquitto) -> None:
+class Heard:
+    """A gateway of one channel that hears an edge node's metric, in this process."""
+
+    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+        key = KeySigner.from_seed(b"gw")
+        self.path = folder / "outbox.sqlite"
+        self.outbox = Outbox(self.path, key.public.gateway_id)
+        self.gateway = Gateway(self.outbox, key, OPERATOR.public, TENANT, {1: 1})
+        self.told: list[str] = []
+        self.listener = SparkplugListener(
+            self.gateway,
+            Broker("127.0.0.1", broker.port),
+            "host",
+            [Sensor("G/N//air", "Cel", 1)],
+            lambda what, exc: self.told.append(f"{what} {exc.code}"),
+            0,
+            reorder_ms=100,
+            history_ms=0,
+            may_ask=False,
+        )
+        self.listener.start()
+        self.node = Client(broker.port, "node", "spBv1.0/STATE/host", clean=True)
+        until(lambda: self.node.got, LIMIT_S)
+
+    def say(self, kind: str, time_ms: int, seq: int) -> None:
+        """The node says 4.5 °C."""
+        metric = {"name": "air", "type": "Float", "value": 4.5, "timestamp": time_ms}
+        self.node.send(
+            f"spBv1.0/G/{kind}/N", message(*([bd_seq(0)] if kind == "NBIRTH" else []), metric, seq=seq)
+        )
+
+    def until(self, condition: Callable[[], object], clock_ms: int = T0_MS) -> None:
+        """Step until something is so."""
+        until(lambda: (self.listener.step(T0_MS, clock_ms), condition())[1], LIMIT_S)
+
+    def close(self) -> None:
+        self.listener.stop()
+        self.outbox.close()
+        self.node.close()
+
+
+@pytest.fixture
+def heard(tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    monkeypatch.setattr("edge.outbox.LOCK_WAIT_MS", 50)
+    heard = Heard(tmp_path, broker)
+    yield heard
+    heard.close()
+
+
+def test_a_clock_that_is_set_after_the_start(heard: Heard) -> None:
     """A machine that starts three hours behind refuses its sensors' times as ahead, until its clock is set right."""
-    key = KeySigner.from_seed(b"gw")
-    outbox = Outbox(tmp_path / "outbox.sqlite", key.public.gateway_id)
-    gateway = Gateway(outbox, key, OPERATOR.public, TENANT, {1: 1})
-    told: list[str] = []
-    listener = SparkplugListener(
-        gateway,
-        Broker("127.0.0.1", broker.port),
-        "behind",
-        [Sensor("G/N//air", "Cel", 1)],
-        lambda _, exc: told.append(exc.code),
-        0,
-        reorder_ms=100,
-        history_ms=0,
-        may_ask=False,
-    )
-    listener.start()
-    hearing = Client(broker.port, "hearing", "spBv1.0/STATE/behind", clean=True)
-    until(lambda: hearing.got, LIMIT_S)
-    now_ms = 1_750_000_000_000
-    right_ms = now_ms + 3 * 3_600_000
-    for seq, clock_ms in enumerate((now_ms, right_ms)):
-        metric = {"name": "air", "type": "Float", "value": 4.5, "timestamp": right_ms}
-        hearing.send("spBv1.0/G/NBIRTH/N", message(bd_seq(0), metric, seq=seq))
-        until(lambda c=clock_ms: listener.step(now_ms, c) or told, LIMIT_S)
-    until(lambda: listener.step(now_ms, right_ms) or gateway.last_ms(1) == right_ms, LIMIT_S)
-    assert told == ["sparkplug_time"]
-    listener.stop()
-    outbox.close()
-    hearing.close()
+    right_ms = T0_MS + 3 * 3_600_000
+    heard.say("NBIRTH", right_ms, 0)
+    heard.until(lambda: heard.told)
+    heard.say("NBIRTH", right_ms, 1)
+    heard.until(lambda: heard.gateway.last_ms(1) == right_ms, right_ms)
+    assert heard.told == ["sparkplug_refused sparkplug_time"]
+
+
+def test_readings_wait_for_the_outbox(heard: Heard) -> None:
+    """Nobody says them again: while it cannot be written they wait, then they come in as they were said."""
+    with locked(heard.path):
+        heard.say("NBIRTH", T0_MS, 0)
+        heard.until(lambda: heard.told)
+        heard.say("NDATA", T0_MS + 1_000, 1)
+        heard.until(lambda: len(heard.listener._waiting) == 2)
+        heard.say("NBIRTH", T0_MS + 1_000, 2)  # asked for, it says again what waits
+        heard.until(lambda: heard.listener._host._nodes["G", "N"]._next_seq == 3)
+    heard.until(lambda: heard.gateway.pending_count)
+    assert heard.outbox.load().pending == {
+        1: [Reading(n, T0_MS + 1_000 * n, 4_500, DERIVED) for n in range(2)]
+    }
+    assert (heard.told, heard.gateway.refused_count) == (["sparkplug_waits outbox"], 0)
+
+
+def test_what_found_no_room_may_be_born_again(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is bounded; what is refused then is not known to anybody, and its node may say it once more."""
+    monkeypatch.setattr("edge.sparkplug.listener.WAITING_MAX", 0)
+    with locked(heard.path):
+        heard.say("NBIRTH", T0_MS, 0)
+        heard.until(lambda: heard.told)
+    assert heard.told == ["sparkplug_waits outbox", "sparkplug_refused sparkplug_waiting"]
+    assert heard.gateway.refused_count == 1
+    heard.say("NBIRTH", T0_MS, 1)
+    heard.until(lambda: heard.gateway.last_ms(1) == T0_MS)

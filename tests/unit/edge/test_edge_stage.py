@@ -2,8 +2,8 @@
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from edge.stage import FAILURES_MAX, Edge, EventClock, Runner
 from lading.cose import KeySigner
 from lading.errors import ServiceError
 from lading.mqtt import Broker
-from tests.failing import unreadable
+from tests.failing import locked, unreadable
 from tests.gateways import OPERATOR, TENANT, waiting_frames
 
 MINUTE_MS, FLUSH_MS = 60_000, 600_000
@@ -67,14 +67,6 @@ def next_ms(one: Runner) -> int:
 def take(one: Runner) -> int:
     """The source's next batch."""
     return one.take(next_ms(one), lambda *_: None)
-
-
-@contextmanager
-def locked(path: Path, _db: sqlite3.Connection) -> Iterator[None]:
-    """A file that somebody else is writing, without end."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
 
 
 @pytest.mark.parametrize("failing_file", [locked, unreadable])
