@@ -13,18 +13,15 @@ from typing import Any
 
 from eth import EVM_RECURSION_LIMIT
 from eth.abc import SignedTransactionAPI
-from eth.chains.base import MiningChain
-from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_NONCE
-from eth.db import get_db_backend
 from eth.exceptions import VMError
-from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_hash.auto import keccak
 from eth_utils.exceptions import ValidationError
 from rlp import DeserializationError  # type: ignore[import-untyped]
 
 from lading.chain import RevertedError
-from lading.errors import RejectedError, ServiceError
+from lading.errors import LadingError, RejectedError, ServiceError
+from lading.evm_chain import CHAIN_ID, GAS_LIMIT, new_chain
 from lading.evm_store import Store
 from lading.evm_words import (
     address_of,
@@ -40,11 +37,9 @@ from lading.evm_words import (
 # py_ecc has just raised it to 100,000: JSON as deep as that would overrun the stack and end the process.
 sys.setrecursionlimit(EVM_RECURSION_LIMIT)
 
-CHAIN_ID = 31_337
-GAS_LIMIT = 30_000_000
+
 PENDING_MAX = 1000
 PRIORITY_FEE = 10**9
-_BLANK_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 
 
 @dataclass(slots=True)
@@ -54,19 +49,6 @@ class _Mined:
     header: Any
     receipts: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     logs: list[dict[str, Any]] = field(default_factory=list)
-
-
-_MiningChain: Any = MiningChain  # its declared types leave out most of what it has
-
-
-class _LocalChain(_MiningChain):  # type: ignore[misc]
-    chain_id = CHAIN_ID
-    vm_configuration = ((0, PragueVM),)
-
-    def create_header_from_parent(self, parent_header: Any, **fields: Any) -> Any:
-        """Gas limit as before, and no wall clock: the time is the caller's, one second on until it is set."""
-        own = {"gas_limit": parent_header.gas_limit, "timestamp": parent_header.timestamp + 1}
-        return super().create_header_from_parent(parent_header, **(fields | own))
 
 
 class EvmNode:
@@ -92,7 +74,7 @@ class EvmNode:
         self._lock = threading.RLock()
         self._store = None if store is None else Store(store)
         genesis_s = now_s() if self._store is None else self._store.genesis_s(now_s())
-        self._chain: Any = _LocalChain.from_genesis(get_db_backend(), _genesis(genesis_s), _accounts(funded))
+        self._chain = new_chain(genesis_s, funded)
         self._blocks = [_Mined(self._chain.get_canonical_block_header_by_number(0))]
         self._pending: dict[tuple[bytes, int], SignedTransactionAPI] = {}
         self._where: dict[bytes, int] = {}  # transaction hash → block number
@@ -134,9 +116,13 @@ class EvmNode:
         """Mine one block of the pending transactions that can go, perhaps of none."""
         with self._lock:
             self._open_block()
-            for transaction in self._executable():
+            ready = self._executable()
+            for transaction in ready:
                 self._apply(transaction)
-            return to_hex(self._close_block())
+            block_hash = self._close_block()
+            for transaction in ready:
+                del self._pending[transaction.sender, transaction.nonce]
+            return to_hex(block_hash)
 
     def reorganise(self, depth: int) -> None:
         """Replace the last `depth` blocks by empty ones and one more; their transactions are forgotten."""
@@ -168,6 +154,8 @@ class EvmNode:
         try:
             _, receipt, computation = self._chain.apply_transaction(transaction)
         except (ValidationError, VMError) as exc:
+            self._pending.pop((transaction.sender, transaction.nonce), None)
+            self._take_back(0)
             raise RejectedError("chain_refused", str(exc)) from exc
         index = len(self._mined.receipts)
         created = computation.msg.storage_address if transaction.to == b"" else None
@@ -206,7 +194,7 @@ class EvmNode:
             try:
                 self._store.put(block.number, block.header.timestamp, self._forks, raws)
             except ServiceError:
-                self._take_back(1)  # its sender is told; what was mined with it has to be sent again, too
+                self._take_back(1)
                 raise
         block_hash: bytes = block.hash
         return block_hash
@@ -235,7 +223,7 @@ class EvmNode:
         return block
 
     def _executable(self) -> list[SignedTransactionAPI]:
-        """Takes from the pool what can go into the next block, in the order of sender and nonce."""
+        """What of the pool can go into the next block, in the order of sender and nonce."""
         state, base_fee = self._chain.get_vm().state, self._chain.header.base_fee_per_gas
         ready: list[SignedTransactionAPI] = []
         next_nonce: dict[bytes, int] = {}
@@ -244,8 +232,6 @@ class EvmNode:
             if nonce == wanted and transaction.max_fee_per_gas >= base_fee:
                 next_nonce[sender] += 1
                 ready.append(transaction)
-        for transaction in ready:
-            del self._pending[transaction.sender, transaction.nonce]
         return ready
 
     # Requests
@@ -258,12 +244,24 @@ class EvmNode:
             raise RejectedError("chain_refused", f"transaction does not decode: {exc}") from exc
         if transaction.chain_id not in (CHAIN_ID, None):  # None: signed for any chain, before EIP-155
             raise RejectedError("chain_refused", f"chain id {transaction.chain_id}, wanted {CHAIN_ID}")
-        self._admit(transaction)
+        replaced = self._admit(transaction)
         if self.auto_mine:
-            self.mine()
+            try:
+                self.mine()
+            except LadingError:
+                self._withdraw(transaction, replaced)
+                raise
         return to_hex(transaction.hash)
 
-    def _admit(self, transaction: SignedTransactionAPI) -> None:
+    def _withdraw(self, transaction: SignedTransactionAPI, replaced: SignedTransactionAPI | None) -> None:
+        """Its sender is told that it was not taken; whose are in the pool were told that theirs were."""
+        place = (transaction.sender, transaction.nonce)
+        self._pending.pop(place, None)
+        if replaced is not None:
+            self._pending[place] = replaced
+
+    def _admit(self, transaction: SignedTransactionAPI) -> SignedTransactionAPI | None:
+        """Into the pool; what it replaces there."""
         place = (transaction.sender, transaction.nonce)
         waiting = self._pending.get(place)
         if transaction.hash in self._where or (waiting is not None and waiting.hash == transaction.hash):
@@ -280,6 +278,7 @@ class EvmNode:
         if len(self._pending) >= PENDING_MAX:
             raise RejectedError("chain_refused", "txpool is full")
         self._pending[place] = transaction
+        return waiting
 
     def _call(self, fields: dict[str, str], tag: str = "latest") -> str:
         header = self._chain.header if tag in ("latest", "pending") else self._header(tag)
@@ -385,23 +384,3 @@ class EvmNode:
 
     def _state(self, tag: str) -> Any:
         return self._chain.get_vm(at_header=self._header(tag)).state
-
-
-def _genesis(time_s: int) -> dict[str, Any]:
-    return {
-        "coinbase": bytes(20),
-        "difficulty": POST_MERGE_DIFFICULTY,
-        "extra_data": b"",
-        "gas_limit": GAS_LIMIT,
-        "mix_hash": bytes(32),
-        "nonce": POST_MERGE_NONCE,
-        "receipt_root": _BLANK_ROOT,
-        "timestamp": time_s,
-        "transaction_root": _BLANK_ROOT,
-    }
-
-
-def _accounts(funded: Mapping[bytes, int]) -> dict[bytes, dict[str, Any]]:
-    return {
-        address: {"balance": wei, "nonce": 0, "code": b"", "storage": {}} for address, wei in funded.items()
-    }

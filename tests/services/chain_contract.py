@@ -28,11 +28,19 @@ CREATE = bytes.fromhex(f"60{len(RUNTIME):02x}600c60003960{len(RUNTIME):02x}6000f
 class ChainContract:
     """The shared tests. The `chain` fixture gives a chain where SENDER has WEI and nothing else has happened."""
 
-    def send(self, chain: Chain, to: bytes, data: bytes, nonce: int | None = None) -> bytes:
+    def send(
+        self,
+        chain: Chain,
+        to: bytes,
+        data: bytes,
+        nonce: int | None = None,
+        *,
+        priority_fee: int = 10**9,
+    ) -> bytes:
         """Send a transaction of SENDER."""
-        fee = 2 * chain.head().base_fee + 10**9
+        fee = 2 * (chain.head().base_fee + priority_fee) - 10**9
         nonce = chain.nonce(SENDER.address) if nonce is None else nonce
-        raw = SENDER.sign_transaction(Transaction(chain.chain_id, nonce, 10**9, fee, GAS, to, data))
+        raw = SENDER.sign_transaction(Transaction(chain.chain_id, nonce, priority_fee, fee, GAS, to, data))
         tx_hash = chain.send_raw(raw)
         assert tx_hash == transaction_hash(raw)
         return tx_hash

@@ -12,8 +12,9 @@ import pytest
 
 from anchoring.server import make_server
 from lading.chain import Chain, HttpRpc, connect
-from lading.errors import ServiceError
+from lading.errors import RejectedError, ServiceError
 from lading.evm import EvmNode
+from tests.failing import locked
 from tests.services.anvil import anvil
 from tests.services.chain_contract import CREATE, SENDER, WEI, ChainContract
 
@@ -74,10 +75,8 @@ class TestInProcess(ChainContract):
         chain = Chain(local_node(path))
         address = self.deploy(chain)
         before = chain.head()
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            with pytest.raises(ServiceError, match="chain_store"):
-                self.send(chain, address, bytes(32))
+        with locked(path), pytest.raises(ServiceError, match="chain_store"):
+            self.send(chain, address, bytes(32))
         assert chain.head() == before
         found = chain.receipt(self.send(chain, address, bytes(32)))
         assert found is not None
@@ -85,6 +84,35 @@ class TestInProcess(ChainContract):
         again = Chain(local_node(path))
         assert again.head() == chain.head()
         assert again.receipt(found.tx_hash) == found
+
+    def test_the_pool_keeps_what_it_took(self, tmp_path: Path) -> None:
+        """A block that cannot be stored takes nothing from it but what was just sent, whose sender is told."""
+        path = tmp_path / "chain.sqlite"
+        chain = Chain(local_node(path))
+        late, cheap = (self.send(chain, b"", CREATE, nonce) for nonce in (1, 2))  # they wait for nonce 0
+        with locked(path):
+            with pytest.raises(ServiceError, match="chain_store"):
+                self.send(chain, b"", CREATE, 0)
+            with pytest.raises(ServiceError, match="chain_store"):
+                self.send(chain, b"", CREATE, 2, priority_fee=3 * 10**9)
+        early = self.send(chain, b"", CREATE, 0)
+        found = [chain.receipt(tx_hash) for tx_hash in (early, late, cheap)]
+        assert {receipt.block_hash for receipt in found if receipt} == {chain.head().hash}
+        assert None not in found
+        assert Chain(local_node(path)).head() == chain.head()
+
+    def test_one_that_cannot_go_takes_no_other_with_it(self) -> None:
+        """Funds for either and not for both: the second leaves the pool, the first stays and is mined next."""
+        node = local_node()
+        chain = Chain(node)
+        node.auto_mine = False
+        sent = [self.send(chain, b"", CREATE, nonce, priority_fee=24 * 10**13) for nonce in (0, 1)]
+        with pytest.raises(RejectedError, match="chain_refused"):
+            node.mine()
+        node.mine()
+        assert [chain.receipt(tx_hash) is not None for tx_hash in sent] == [True, False]
+        node.auto_mine = True
+        assert chain.receipt(self.send(chain, b"", CREATE, 1)) is not None
 
 
 class TestOverHttp(ChainContract):
