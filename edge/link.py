@@ -62,6 +62,7 @@ class Came:
     qos: int
     retained: bool = False  # kept by the broker from before this subscription
     connection: int = 0
+    is_again: bool = False  # the broker says that it has sent it before, with this number
 
 
 Event = Up | Down | Acked | Came
@@ -298,7 +299,8 @@ class Link:
             self.dropped_count += 1
             return
         payload = bytes(message.payload)
-        self._note(Came(topic, payload, message.mid, message.qos, message.retain, self._connection))
+        kept, again = message.retain, message.dup
+        self._note(Came(topic, payload, message.mid, message.qos, kept, self._connection, again))
 
     def _note(self, event: Event) -> None:
         """Drop what nobody takes: an order that is not acknowledged comes again with the next connection."""

@@ -1,7 +1,7 @@
 """Where a gateway's readings come from: a simulation, a recording, or sensors that send SenML."""
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -14,10 +14,12 @@ from edge.simulation import ColdRoom, Reefer
 from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import TIME_MS_MAX
 from lading.mqtt import Broker
+from lading.tree import sha256
 
 BATCH_READINGS_MAX = 4_096
 WAITING_MAX = 64
 """Packs that wait for the outbox: more than a broker sends without acknowledgement."""
+TAKEN_MAX = 64  # the newest packs that are durable: whose acknowledgement may be lost with a connection
 AHEAD_MS_MAX = 600_000  # how far a sensor's clock may be ahead of the gateway's
 
 
@@ -164,7 +166,10 @@ class ReplaySource:
 
 
 class SenmlListener:
-    """Third-party sensors that publish SenML-JSON to a local broker. A pack is acknowledged once it is durable."""
+    """Third-party sensors that publish SenML-JSON to a local broker. A pack is acknowledged once it is durable.
+
+    One that waited when its connection was lost, or whose acknowledgement was, comes again and is taken once.
+    """
 
     def __init__(
         self,
@@ -183,6 +188,7 @@ class SenmlListener:
         client_id = f"lading-senml-{gateway.gateway_id.hex()[:16]}"
         self._link = Link(broker, client_id, (topic,), woken=woken)
         self._waiting: list[tuple[Came, list[NewReading]]] = []
+        self._taken: deque[tuple[int, bytes]] = deque(maxlen=TAKEN_MAX)  # number and hash
 
     def start(self) -> None:
         """Connect in the background."""
@@ -203,11 +209,12 @@ class SenmlListener:
             if isinstance(event, Came):
                 count += self._take(event, clock_ms)
             elif isinstance(event, Down):
-                self._waiting.clear()  # with the next connection they come again
                 self._note("senml_link_down", MalformedError("broker", event.reason))
         return count
 
     def _take(self, came: Came, now_ms: int) -> int:
+        if self._is_known(came):
+            return 0
         try:
             if len(came.payload) > PACK_BYTES_MAX:
                 raise MalformedError(
@@ -223,6 +230,17 @@ class SenmlListener:
             self._note("senml_refused", problem)
         return self._keep(came, sorted(found, key=lambda reading: reading.time_ms), is_new=True)
 
+    def _is_known(self, came: Came) -> bool:
+        """Whether it has come over an earlier connection, and waits or is durable."""
+        for at, (earlier, left) in enumerate(self._waiting):
+            if earlier.connection != came.connection and earlier.payload == came.payload:
+                self._waiting[at] = (came, left)  # which can be acknowledged
+                return True
+        if not came.is_again or _name(came) not in self._taken:
+            return False
+        self._link.ack(came)
+        return True
+
     def _keep(self, came: Came, found: list[NewReading], *, is_new: bool) -> int:
         """Make a pack's readings durable, after those before it: how many were, or were refused. The rest comes again.
 
@@ -237,10 +255,16 @@ class SenmlListener:
             if failure is not None and is_new:
                 self._note("senml_waits", failure)
         if not left:
+            if came.qos:
+                self._taken.append(_name(came))
             self._link.ack(came)
         elif came.qos and len(self._waiting) < WAITING_MAX:
             self._waiting.append((came, left))
         return len(found) - len(left)
+
+
+def _name(came: Came) -> tuple[int, bytes]:
+    return came.mid, sha256(came.payload)
 
 
 def by_code(errors: Iterable[LadingError]) -> list[LadingError]:

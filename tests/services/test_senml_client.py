@@ -1,18 +1,15 @@
 """Packs of a public SenML library, in JSON and CBOR, come out of the gateway's frames as they went in; none is lost
 while the outbox cannot be written."""
 
-import sqlite3
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
-from edge import outbox
 from edge.gateway import Gateway
+from edge.link import Acked, Came
 from edge.outbox import Outbox
 from edge.sources import SenmlListener
 from lading.cose import KeySigner
@@ -20,9 +17,11 @@ from lading.mqtt import Broker
 from lading.quantities import DERIVED, Quantity
 from lading.topics import gateway_topic
 from lading.totals import Reading
+from tests.failing import locked
 from tests.gateways import OPERATOR
 from tests.services.clients import PublicClient
 from tests.services.mosquitto import Mosquitto
+from tests.services.mqtt_client import Client
 from tests.services.test_edge_run import TENANT, Site, check_frames
 from tests.waiting import until
 
@@ -86,52 +85,145 @@ SENSOR = {("temp", int(Quantity.TEMPERATURE)): 1}
 LINE = '[{{"n":"temp","u":"Cel","v":4.5,"t":{}}}]'
 
 
-def test_packs_wait_for_the_outbox(
-    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Heard:
+    """A gateway of one channel that hears packs, in this process, and their sender."""
+
+    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+        key = KeySigner.from_seed(b"gw")
+        self.path = folder / "outbox.sqlite"
+        self.outbox = Outbox(self.path, key.public.gateway_id)
+        self.gateway = Gateway(self.outbox, key, OPERATOR.public, TENANT, {1: 1}, clock_floor_ms=0)
+        self.noted: list[str] = []
+        self.topic = gateway_topic(TENANT, self.gateway.gateway_id, "senml")
+        self.listener = SenmlListener(
+            self.gateway,
+            Broker("127.0.0.1", broker.port),
+            self.topic,
+            SENSOR,
+            lambda what, _: self.noted.append(what),
+            0,
+        )
+        self.listener.start()
+        until(lambda: self.topic in broker.log, LIMIT_S)
+        self.sender = Client(broker.port, "sender")
+        self._now_s = int(time.time())
+
+    def send(self, count: int) -> None:
+        """Packs of one reading each, a second apart."""
+        self.sender.send(self.topic, *(LINE.format(self._now_s - count + n).encode() for n in range(count)))
+
+    def step(self) -> int:
+        return self.listener.step(self._now_s * 1000, self._now_s * 1000)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Step until something is so."""
+        until(lambda: (self.step(), condition())[1], LIMIT_S)
+
+    def require_all(self, count: int) -> None:
+        """Each of the packs is in the outbox once, as it was sent."""
+        first_s = self._now_s - count
+        assert self.outbox.load().pending[1] == [
+            Reading(n, (first_s + n) * 1000, 4_500, DERIVED) for n in range(count)
+        ]
+
+    def reconnect(self) -> None:
+        """The connection is lost, and there is another one, before the listener's next step."""
+        link = self.listener._link
+        assert link._client is not None
+        found = link._client.socket()
+        assert found is not None
+        before = link._connection
+        found.shutdown(socket.SHUT_RDWR)
+        until(lambda: link._connection > before, LIMIT_S)
+
+    def take(self) -> list[Came]:
+        """What came, in the listener's place."""
+        return [event for event in self.listener._link.events() if isinstance(event, Came)]
+
+    def require_answered(self) -> None:
+        """Nothing comes again, which it would before anything new."""
+        self.reconnect()
+        self.send(1)
+        until(lambda: self.came, LIMIT_S)
+        assert self.came == 1
+
+    @property
+    def came(self) -> int:
+        """Packs that the listener has not taken from its link."""
+        return sum(isinstance(event, Came) for event in list(self.listener._link._events))
+
+    def close(self) -> None:
+        self.sender.close()
+        self.listener.stop()
+        self.outbox.close()
+
+
+@pytest.fixture
+def heard(tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    monkeypatch.setattr("edge.outbox.LOCK_WAIT_MS", 50)
+    heard = Heard(tmp_path, broker)
+    yield heard
+    heard.close()
+
+
+def test_packs_wait_for_the_outbox(heard: Heard) -> None:
     """While it cannot be written none is acknowledged; once it can be, all come in, over the same connection."""
-    monkeypatch.setattr(outbox, "LOCK_WAIT_MS", 50)
-    key = KeySigner.from_seed(b"gw")
-    store = Outbox(tmp_path / "outbox.sqlite", key.public.gateway_id)
-    gateway = Gateway(store, key, OPERATOR.public, TENANT, {1: 1}, clock_floor_ms=0)
-    topic = gateway_topic(TENANT, gateway.gateway_id, "senml")
-    noted: list[str] = []
-    listener = SenmlListener(
-        gateway,
-        Broker("127.0.0.1", broker.port),
-        topic,
-        SENSOR,
-        lambda what, _: noted.append(what),
-        0,
-    )
-    listener.start()
-    until(lambda: topic in broker.log, LIMIT_S)
-    sender = paho.Client(CallbackAPIVersion.VERSION2)
-    sender.connect("127.0.0.1", broker.port)
-    sender.loop_start()
-    now_s = int(time.time())
-
-    def step() -> int:
-        return listener.step(now_s * 1000, now_s * 1000)
-
-    with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        for at in range(PACKS):
-            sender.publish(topic, LINE.format(now_s - PACKS + at), qos=1).wait_for_publish(10)
+    with locked(heard.path):
+        heard.send(PACKS)
         end_s = time.monotonic() + 1
         while time.monotonic() < end_s:
-            assert step() == 0
+            assert heard.step() == 0
+    heard.until(lambda: heard.gateway.pending_count == PACKS)
+    assert heard.noted == ["senml_waits"]
+    heard.require_all(PACKS)
 
-    def is_all_in() -> bool:
-        step()
-        return gateway.pending_count == PACKS
 
-    until(is_all_in, LIMIT_S)
-    assert noted == ["senml_waits"]
-    assert store.load().pending[1] == [
-        Reading(at, (now_s - PACKS + at) * 1000, 4_500, DERIVED) for at in range(PACKS)
-    ]
-    sender.disconnect()
-    sender.loop_stop()
-    listener.stop()
-    store.close()
+@pytest.mark.parametrize("is_heard_waiting", [False, True])
+def test_packs_that_come_again_are_taken_once(heard: Heard, is_heard_waiting: bool) -> None:
+    """With the next connection, before or after the outbox took them that waited over the one that was lost."""
+    with locked(heard.path):
+        heard.send(2)
+        heard.until(lambda: len(heard.listener._waiting) == 2)
+        heard.reconnect()
+        until(lambda: heard.came == 2, LIMIT_S)
+        if is_heard_waiting:
+            heard.until(lambda: not heard.came)
+    heard.until(lambda: heard.gateway.pending_count)
+    heard.until(lambda: not heard.came and not heard.listener._waiting)
+    heard.require_all(2)
+    assert heard.noted == ["senml_waits", "senml_link_down"]
+    heard.require_answered()
+
+
+def test_packs_whose_acknowledgement_was_lost_are_taken_once(heard: Heard) -> None:
+    """They came, and the connection was lost before they were answered; after the second answer they come no more."""
+    heard.send(2)
+    until(lambda: heard.came == 2, LIMIT_S)
+    heard.reconnect()
+    until(lambda: heard.came == 4, LIMIT_S)
+    heard.until(lambda: not heard.came)
+    heard.require_all(2)
+    heard.require_answered()
+
+
+def test_an_answer_over_a_lost_connection_is_none(heard: Heard, broker: Mosquitto) -> None:
+    """A broker that forgot the session gives its numbers anew: a pack that nobody has taken would be answered."""
+    heard.send(1)
+    until(lambda: heard.came, LIMIT_S)
+    (old,) = heard.take()
+    subscribed = broker.log.count(heard.topic)
+    broker.kill()
+    broker.start()
+    until(lambda: broker.log.count(heard.topic) > subscribed, LIMIT_S)
+    until(heard.sender.client.is_connected, LIMIT_S)
+    heard.send(1)
+    until(lambda: heard.came, LIMIT_S)
+    (new,) = heard.take()
+    assert (new.mid, new.connection) == (old.mid, old.connection + 1)
+    link = heard.listener._link
+    link.ack(old)
+    link.publish("behind/it", b"")
+    until(lambda: any(isinstance(event, Acked) for event in link.events()), LIMIT_S)
+    heard.reconnect()
+    until(lambda: heard.came, LIMIT_S)
+    assert [(one.payload, one.is_again) for one in heard.take()] == [(new.payload, True)]
