@@ -1,13 +1,18 @@
 """Rounds over the partitions of a process: the rules at once, the scores beside them."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from anomaly.rounds import Rounds, score_round
 from anomaly.scoring.stage import Scores
 from anomaly.worker import Worker
 from lading import topics
+from lading.errors import ServiceError
 from lading.partitions import WholeShare, Workers
 from tests.unit.anomaly.harness import Bench
 from tests.unit.anomaly.scoring_twin import wild_leg
@@ -75,3 +80,25 @@ def test_scores_of_another_thread_are_the_same(tmp_path: Path) -> None:
         workers.close()
     assert found[0]
     assert found[0] == found[1]
+
+
+def test_a_rest_beside_a_failing_state_ends_nothing(tmp_path: Path) -> None:
+    """Where the rules have read to cannot be known then; the next step says why, and goes on once it can."""
+    bench, leg = Bench(tmp_path), wild_leg(1, count=300)
+    bench.order(leg)
+    bench.frames(leg.frames[:2])
+    rounds, workers = opened(bench)
+    while rounds.step():
+        pass
+    bench.frames(leg.frames[2:])
+    stop = threading.Event()
+    stop.set()
+    with closing(sqlite3.connect(bench.folder / "state.sqlite", isolation_level=None)) as disk:
+        disk.execute("ALTER TABLE positions RENAME TO away")
+        rounds.rest(stop)
+        with pytest.raises(ServiceError, match="no such table: positions"):
+            rounds.step()
+        disk.execute("ALTER TABLE away RENAME TO positions")
+    rounds.rest(stop)
+    assert rounds.step() == len(leg.frames) - 2
+    workers.close()

@@ -80,3 +80,22 @@ def test_a_batch_that_is_not_the_logs_is_refused(tmp_path: Path, log: SqliteLog)
     with pytest.raises(ServiceError, match="archive_batch"):
         Archive(log, tmp_path / "archive", lambda _: TENANT).write(other)
     assert list((tmp_path / "archive").glob("*/*.parquet")) == []
+
+
+@pytest.mark.parametrize("place", [TENANT, ".lock", ""])
+def test_a_folder_that_cannot_be_made_keeps_the_batch_waiting(
+    tmp_path: Path, log: SqliteLog, place: str
+) -> None:
+    """Of a tenant, of the archive, or its lock: a named error, and the batch is written once it can be."""
+    archive = Archive(log, tmp_path / "archive", lambda _: TENANT)
+    wrong = tmp_path / "archive" / place
+    wrong.parent.mkdir(exist_ok=True)
+    if place == ".lock":
+        wrong.mkdir()
+    else:
+        wrong.write_text("no folder")
+    for _ in range(2):
+        with pytest.raises(ServiceError, match=r"^(archive|lock)_failed: "):
+            archive.step()
+    wrong.rename(tmp_path / "wrong")
+    assert [one.readings for one in archive.step()] == [8]
