@@ -35,7 +35,9 @@ class AnomalySettings(StageSettings):
         description="release folder of a forecaster, below `data` unless absolute: channels with limits are forecast; "
         "beside the scores, so not where `score` is false",
     )
-    forecast_every_s: int = Field(3_600, ge=60, le=86_400, description="event time between forecasts, s")
+    forecast_every_s: int = Field(
+        3_600, ge=60, le=86_400, description="event time between forecasts where nothing is feared, s"
+    )
     forecast_bytes_max: int = Field(
         64 * 1024 * 1024,
         ge=1024 * 1024,

@@ -86,7 +86,7 @@ def backtest(
     ahead, covered = _judge([grid for _, grid in grids], stacks, shape, seed)
     if upper is None:
         return Backtest(forecaster.release, ahead, covered, None, [], [])
-    at = call_horizon(shape)
+    at = calls.call_horizon(shape)
     channels = [
         _channel(name, grid, one.breach(upper).probability[:, at], upper, threshold, shape)
         for (name, grid), one in zip(grids, forecasts, strict=True)
@@ -94,11 +94,6 @@ def backtest(
     sweep = [early(channels, level, shape, seed) for level in SWEEP]
     chosen = early(channels, threshold, shape, seed)
     return Backtest(forecaster.release, ahead, covered, chosen, sweep, channels)
-
-
-def call_horizon(shape: Shape) -> int:
-    """Which horizon calls look at: the last that is not longer than the hold."""
-    return max(0, sum(span_ms <= shape.hold_ms for span_ms in shape.horizons_ms) - 1)
 
 
 def _channel(name: str, grid: Grid, risk: Floats, upper: float, threshold: float, shape: Shape) -> Channel:

@@ -7,6 +7,8 @@ import numpy as np
 from anomaly.forecast.grid import Floats
 
 _WIDTH_MIN = 1e-6
+_LEAST = 0.5e-6
+"""Of a probability that has a time: less is no millionth, and its half may be no number to interpolate between."""
 
 
 class Breach(NamedTuple):
@@ -56,10 +58,10 @@ def _breach(probability: Floats, horizons_ms: tuple[int, ...]) -> Breach:
 
 
 def first_times(probability: Floats, horizons_ms: tuple[int, ...]) -> Floats:
-    """Where each row of (n, horizons) reaches half its last value, linear from 0 now; NaN without a forecast."""
+    """Where each row of (n, horizons) reaches half its last value, linear from 0 now; NaN where it is no millionth."""
     times = np.concatenate([[0.0], horizons_ms])
     out = np.full(len(probability), np.nan)
     for i, row in enumerate(probability):
-        if not np.isnan(row).any() and row[-1] > 0:
+        if not np.isnan(row).any() and row[-1] >= _LEAST:
             out[i] = np.interp(row[-1] / 2, np.concatenate([[0.0], row]), times)
     return out

@@ -6,6 +6,7 @@ import numpy as np
 
 from anomaly.forecast import targets
 from anomaly.forecast.grid import Floats
+from anomaly.forecast.release import Shape
 
 CALL_ABOVE = 0.2
 """Probability of a breach within the call's horizon at which a call begins."""
@@ -33,6 +34,11 @@ class Judged(NamedTuple):
     leads_ms: list[int]  # of each excursion, in order
     false: list[Stretch]  # calls for which nothing came
     weeks: float  # of rows that could be forecast from
+
+
+def call_horizon(shape: Shape) -> int:
+    """Which horizon calls look at: the last that is not longer than the hold."""
+    return max(0, sum(span_ms <= shape.hold_ms for span_ms in shape.horizons_ms) - 1)
 
 
 def calls(probability: Floats, threshold: float, step_ms: int) -> list[Stretch]:

@@ -22,6 +22,7 @@ class Past:
     open: Floats = field(default_factory=lambda: np.zeros(2))  # sum and count of the newest row
     newest: Times = field(default_factory=lambda: np.full(1, NOTHING))
     last_frame_seq: int = -1
+    is_feared: bool = False  # by the newest forecast: a breach soon
 
     @classmethod
     def of(cls, rows: int) -> Self:
@@ -47,12 +48,11 @@ def add(
     first: int,
     end: int,
     step_ms: int,
-    every: int,
+    gap_rows: int,
     is_met: bool,
 ) -> int:
-    """Take readings `first` to `end` − 1, up to one that opens another `every` rows, no more than those after the
-    newest row; where that is. `is_met`: the first does, and is taken. NaN is no reading; one of an earlier row comes
-    too late."""
+    """Take readings `first` to `end` − 1, up to one that opens another row, at most `gap_rows` after the newest; where
+    that is. `is_met`: the first does, and is taken. NaN is no reading; one of an earlier row comes too late."""
     for i in range(first, end):
         if not np.isfinite(value[i]):
             continue
@@ -60,8 +60,7 @@ def add(
         if row < last:
             continue
         if row > last:
-            is_due = last >= 0 and row // every > last // every and row - last <= every
-            if is_due and not (is_met and i == first):
+            if last >= 0 and row - last <= gap_rows and not (is_met and i == first):
                 return i
             _open(ring, open_, last, row)
             newest[0] = row

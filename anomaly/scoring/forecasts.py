@@ -1,4 +1,4 @@
-"""Forecasts of the stream: each channel's past goes on with its frames, and every so often the next hours are said."""
+"""Forecasts of the stream: each channel's past goes on with its frames, and the next hours are said when it matters."""
 
 import struct
 from collections import OrderedDict
@@ -7,9 +7,11 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from anomaly.forecast import breach, past
 from anomaly.forecast import serving as served
+from anomaly.forecast.calls import CALL_ABOVE, call_horizon
 from anomaly.forecast.grid import Floats, Grid
 from anomaly.forecast.past import Past
 from anomaly.forecast.serving import Forecaster
@@ -29,7 +31,9 @@ BYTES_MAX = 64 * 1024 * 1024
 TOGETHER = 256
 """Forecasts made at once: each holds its channel's rows until then."""
 _MILLI = 1000.0
-_HEAD = struct.Struct("<Qqdd")  # last frame_seq, newest row, its sum and count; then the ring
+_HEAD = struct.Struct(
+    "<Qqdd?"
+)  # last frame_seq, newest row, its sum and count, whether feared; then the ring
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pasts (
   gateway BLOB, channel INTEGER, step_ms INTEGER, kept BLOB, PRIMARY KEY (gateway, channel)) WITHOUT ROWID;
@@ -47,20 +51,23 @@ class Due(NamedTuple):
     leg: LegKey
     limits: ChannelLimits
     grid: Grid
+    own: Past
+    is_asked: bool  # said, whatever it says
 
 
 class Forecasts:
     """The forecaster over a state file that it shares with the scores, which keep it with theirs.
 
-    A forecast is made of the rows before each `every_ms`, when the first reading after it comes, of channels with
-    limits on a leg whose order is known. Killed anywhere, it comes to the same from what was kept.
+    A forecast is made as each row ends, when the first reading after it comes, of channels with limits on a leg whose
+    order is known. It is said at each `every_ms`, while it fears a breach soon, and once when it no longer does.
+    Killed anywhere, it comes to the same from what was kept.
     """
 
     def __init__(
         self, forecaster: Forecaster, state: State, *, every_ms: int = EVERY_MS, bytes_max: int = BYTES_MAX
     ) -> None:
         self._forecaster, self._state = forecaster, state
-        self._step_ms = forecaster.shape.step_ms
+        self._step_ms, self._call_at = forecaster.shape.step_ms, call_horizon(forecaster.shape)
         self._every = max(every_ms // self._step_ms, 1)
         self._pasts: OrderedDict[Key, Past] = OrderedDict()  # least recently used first
         self._changed: set[Key] = set()
@@ -92,10 +99,18 @@ class Forecasts:
         below = breach.of_lower(found.below, found.levels, found.horizons_ms, lower)
         known = ~np.isnan(found.quantiles).any(axis=(1, 2))
         known &= found.begin_ms + found.horizons_ms[-1] <= TIME_MS_MAX  # a clock may say any year
+        feared = self._feared(above, due, "upper") | self._feared(below, due, "lower")
         return [
             self._said(found, i, due[i], _risk(above, i), _risk(below, i))
             for i in np.flatnonzero(known).tolist()
+            if _is_news(due[i], bool(feared[i]))
         ]
+
+    def _feared(self, risk: breach.Breach, due: Sequence[Due], side: str) -> npt.NDArray[np.bool_]:
+        """Whether it calls, as the backtest judges it, of a limit that there is."""
+        off = {"upper": OFF_HIGH, "lower": OFF_LOW}[side]
+        has_limit = np.array([getattr(one.limits, side) != off for one in due])
+        return has_limit & (risk.probability[:, self._call_at] >= CALL_ABOVE)
 
     def save(self) -> None:
         """Keep what changed; inside the state's transaction."""
@@ -152,7 +167,11 @@ class Forecasts:
             limits = self._limits(header, channel)
             if limits is not None:
                 leg = LegKey(header[35:67], gateway, header[67:99])
-                yield Due(leg, limits, own.grid(self._step_ms))
+                hour, next_hour = (
+                    row // self._every
+                    for row in (int(own.newest[0]), int(walked.columns.time_ms[at]) // self._step_ms)
+                )
+                yield Due(leg, limits, own.grid(self._step_ms), own, next_hour > hour)
 
     def _limits(self, header: bytes, channel: int) -> ChannelLimits | None:
         if header[34] == IDLE:
@@ -176,9 +195,9 @@ class Forecasts:
             found = self._state.db.execute(asked, (*key, self._step_ms)).fetchone()
         if found is None or len(found[0]) != _HEAD.size + 8 * self._forecaster.rows:
             return Past.of(self._forecaster.rows)
-        seq, newest, total, count = _HEAD.unpack_from(found[0])
+        seq, newest, total, count, is_feared = _HEAD.unpack_from(found[0])
         ring = np.frombuffer(found[0], "<f8", offset=_HEAD.size).astype(np.float64)
-        return Past(ring, np.array([total, count]), np.array([newest]), seq)
+        return Past(ring, np.array([total, count]), np.array([newest]), seq, is_feared)
 
     def _said(self, found: served.Forecast, i: int, due: Due, above: Shares, below: Shares) -> Forecast:
         limits, begin_ms = due.limits, int(found.begin_ms[i])
@@ -197,6 +216,12 @@ class Forecasts:
         )
 
 
+def _is_news(due: Due, is_feared: bool) -> bool:
+    """Whether a forecast is said; the channel's next one goes by it."""
+    was_feared, due.own.is_feared = due.own.is_feared, is_feared
+    return due.is_asked or is_feared or was_feared
+
+
 def _risk(found: breach.Breach, i: int) -> Shares:
     return np.rint(found.probability[i] * SHARE_MAX).astype(np.int64).tolist(), float(found.first_ms[i])
 
@@ -207,5 +232,5 @@ def _of(limit: int, shares: Shares, begin_ms: int) -> Risk:
 
 
 def _kept(own: Past) -> bytes:
-    head = _HEAD.pack(own.last_frame_seq, int(own.newest[0]), *own.open.tolist())
+    head = _HEAD.pack(own.last_frame_seq, int(own.newest[0]), *own.open.tolist(), own.is_feared)
     return head + own.ring.astype("<f8").tobytes()

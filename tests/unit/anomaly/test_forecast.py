@@ -156,6 +156,14 @@ def test_risk_of_a_limit_by_hand() -> None:
     assert times[0] == pytest.approx(60)
 
 
+def test_what_is_no_millionth_has_no_time() -> None:
+    """A limit that is far away: half of its probability may be no number to interpolate between; a millionth has one."""
+    probability = np.array([[1e-320, 2e-320], [0.0, 1e-310], [0.0, 4e-7], [0.0, 1e-6]])
+    times = breach.first_times(probability, (60, 120))
+    assert np.isnan(times[:3]).all()
+    assert times[3] == pytest.approx(90)
+
+
 def test_a_grid_is_refused_where_a_clock_leapt() -> None:
     """Readings a century apart are a clock's fault, not a grid of a hundred years."""
     with pytest.raises(MalformedError, match="wanted at most"):

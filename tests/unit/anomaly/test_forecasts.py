@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from anomaly.cli import app
 from anomaly.forecast import features
+from anomaly.forecast.calls import CALL_ABOVE, call_horizon
 from anomaly.forecast.grid import to_grid
 from anomaly.forecast.past import Past, add
 from anomaly.forecast.release import write
@@ -111,13 +112,13 @@ def check(release: Path, one: Forecast) -> None:
     assert np.abs(np.array(one.values) / 1000 - found.quantiles[0]).max() <= 0.0006
     for risk, breach in ((one.upper, above), (one.lower, below)):
         assert risk is not None
-        assert np.abs(np.array(risk.shares) / 1e6 - breach.probability[0]).max() < 2e-6
+        assert np.abs(np.array(risk.shares) / 1e6 - breach.probability[0]).max() < 1e-5
         assert risk.first_ms is not None
         assert abs(risk.first_ms - one.from_ms - breach.first_ms[0]) <= 50
 
 
 def test_the_stream_says_what_the_command_says(tmp_path: Path, release: Path) -> None:
-    """Each hour, of each channel with limits: the forecast of its readings before that hour, from whole rows."""
+    """At least each hour, of each channel with limits: the forecast of its readings before then, from whole rows."""
     leg, bench = make(), Bench(tmp_path)
     bench.order(leg)
     bench.frames(leg.frames)
@@ -126,14 +127,49 @@ def test_the_stream_says_what_the_command_says(tmp_path: Path, release: Path) ->
     found = said(bench.log)
     for one in found:
         check(release, one)
-    hours = {channel: [one.from_ms for one in found if one.channel == channel] for channel in CHANNELS}
-    assert hours[3] == []
+    hours = {
+        channel: [one.from_ms for one in found if one.channel == channel and one.from_ms % HOUR_MS == 0]
+        for channel in CHANNELS
+    }
+    assert not [one for one in found if one.channel == 3]
     assert len(hours[1]) >= 27
     assert len(hours[2]) < len(hours[1]), "three silent hours have no forecast, nor has the first after them"
-    assert all(time % HOUR_MS == 0 for time in hours[1])
     shown = [as_document(one) for one in latest(bench.log)]
     assert [(one["leg"], one["channel"]) for one in shown] == [("leg-1", 1), ("leg-1", 2)]
     assert set(shown[0]["breach"]) == {"upper", "lower"}
+
+
+def test_what_is_feared_is_said_at_every_row_until_it_is_not(tmp_path: Path, release: Path) -> None:
+    """By the backtest's own forecasts of every row: on the hour, at a call's probability, and once after it."""
+    valid = [one for one in readings(1, 30) if not one.flags]
+    times, values = np.array([one.time_ms for one in valid]), np.array([one.value / 1000 for one in valid])
+    grid = to_grid(times, values, STEP_MS)
+    forecaster = Forecaster.load(release)
+    shape, forecasts = forecaster.shape, forecaster.forecast_rows(grid)
+    at = call_horizon(shape)
+    assert shape.horizons_ms[at] <= shape.hold_ms
+    upper, risk, crossings = 0, np.empty(0), 0
+    for limit in range(1_000, 12_000, 100):  # one that is feared now and then
+        found = forecasts.breach(limit / 1000).probability[:-1, at]
+        if (changes := np.diff(found >= CALL_ABOVE).sum()) > crossings:
+            upper, risk, crossings = limit, found, changes
+    expected, feared = [], False
+    for from_ms, share in zip(grid.begin_ms + np.arange(1, len(risk) + 1) * STEP_MS, risk, strict=True):
+        if not np.isnan(share):
+            if from_ms % HOUR_MS == 0 or feared or share >= CALL_ABOVE:
+                expected.append(int(from_ms))
+            feared = share >= CALL_ABOVE
+    limits = Limits((ChannelLimits(1, Quantity.TEMPERATURE, upper=upper),))
+    cuts = sorted(random.Random(1).sample([one.time_ms for one in valid[:-1]], 40))
+    leg = make_leg(make_order(limits), {1: readings(1, 30)}, cuts, valid[-1].time_ms)
+    bench = Bench(tmp_path)
+    bench.order(leg)
+    bench.frames(leg.frames)
+    with opened(bench, bench.log, release, keep_readings=100) as scores:
+        finish(scores)
+    assert [one.from_ms for one in said(bench.log)] == expected
+    assert crossings >= 4
+    assert 40 < len(expected) < len(risk) - 40
 
 
 def test_cut_off_anywhere_each_forecast_is_there_once(tmp_path: Path, release: Path) -> None:
