@@ -109,7 +109,7 @@ class BrokerStore:
         """A message was acknowledged. Not urgent: after a crash it comes once more."""
         self._change("DELETE FROM letters WHERE number = ?", number)
         if self._lazy is None:
-            self._lazy = asyncio.get_running_loop().call_later(LAZY_S, self.write)
+            self._write_after(LAZY_S)
 
     async def flush(self) -> None:
         """Wait until what was changed so far is durable; everyone who waits shares one commit.
@@ -140,6 +140,20 @@ class BrokerStore:
                 self._db.execute(statement, values)
         self._changes.clear()
 
+    def _write_after(self, pause_s: float) -> None:
+        self._lazy = asyncio.get_running_loop().call_later(pause_s, self._write_lazily)
+
+    def _write_lazily(self) -> None:
+        try:
+            self.write()
+        except ServiceError as exc:
+            self._tell(exc)
+            self._write_after(RETRY_S)
+
+    @staticmethod
+    def _tell(exc: ServiceError) -> None:
+        _log.warning("%s: tried again in %s s", exc, RETRY_S)
+
     async def _flush_soon(self) -> None:
         await asyncio.sleep(0)  # the other messages of this turn of the loop join
         try:
@@ -147,7 +161,7 @@ class BrokerStore:
                 try:
                     self.write()
                 except ServiceError as exc:
-                    _log.warning("%s: tried again in %s s", exc, RETRY_S)
+                    self._tell(exc)
                     await asyncio.sleep(RETRY_S)
                 else:
                     return
