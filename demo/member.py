@@ -47,7 +47,7 @@ class Member:
             operator,
             tenant,
             channels,
-            salts=lambda: self._salts.randbytes(SALT_BYTES),
+            salts=lambda _: self._salts.randbytes(SALT_BYTES),
         )
         self.publisher = Publisher(self.gateway, tenant, broker, keep_until="puback")
 

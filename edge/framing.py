@@ -9,6 +9,7 @@ from lading.frame import Frame, Run, make_run
 from lading.limits import Limits
 from lading.totals import EMPTY, Reading, fold
 
+Salts = Callable[[int], bytes]  # of a channel
 Pending = Mapping[int, Sequence[Reading]]  # by channel
 
 
@@ -30,7 +31,7 @@ def open_leg(payload: bytes | None) -> Leg | None:
 
 
 def leg_runs(
-    limits: Limits, channels: Mapping[int, ChannelPosition], pending: Pending, salts: Callable[[], bytes]
+    limits: Limits, channels: Mapping[int, ChannelPosition], pending: Pending, salts: Salts
 ) -> list[Run]:
     """A run of every channel with limits, of those without readings too, with the leg's totals."""
     runs = []
@@ -40,14 +41,14 @@ def leg_runs(
         readings = pending.get(channel, [])
         totals = fold(position.totals, channel_limits, readings)
         first_seq = position.next_seq - len(readings)
-        runs.append(make_run(channel, channel_limits.quantity, first_seq, salts(), readings, totals))
+        runs.append(make_run(channel, channel_limits.quantity, first_seq, salts(channel), readings, totals))
     return runs
 
 
-def idle_runs(quantities: Mapping[int, int], pending: Pending, salts: Callable[[], bytes]) -> list[Run]:
+def idle_runs(quantities: Mapping[int, int], pending: Pending, salts: Salts) -> list[Run]:
     """A run of every channel with readings."""
     return [
-        make_run(channel, quantities[channel], readings[0].seq, salts(), readings, EMPTY)
+        make_run(channel, quantities[channel], readings[0].seq, salts(channel), readings, EMPTY)
         for channel, readings in sorted(pending.items())
     ]
 

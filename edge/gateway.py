@@ -1,11 +1,11 @@
 """A gateway: obeys signed orders, takes readings, cuts signed frames. All it must remember is in its outbox."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from edge.framing import Leg, framed, idle_runs, leg_runs, open_leg
+from edge.framing import Leg, Salts, framed, idle_runs, leg_runs, open_leg
 from edge.outbox import ChannelPosition, Outbox, Position
 from edge.readings import NewReading, Refused, Tried, check, stamp
 from lading.assignment import BEGIN, Assignment, open_assignment
@@ -35,7 +35,7 @@ INTERVAL_MAX = 2**63 - 1  # what SQLite stores
 FRAME_HEAD_BYTES, RUN_BYTES, READING_BYTES = 320, 256, 10  # upper bounds of what each adds to a frame
 
 
-def salt() -> bytes:
+def salt(_channel: int) -> bytes:
     """A run's salt from the system."""
     return secrets.token_bytes(SALT_BYTES)
 
@@ -55,7 +55,7 @@ class Gateway:
         tenant: str,
         channels: Mapping[int, int],
         *,
-        salts: Callable[[], bytes] = salt,
+        salts: Salts = salt,
         clock_floor_ms: int = 0,
         bytes_max: int = BYTES_MAX,
     ) -> None:

@@ -59,18 +59,16 @@ class EventClock:
 
 
 class SeededSalts:
-    """Salts that follow from seed, frame number and place: two runs of a drill then make the same frames."""
+    """Salts that follow from seed, frame number and channel: two runs of a drill then make the same frames."""
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self._at: tuple[int, int] = (-1, 0)
         self.gateway: Gateway | None = None
 
-    def __call__(self) -> bytes:
+    def __call__(self, channel: int) -> bytes:
         assert self.gateway is not None
-        frame_seq, count = self.gateway.frame_seq, self._at[1]
-        self._at = (frame_seq, count + 1 if frame_seq == self._at[0] else 0)
-        return random.Random(sha256(self._seed + b"%d:%d" % self._at)).randbytes(SALT_BYTES)
+        at = b"%d:%d" % (self.gateway.frame_seq, channel)
+        return random.Random(sha256(self._seed + at)).randbytes(SALT_BYTES)
 
 
 @dataclass

@@ -69,7 +69,7 @@ def open_gateway(folder: Path, *, clock_floor_ms: int = 0, bytes_max: int = 2**2
         OPERATOR.public,
         TENANT,
         CHANNELS,
-        salts=lambda: next(salts).to_bytes(16, "big"),
+        salts=lambda _: next(salts).to_bytes(16, "big"),
         clock_floor_ms=clock_floor_ms,
         bytes_max=bytes_max,
     )
