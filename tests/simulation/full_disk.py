@@ -69,7 +69,7 @@ class FullDisk:
                 self._from = {name: _size(path) for name, path in self._logs.items()}
             return
         self._fill()
-        self.codes = {name: _codes(path, self._from[name]) for name, path in self._logs.items()}
+        self.codes = {name: codes_of(path, self._from[name]) for name, path in self._logs.items()}
         if self._told_s is None and all(self.codes[name] for name in self._wanted):
             self._told_s = time.monotonic()
         if time.monotonic() > min(self._until_s, (self._told_s or math.inf) + HOLD_S):
@@ -95,7 +95,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _codes(path: Path, begin: int) -> Counter[str]:
+def codes_of(path: Path, begin: int) -> Counter[str]:
     if not path.exists():
         return Counter()
     said = path.read_bytes()[begin:].decode(errors="replace")
