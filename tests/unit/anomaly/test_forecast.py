@@ -157,7 +157,7 @@ def test_risk_of_a_limit_by_hand() -> None:
 
 
 def test_what_is_no_millionth_has_no_time() -> None:
-    """A limit that is far away: half of its probability may be no number to interpolate between; a millionth has one."""
+    """A limit far away: half of its probability may be no number to interpolate between; a millionth has one."""
     probability = np.array([[1e-320, 2e-320], [0.0, 1e-310], [0.0, 4e-7], [0.0, 1e-6]])
     times = breach.first_times(probability, (60, 120))
     assert np.isnan(times[:3]).all()
