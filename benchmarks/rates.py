@@ -57,6 +57,19 @@ def lost(share: float) -> Variant:
     return made
 
 
+def doubled(step: int, share: float) -> Variant:
+    """A sensor that speaks less often, and now and then again after a minute."""
+
+    def made(time_ms: Ints, value: Floats) -> Series:
+        kept = np.arange(0, len(value), step)
+        again = kept[np.random.default_rng(5).random(len(kept)) < share]
+        source = np.sort(np.concatenate([kept, again]))
+        later = np.diff(source, prepend=-1) == 0
+        return Series(time_ms[source] + 60_000 * later, value[source], source)
+
+    return made
+
+
 def means(count: int) -> Variant:
     """A sensor that speaks less often, and says the mean."""
 
@@ -92,6 +105,7 @@ VARIANTS: dict[str, Variant] = {
     "every second row, the others": every(2, 1),
     "means of two rows": means(2),
     "every third row": every(3),
+    "every third row, a tenth of them twice": doubled(3, 0.1),
     "every fourth row": every(4),
     "every sixth row": every(6),
 }

@@ -130,6 +130,11 @@ class Scores:
         )
         if not scores.frames or any(a[1] + 1 >= b[0] for a, b in itertools.pairwise(scores.frames)):
             raise MalformedError("scores", f"{len(scores.frames)} ranges of frames, none or out of order")
+        behind = [one.channel for one in scores.channels if one.seq >= one.first_seq + one.readings]
+        if behind and len(scores.frames) == 1:  # between ranges readings are missing that have numbers
+            raise MalformedError(
+                "scores", f"channels {behind}: greatest behind the last, in one range of frames"
+            )
         if any(a[:2] >= b[:2] for a, b in itertools.pairwise(scores.channels)):
             raise MalformedError("scores", "channels are not in order, each once")
         return scores
@@ -198,6 +203,6 @@ def _channel(value: Any) -> ChannelScores:
         fields.uint(seq, "seq", U64_MAX),
         fields.fixed(digest, "digest", DIGEST_BYTES),
     )
-    if invalid > count or not first_seq <= seq < first_seq + count:
+    if invalid > count or not count or seq < first_seq:
         raise MalformedError("scores", f"channel {channel}: {invalid} invalid of {count}, greatest at {seq}")
     return found

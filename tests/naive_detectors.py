@@ -475,11 +475,15 @@ class Gather:
     def step(self, time_ms: int, value: float) -> tuple[int, float] | None:
         """The row that becomes known with this reading."""
         closed = None
-        if self.open and time_ms - self.open[0][0] >= gather.GAP * gather.ROW_MS:
-            closed = self.close()
-        self.open.append((time_ms, value))
         is_first, interval = self.last_ms is None, time_ms - (self.last_ms or 0)
         self.last_ms = time_ms
+        taken = time_ms - self.open[0][0] if self.open else 0
+        if taken >= gather.GAP * gather.ROW_MS or taken < 0:
+            if gather.SOON * interval >= gather.ROW_MS:
+                self.open = []
+            else:
+                closed = self.close()
+        self.open.append((time_ms, clip(value, gather.VALUE_MAX)))
         if closed is None and (
             is_first or time_ms - self.open[0][0] + gather.SOON * interval >= gather.ROW_MS
         ):
@@ -644,7 +648,7 @@ def one_column(times: list[int], scores: list[float], new: list[int], hold: int)
     alarms, said, out = Alarms(rows.RAISE), [], []
     for i, score in enumerate(scores):
         if new[i]:
-            is_soon = bool(said) and times[i] < times[said[-1][0]] + rows.QUIET_MS
+            is_soon = bool(said) and 0 <= times[i] - times[said[-1][0]] < rows.QUIET_MS
             is_quiet = is_soon or alarms.since + 1 < rows.QUIET_NEW
             if alarms.begins(score, is_quiet=is_quiet, renewed=True):
                 said.append((i, 0.5 + score * 0.5))

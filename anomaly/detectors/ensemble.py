@@ -27,6 +27,9 @@ FINE_BLOCK, FINE_LIMIT = 2, 3.0
 SUSTAINED, STEPS = 1.25, 3.0
 PER_OCTAVE, STEPS_FULL, EFFECT_MIN = 0.7, 12.0, -3.0
 HALF = 3.0  # decades that say 0.5
+SILENT_ROWS = (
+    int(gauss.WARM) + (codebook.BLOCKS + 1) * FINE_BLOCK - 1
+)  # in which days alone can say something
 
 RUN_READINGS = 64  # that are scored together, at most: what comes between them stays near
 WORK = (12, RUN_READINGS + sustained.READINGS)
@@ -140,7 +143,7 @@ def _run(
     work: Floats,
     times: Ints,
 ) -> None:
-    """Readings of one channel, none a fault, and no more than `_alike` to it."""
+    """Readings of one channel, none a fault, no more than rows of one `_scale` may be (`_alike`)."""
     values, says = work[10], work[11]
     count = _gather(row[_GATHER:_COARSE], time_ms, value, times, values, closed)
     if count > 0:

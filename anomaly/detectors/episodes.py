@@ -2,7 +2,7 @@
 """Scores to episodes: one alarm with begin, peak and end, instead of one a reading.
 
     begins at score ≥ RAISE; goes on, though the score dips, until HOLD_READINGS new scores in a row were below LOWER;
-    ends at the last reading that was not below LOWER
+    ends at the last reading with a new score that was not below LOWER
 
 Hysteresis (RAISE, LOWER) keeps one episode from being many; the hold joins what comes again at once.
 Faults, and scores that only repeat the last (NaN), count as neither. Source: alarm hysteresis and off-delay as in

@@ -1,9 +1,10 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
 """Recall of the same time on the last days: how unlike yesterday's, and the days' before, a row is.
 
-    interval: the median of the first INTERVALS intervals between rows, ROW_MS or more (`gather`);  rows a day: day /
-    interval. Where it is longer, near and smooth go by `scale`, how many times as long it is, at most SCALE_MAX
-    a row's place goes by its time, so that rows that were lost shift nothing; of two at one place the later counts
+    interval: the median of the first INTERVALS intervals between rows, about ROW_MS or more (`gather`);  rows a day:
+    day / interval. Where it is longer, near and smooth go by `scale`, how many times as long it is, at most SCALE_MAX
+    from the INTERVALS-th on a row's place goes by its time, so that rows that were lost shift nothing; of two at one
+    place the later counts.  Of more than ROWS rows a day, RING rows hold less than DAYS days
     r[d]: least |v − row| over the rows from near before to near after this time, d days ago;  DAYS days
     out ← out + smooth · (mean of r[d] over the days that are known − out);  0 until a day is known
 
@@ -45,7 +46,7 @@ def scale(row: Floats) -> float:
 
 @compiled
 def alike(row: Floats) -> int:
-    """How many rows may come before `scale` may change."""
+    """How many rows may be scored together, all by one `scale`: it changes with the first row behind INTERVALS."""
     seen = int(row[_SEEN])
     return INTERVALS - seen if seen < INTERVALS else RING
 

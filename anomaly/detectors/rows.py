@@ -58,7 +58,8 @@ def alarm_rows(row: Floats, time_ms: Ints, score: Floats, new: Bytes, hold: int,
     """The kernel for one column: `score` (n,) in [0, 1], `new` (n,) 1 where it is no repetition, `out` (n,) in two
     bands."""
     for i in range(len(score)):
-        quiet = row[_SINCE] + 1.0 < QUIET_NEW or time_ms[i] < row[_AT_MS] + QUIET_MS
+        since_ms = float(time_ms[i]) - row[_AT_MS]  # less than none where a clock was set back
+        quiet = row[_SINCE] + 1.0 < QUIET_NEW or 0.0 <= since_ms < QUIET_MS
         if new[i] and begins(row, score[i], RAISE, 0.5 + 0.5 * row[_LAST], quiet):
             row[_AT_MS] = float(time_ms[i])
             row[_LEFT], row[_SAID] = float(hold), UPPER + score[i] * (1.0 - UPPER)

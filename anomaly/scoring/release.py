@@ -32,10 +32,11 @@ def release() -> str:
 
 
 def probe(slot: int, step_ms: int) -> Readings:
-    """A channel with noise, days, a spike, a shift, a stuck stretch, faults, a gap and a ramp."""
+    """A channel with noise, days, a spike, a shift, a stuck stretch, faults, two readings at once, a gap and a ramp."""
     count = np.arange(PROBE_READINGS)
     time_ms = 1_700_000_000_000 + step_ms * count
     time_ms[1500:] += 7 * 3_600_000
+    time_ms[850] = time_ms[849] + step_ms // 10
     noise, seed = np.empty(PROBE_READINGS), 1
     for i in range(PROBE_READINGS):
         seed = (seed * 1_103_515_245 + 12_345) % 2**31

@@ -15,9 +15,9 @@ from lading.errors import ServiceError
 SCORE, DETECTOR, REASON = "anomaly_score", "detector", "reason"
 SCORE_FORMAT = "%.6f"
 _REASONS = {
-    "shape": "the last readings of {name}, {value:g} now, run unlike any before",
-    "daily": "{name} at {value:g} is unlike the same time of the last days",
-    "sustained": "{name} at {value:g} stays on one side of its middle",
+    "shape": "the last rows of {name}, {value:g} in the end, run unlike any before",
+    "daily": "{name}, {value:g} in the end, is unlike the same time of the last days",
+    "sustained": "{name}, {value:g} in the end, stays on one side of its middle",
     "level": "{name}, at {value:g}, is off its long-run level",
     "change": "{name}, at {value:g}, changes: another episode begins",
 }

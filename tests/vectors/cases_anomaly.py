@@ -82,7 +82,8 @@ def _sheets() -> list[dict[str, Any]]:
         _case("no reading", channel(3, 0), "refused"), _case("more invalid than there are", channel(4, 61), "refused"),
         _case("score above 1", channel(5, 1_000_001), "refused"),
         _case("greatest before the first", channel(6, 99), "refused"),
-        _case("greatest behind the last", channel(6, 160), "refused"),
+        _case("greatest behind the last", _but(channel(6, 160), 8, [[7, 12]]), "refused"),
+        _case("greatest behind a gap", channel(6, 160)),
         _case("digest of 7 bytes", channel(7, bytes(7)), "refused"),
         _case("trailing byte", cbor(good) + b"\0", "refused"),
     ]  # fmt: skip

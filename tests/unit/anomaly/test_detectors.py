@@ -273,7 +273,15 @@ def test_a_conformal_score_is_a_rank(unit: float) -> None:
 
 @pytest.mark.parametrize(
     ("interval_s", "rows_a_day", "days"),
-    [(17, 282, 4), (57, 276, 4), (300, 288, 4), (900, 96, 4), (3_600, 24, 12)],
+    [
+        (17, 282, 4),
+        (57, 276, 4),
+        (134, 322, 4),
+        (240, 360, 4),
+        (300, 288, 4),
+        (900, 96, 4),
+        (3_600, 24, 12),
+    ],
 )
 def test_an_hour_is_an_hour_however_often_a_sensor_speaks(
     interval_s: int, rows_a_day: int, days: int
@@ -283,6 +291,7 @@ def test_an_hour_is_an_hour_however_often_a_sensor_speaks(
     time_ms = 1_700_000_000_000 + np.arange(0, days * 86_400, interval_s, dtype=np.int64) * 1000
     time_ms[len(time_ms) // 2 :] += 5 * 3_600_000 + 7
     time_ms = time_ms[rng.random(len(time_ms)) > 0.1]
+    time_ms[99::100] = time_ms[98::100][: len(time_ms[99::100])] + 1_000  # two at once, now and then
     value = 8 * np.sin(time_ms / 86_400_000 * 6.283) + rng.normal(0, 0.2, len(time_ms))
     value[-len(value) // 9 :] += 40
     out, twin = np.empty(len(value)), naive.Ensemble()
@@ -291,6 +300,38 @@ def test_an_hour_is_an_hour_however_often_a_sensor_speaks(
     assert out.tolist() == said
     assert twin.recall.period == pytest.approx(rows_a_day, rel=0.15)
     assert out.max() > 64 + 8 * rows.RAISE
+
+
+def rows_of(interval_s: int, times: int) -> tuple[Ints, Floats]:
+    """Times and a noisy level."""
+    time_ms = 1_700_000_000_000 + np.arange(times, dtype=np.int64) * interval_s * 1_000
+    return time_ms, np.random.default_rng(8).normal(5, 0.3, times)
+
+
+def test_two_readings_at_once_delay_none_of_those_that_follow() -> None:
+    """A sensor of quarter hours that speaks twice in a minute: each later reading is a row at once, as before."""
+    time_ms, value = rows_of(900, 300)
+    time_ms[150:] -= 840_000
+    found = Scorer(1).score(np.zeros(300, np.int64), time_ms, value)
+    assert np.flatnonzero(found.closed == 0).tolist() == [150]
+
+
+@pytest.mark.parametrize("interval_s", [60, 300])
+@pytest.mark.parametrize("back_s", [3 * 86_400, 400 * 86_400])
+def test_a_clock_that_was_set_back_silences_nobody(interval_s: int, back_s: int) -> None:
+    """One reading of another year, or all of them from now on: a jump a day later is an alarm still."""
+    time_ms, value = rows_of(interval_s, 4 * 86_400 // interval_s)
+    half, jump = len(value) // 2, 3 * len(value) // 4
+    value[half - half // 8 : half] += 12
+    value[jump:] -= 12
+    set_back, leapt = time_ms.copy(), time_ms.copy()
+    set_back[half + 1 :] -= back_s * 1_000
+    leapt[half + 1] += back_s * 1_000
+    for times in (set_back, leapt):
+        said = rows.RowScorer(1).score(times, value[:, None]).said
+        begins = np.flatnonzero(said >= 0.5)
+        assert (begins < half).any()
+        assert ((begins >= jump) & (begins <= jump + 3 * 3_600 // interval_s)).any()
 
 
 def test_recall_knows_the_time_of_day_though_readings_were_lost() -> None:
