@@ -15,6 +15,7 @@ from dashboards.timeseries.lines import (
     NS_A_MS,
     Chunk,
     Value,
+    gathered,
     head,
     is_in_range,
     line,
@@ -98,14 +99,13 @@ class Points:
             headers = _headers(walked, group)
             block = self._block(walked, headers)
             yield from self.of_block(block, Window.until(max(record.time_ms for record in group)))
-            lines = b"".join(self._gateway_lines(group, headers, block, walked))
-            yield from chunks(lines, self._lines_a_chunk)
+            yield from gathered(self._gateway_lines(group, headers, block, walked), self._lines_a_chunk)
 
     def of_block(self, block: Block, window: Window) -> Iterator[Chunk]:
         """Readings and positions."""
         if len(block.runs):
             yield from self._reading_chunks(block, window)
-            yield from chunks(b"".join(position_lines(block, window)), self._lines_a_chunk)
+            yield from gathered(position_lines(block, window), self._lines_a_chunk)
 
     def _block(self, walked: Walked, headers: Sequence[Header | None]) -> Block:
         of = [None if header is None else self._names.of_header(header) for header in headers]
@@ -201,14 +201,6 @@ def position_lines(block: Block, window: Window) -> Iterator[bytes]:
                 if window.first_ms <= time_ms <= window.last_ms:
                     values: dict[str, Value] = {"latitude": latitude / 1e6, "longitude": longitude / 1e6}
                     yield line(schema.POSITION, tags, values, time_ms * NS_A_MS)
-
-
-def chunks(lines: bytes, lines_a_chunk: int = LINES_A_CHUNK) -> Iterator[Chunk]:
-    """Lines with times in ns, cut into requests."""
-    found = lines.splitlines(keepends=True)
-    for at in range(0, len(found), lines_a_chunk):
-        some = found[at : at + lines_a_chunk]
-        yield Chunk(b"".join(some), len(some))
 
 
 def _groups(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
