@@ -25,13 +25,15 @@ def forecast_lines(record: Record, one: Forecast, names: Names) -> Iterator[byte
     """A forecast's points; an empty line for each at a time that cannot be."""
     of = names.leg(one.gateway_id, one.leg_id)
     tags = channel_tags(names, of, one.channel, one.quantity) | {"release": _release(one)}
-    is_true = is_in_range(one.from_ms, record.time_ms)
-    for time_ms, values in _points(one) if is_true else ():
+    if not is_in_range(one.from_ms, record.time_ms):
+        yield from (b"" for _ in (*one.horizons_ms, *_sides(one)))
+        return
+    for time_ms, values in _points(one):
         yield line(schema.FORECAST, tags, values, time_ms * NS_A_MS)
-    yield from (b"" for ahead_ms in one.horizons_ms if not is_true or ahead_ms > AHEAD_MS_MAX)
+    yield from (b"" for ahead_ms in one.horizons_ms if ahead_ms > AHEAD_MS_MAX)
     for side, risk in _sides(one):
         values = _risk_values(one.horizons_ms, risk)
-        yield line(schema.RISK, tags | {"side": side}, values, one.from_ms * NS_A_MS) if is_true else b""
+        yield line(schema.RISK, tags | {"side": side}, values, one.from_ms * NS_A_MS)
 
 
 def risks_of(one: Forecast) -> list[OfRisk]:
@@ -68,7 +70,7 @@ def _points(one: Forecast) -> Iterator[tuple[int, dict[str, Value]]]:
         values: dict[str, Value] = {
             name: _between(ahead_ms, one.horizons_ms, column) for name, column in columns.items()
         }
-        if time_ms == times[-1]:  # said of no time by a later forecast: it stays
+        if time_ms == times[-1]:  # no later forecast writes early_* there: it stays
             values |= {f"early_{name}": values.get(name) for name in QUANTILES} | {"early_s": ahead_ms / 1000}
         yield time_ms, values | same
 

@@ -213,7 +213,7 @@ FORECAST = Measurement(
 RISK = Measurement(
     "risk",
     "How probable each forecast finds a breach of a limit. Advice; in no verdict.",
-    "what the forecast counts from; of a leg that is over, its newest reading",
+    "what the forecast counts from; of a leg that is over, its newest reading, or later after a forecast",
     (*OF_CHANNEL, "release", "side"),
     (
         Field("limit", "float", QUANTITY_UNIT, "the limit", True),

@@ -194,7 +194,7 @@ class Series:
             before = Verdict.decode(earlier.verdict)
             yield from correction_lines(self._names, judged, before, earlier.time_ns)
         yield from verdict_lines(self._names, judged)
-        if verdict.state == "closed":
+        if _is_over(verdict):
             risks = self._state.risks(key)
             yield from over_lines(self._names, judged.of, risks, judged.until_ms, judged.record_ms)
         self._state.set_verdict(key, Written(judged.time_ns, judged.until_ms, verdict.encoded))
@@ -210,12 +210,12 @@ class Series:
         yield from forecast_lines(record, said, self._names)
         key, risks = LegKey(said.leg_id, said.gateway_id, said.limits_hash), risks_of(said)
         self._state.add_risks(key, risks)
-        judged = self._state.verdict(
-            key
-        )  # it may lie in the log before what was forecast of the leg's last hour
-        if judged is not None and Verdict.decode(judged.verdict).state == "closed":
+        # The verdict may lie in the log before what was forecast of the leg's last hour, and frames go on after a fork.
+        judged = self._state.verdict(key)
+        if judged is not None and _is_over(Verdict.decode(judged.verdict)):
             of = self._names.leg(said.gateway_id, said.leg_id)
-            yield from over_lines(self._names, of, risks, judged.until_ms, record.time_ms)
+            time_ms = max(judged.until_ms, said.from_ms + 1)
+            yield from over_lines(self._names, of, risks, time_ms, record.time_ms)
 
     def _batch(self, record: Record) -> Iterator[bytes]:
         batch = BatchRecord.decode(record.value)
@@ -231,6 +231,11 @@ class Series:
 
     def _dead(self, record: Record) -> Iterator[bytes]:
         yield dead_line(record, DeadLetter.decode(record.value), self._names)
+
+
+def _is_over(verdict: Verdict) -> bool:
+    """The leg has ended: closed, or forked, so that no frame can close it. An incomplete one may go on."""
+    return verdict.state in ("closed", "forked")
 
 
 def positions_of(log: Log, state: SeriesState, topic: str) -> dict[int, int]:

@@ -214,6 +214,27 @@ def test_a_leg_that_is_over_has_nothing_to_fear(place: Installation, is_late: bo
     }
 
 
+def test_a_forked_leg_has_nothing_to_fear(place: Installation) -> None:
+    """Neither of what was said before the fork was known, nor of a forecast from frames that go on behind it."""
+    leg = a_leg()
+    place.add_order(leg)
+    series = place.open_series()
+    whole = judge(leg.begin, leg.frames[:3], [], final=False)
+    forked = judge(leg.begin, leg.frames[:3], [fork_of(leg.frames[1])], final=False)
+    assert forked.state == "forked"
+    first, later = (a_forecast(leg, late_ms, 5_000) for late_ms in (0, 3_600_000))
+    steps = (whole, first, forked, later)
+    shown = []
+    for said in steps:
+        if isinstance(said, Forecast):
+            place.log.append(topics.ANOMALIES, [(leg.begin.gateway, said.encode())])
+        else:
+            place.add_verdict(said, whole if said is forked else None)
+        write_all(series)
+        shown.append([row["soon"] for row in place.rows("risk")])
+    assert shown == [[], [0.2], [0.2, 0], [0.2, 0, 0.2, 0]]
+
+
 def test_verdicts_correct_what_was_written(place: Installation) -> None:
     """A late frame's verdict supersedes: the earlier one says so, a finding that is gone is no longer active."""
     leg = a_leg()
