@@ -21,8 +21,8 @@ _VARIABLE = re.compile(r"\$\{(\w+):regex\}")
 class Question:
     """One query. `wants`: names that its answer must have as columns; `step_s`: its panel's least step.
 
-    `since_s`: how far back it looks of itself, for alerts; 0 for the range of the board. `counts`: its panel shows an
-    answer without rows as 0.
+    `since_s`: how far back it looks of itself, for alerts and for panels of what holds now; 0 for the range of the
+    board. `counts`: its panel shows an answer without rows as 0.
     """
 
     place: str
@@ -32,6 +32,10 @@ class Question:
     step_s: int = 0
     since_s: int = 0
     counts: bool = False
+
+    def span(self, of_board: "Span", now_ms: int) -> "Span":
+        """Its own range where it has one, which no choice of a relative range for the board changes."""
+        return Span(now_ms - self.since_s * 1000, now_ms) if self.since_s else of_board
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def _of_panel(uid: str, panel: Json) -> Iterator[Question]:
             target["query"],
             _shown(panel) if is_table else (),
             _seconds(panel.get("interval", "0s")),
+            _back_s(panel.get("timeFrom", "")),
             counts=panel["fieldConfig"]["defaults"].get("noValue") == "0",
         )
 
@@ -121,6 +126,11 @@ def of_rules(rules: Json) -> Iterator[Question]:
             asked = rule["data"][0]
             since_s = asked["relativeTimeRange"]["from"]
             yield Question(f"alert {rule['uid']}", "alert", asked["model"]["query"], since_s=since_s)
+
+
+def _back_s(since: str) -> int:
+    """A panel's own range back from now, `90m`; one ahead, `+3h`, lies within the board's."""
+    return _seconds(since) if since and not since.startswith("+") else 0
 
 
 def _seconds(text: str) -> int:

@@ -35,25 +35,24 @@ class Outcome:
 
 
 def check_all(store: InfluxQL, now_ms: int, since_s: int | None) -> Iterator[Outcome]:
-    """Every board, then every alert. `since_s` takes the place of each board's own range."""
+    """Every board, then every alert. `since_s` takes the place of each board's own range, not of a panel's."""
     for board in documents.boards():
         document = board.document()
         own = board_span(document, now_ms)
-        yield from check_board(
-            store, document, own if since_s is None else Span(now_ms - since_s * 1000, now_ms)
-        )
+        span = own if since_s is None else Span(now_ms - since_s * 1000, now_ms)
+        yield from check_board(store, document, span, now_ms)
     for question in of_rules(alerts.rules(ALERTS)):
         yield check(store, question, Span(now_ms - question.since_s * 1000, now_ms), {})
 
 
-def check_board(store: InfluxQL, board: Json, span: Span) -> Iterator[Outcome]:
+def check_board(store: InfluxQL, board: Json, span: Span, now_ms: int) -> Iterator[Outcome]:
     """Its variables first: what they find is chosen for the rest."""
     values: dict[str, list[str]] = {}
     for question in of_board(board):
         if question.kind == "variable":
             name = question.place.rsplit(" ", 1)[-1]
             values[name] = _values(store, filled(question, span, values))
-        yield check(store, question, span, values)
+        yield check(store, question, question.span(span, now_ms), values)
 
 
 def _values(store: InfluxQL, query: str) -> list[str]:

@@ -22,7 +22,12 @@ from dashboards.boards.panels import (
 AHEAD = "3h"
 """How far a board that shows forecasts looks ahead of now: the horizons of a release as it is trained."""
 FORESEEN = 0.2
-"""From here on a breach within 45 minutes is called: the threshold of docs/forecasting.md."""
+"""The alert tells of a breach within 45 minutes that is more probable. Calls (docs/forecasting.md) begin at it:
+Grafana's threshold has no "at least", and probabilities are millionths."""
+FORECAST_S = 5400
+"""How long a forecast counts, for the alert and for what is feared now: the hour until the next one, and half an hour
+for its way here."""
+NOW = f"{FORECAST_S // 60}m"
 RISK = steps((FORESEEN, "yellow"), (0.5, ORANGE), (0.8, RED))
 NONE = {"noValue": "no forecast"}
 
@@ -30,12 +35,15 @@ SHARE = {"unit": "percentunit", "thresholds": RISK, "custom__cellOptions": {"typ
 FEARED = 0.01
 """Less is not worth a row of the fleet."""
 
-_OF_CHANNEL = ("gateway", "part", "channel")
+_OF_CHANNEL = ("tenant", "gateway", "part", "channel")
 _OF_RELEASE = (*_OF_CHANNEL, "release")
-_OF_RISK = (*_OF_CHANNEL, "side", "release")
-_OF_LEG = ("gateway", "leg", "part", "channel", "side")
+_OF_SIDE = (*_OF_CHANNEL, "side")
+"""Whatever the release: of two the one that spoke last counts."""
+_OF_RISK = (*_OF_SIDE, "release")
+_OF_LEG = ("tenant", "gateway", "leg", "part", "channel", "side")
 _NAME = "$tag_gateway $tag_part $tag_channel $col"
 _SAID = f"{_NAME} by $tag_release"
+_SAID_OF_LEG = f"$tag_leg {_SAID}"
 _BAND = 'last("high") AS "90 %", last("median") AS "median", last("low") AS "10 %"'
 _BLUE = {"color": {"mode": "fixed", "fixedColor": BLUE}, "custom__fillOpacity": 0}
 _STYLES = (
@@ -49,12 +57,16 @@ _STYLES = (
         custom__lineStyle={"fill": "dot", "dash": [2, 4]},
     ),
 )
-_AHEAD_TEXT = "With a range of fixed dates: what was said last of those times."
+_AHEAD_TEXT = (
+    "Up to its first horizon, and where it lacks a line: the one before. "
+    "With a range of fixed dates: what was said last of those times."
+)
+_NOW_TEXT = f"Of the last {FORECAST_S // 60} minutes, unless the range is of fixed dates."
 
 
 def foresight(leg: str, temperature: str) -> Row:
     """Of a shipment. `leg` and `temperature` are the conditions of the leg, and of its chosen temperature channels."""
-    greatest = of_newest('max("p")', "probability", "p", "risk", leg, *_OF_RISK)
+    greatest = of_newest('max("p")', "probability", "p", "risk", leg, *_OF_SIDE)
     said = (
         f'last("highest") AS "highest", {_BAND}, last("lowest") AS "lowest", last("upper") AS "upper limit", '
         'last("lower") AS "lower limit"'
@@ -66,11 +78,13 @@ def foresight(leg: str, temperature: str) -> Row:
             figure(
                 61,
                 "Breach foreseen",
-                "The greatest probability of a breach that the newest forecasts give any limit of the leg.",
+                "The greatest probability of a breach that the newest forecasts give any limit of the leg. "
+                f"{_NOW_TEXT}",
                 "percentunit",
                 Query(greatest),
                 defaults={"thresholds": RISK, **NONE},
                 height=7,
+                since=NOW,
             ),
             risks(62, leg, width=20, height=7),
             graph(
@@ -101,9 +115,9 @@ def foresight_of_room(room: str, temperature: str) -> Row:
                 52,
                 "The next hours",
                 "What the newest forecast says of the times to come: median, and the band that should hold four of "
-                f"five readings. {_AHEAD_TEXT}",
+                f"five readings; a leg at a time. {_AHEAD_TEXT}",
                 "celsius",
-                Query(series(_BAND, "forecast", temperature, *_OF_RELEASE), _SAID),
+                Query(series(_BAND, "forecast", temperature, *_OF_RELEASE, "leg"), _SAID_OF_LEG),
                 custom={"spanNulls": True, "fillOpacity": 0},
                 height=9,
                 since=f"+{AHEAD}",
@@ -140,13 +154,12 @@ def worth(leg: str, temperature: str) -> Row:
 
 def risks(number: int, condition: str, **more: Any) -> Panel:
     """The newest forecast of each channel and limit."""
-    said = 'last("probability") AS "probability", "soon", "begin_ms", "limit", "within_s"'
+    said = 'last("probability") AS "probability", "soon", "begin_ms", "limit", "within_s", "release"::tag AS "release"'
     return table(
         number,
         "Which limit, and when",
-        "The newest forecast of each channel and limit. Advice: limits decide. One that counts from long ago says "
-        "nothing of now.",
-        Query(newest(said, "risk", condition, *_OF_RISK), table=True),
+        f"The newest forecast of each channel and limit. Advice: limits decide. {_NOW_TEXT}",
+        Query(newest(said, "risk", condition, *_OF_SIDE), table=True),
         column("Time", "forecast from", unit="dateTimeAsIso"),
         column("probability", "probability in all", **SHARE),
         column("soon", "within 45 minutes", **SHARE),
@@ -156,9 +169,10 @@ def risks(number: int, condition: str, **more: Any) -> Panel:
         sort=("probability in all", True),
         order=(
             "Time",
-            *("gateway", "channel", "part", "side", "limit"),
+            *("tenant", "gateway", "channel", "part", "side", "limit"),
             *("probability", "soon", "begin_ms", "within_s", "release"),
         ),
+        since=NOW,
         **more,
     )
 
@@ -191,7 +205,7 @@ def feared(number: int, condition: str, shipment: Json, **more: Any) -> Panel:
         number,
         "Breach foreseen",
         "What the newest forecast of each channel and limit says, down to 1 %. Advice: nothing has happened yet. A leg "
-        "that is over is not here.",
+        f"that is closed or forked is not here; an incomplete one only ages out. {_NOW_TEXT}",
         Query(
             f'SELECT "soon", "probability", "begin_ms" FROM ({of_leg}) WHERE "probability" >= {FEARED} GROUP BY {by}',
             table=True,
@@ -204,5 +218,6 @@ def feared(number: int, condition: str, shipment: Json, **more: Any) -> Panel:
         defaults=NONE,
         sort=("within 45 minutes", True),
         order=("Time", *_OF_LEG, "soon", "probability", "begin_ms"),
+        since=NOW,
         **more,
     )

@@ -3,7 +3,7 @@
 from dashboards.boards.alerts import Alert
 from dashboards.boards.chain import BALANCES, INTERVALS_OPEN
 from dashboards.boards.fleet import BATTERY_LOW_V
-from dashboards.boards.foresight import FORESEEN
+from dashboards.boards.foresight import FORECAST_S, FORESEEN
 from dashboards.boards.influxql import newest, where
 from dashboards.boards.pipeline import named
 from lading import metrics
@@ -18,8 +18,6 @@ SERIES_RECORDS = 10_000
 DISK_FREE_BYTES = 2 * 2**30
 BALANCE_WEI = 10**16
 ARCHIVE_BATCHES = 10
-FORECAST_S = 5400
-"""How long a forecast counts: the hour until the next one, and half an hour for its way here."""
 
 _LEG = ("tenant", "gateway", "leg")
 _GATEWAY = ("tenant", "gateway")

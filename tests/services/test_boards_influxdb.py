@@ -12,15 +12,16 @@ from typer.testing import CliRunner
 from dashboards.boards import documents
 from dashboards.boards.asked import Question, Span, board_span, filled, of_board
 from dashboards.boards.checking import Outcome, check, check_all
-from dashboards.boards.influx import InfluxQL
+from dashboards.boards.influx import InfluxQL, Series
 from dashboards.cli import app
 from dashboards.timeseries.setting_up import Wanted, set_up
 from lading.errors import ServiceError
-from tests.boards import DAY_MS, HOUR_MS, Day, point, risk, sample
+from tests.boards import DAY_MS, HOUR_MS, MINUTE_MS, Day, forecast, point, risk, sample
 from tests.ports import free_port
 from tests.services.influxd import Influxd, influxd
 
 NOW_MS = time.time_ns() // 1_000_000
+AIR = {"tenant": "t", "gateway": "g", "leg": "a", "channel": "1", "part": "air", "quantity": "temperature"}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,13 @@ def outcome(server: Influxd, query: str, *wants: str) -> Outcome:
     """One question over the day."""
     question = Question("here", "table", query, wants)
     return check(store(server), question, Span(NOW_MS - DAY_MS, NOW_MS), {})
+
+
+def panel(server: Influxd, uid: str, number: int, now_ms: int) -> list[Series]:
+    """What a panel shows then, over its own range or the board's."""
+    board = next(one.document() for one in documents.boards() if one.uid == uid)
+    question = next(one for one in of_board(board) if f"panel {number} A" in one.place)
+    return store(server).ask(filled(question, question.span(board_span(board, now_ms), now_ms), {}))
 
 
 def test_every_question_has_an_answer(server: Influxd) -> None:
@@ -150,25 +158,50 @@ def test_forecasts_are_shown_ahead_of_now(server: Influxd) -> None:
 
 def test_the_fleet_shows_what_is_feared_now(server: Influxd) -> None:
     """Of each channel and limit the newest forecast alone, of whatever release, with its time; not one of no
-    probability, as of a leg that is over."""
+    probability, as of a leg that is over; nor one that counts from too long ago, though the board's range has it."""
     at = NOW_MS - 60 * DAY_MS
-    air = {
-        "tenant": "t",
-        "gateway": "g",
-        "leg": "a",
-        "channel": "1",
-        "part": "air",
-        "quantity": "temperature",
-    }
-    upper, lower = (air | {"release": "ab" * 8, "side": side} for side in ("upper", "lower"))
-    retrained, over = upper | {"release": "cd" * 8}, upper | {"leg": "over"}
-    said = ((upper, 0, 0.9), (retrained, 5, 0.3), (lower, 0, 0.003), (over, 0, 0.9), (over, 7, 0.0))
-    server.write("\n".join(risk(tags, at + step, soon) for tags, step, soon in said))
-    board = next(one.document() for one in documents.boards() if one.uid == "lading-fleet")
-    question = next(one for one in of_board(board) if "panel 54 A" in one.place)
-    (shown,) = store(server).ask(filled(question, Span(at - 1, at + 1000), {}))
-    assert [list(row) for row in shown.rows] == [[at + 5, 0.3, pytest.approx(0.9), at + 5 + 5_000_000]]
-    assert (shown.tags["leg"], shown.tags["side"]) == ("a", "upper")
+    upper, lower = (AIR | {"release": "ab" * 8, "side": side} for side in ("upper", "lower"))
+    retrained, over, silent = (
+        upper | {"release": "cd" * 8},
+        upper | {"leg": "over"},
+        upper | {"leg": "silent"},
+    )
+    said = (
+        (upper, 60, 0.9),
+        (retrained, 5, 0.3),
+        (lower, 5, 0.003),
+        (over, 60, 0.9),
+        (over, 7, 0.0),
+        (silent, 91, 0.9),
+    )
+    server.write("\n".join(risk(tags, at - minutes * MINUTE_MS, soon) for tags, minutes, soon in said))
+    (shown,) = panel(server, "lading-fleet", 54, at)
+    from_ms = at - 5 * MINUTE_MS
+    assert [list(row) for row in shown.rows] == [[from_ms, 0.3, pytest.approx(0.9), from_ms + 5_000_000]]
+    assert (shown.tags["tenant"], shown.tags["leg"], shown.tags["side"]) == ("t", "a", "upper")
+
+
+@pytest.mark.parametrize(("uid", "number"), [("lading-shipment", 62), ("lading-room", 51)])
+def test_after_a_change_of_release_the_new_ones_word_holds(server: Influxd, uid: str, number: int) -> None:
+    """In mid-leg, a row a channel and limit, which says whose word it is; what was feared too long ago is none."""
+    at = NOW_MS - (70 + number) * DAY_MS
+    old, new = (AIR | {"side": "upper", "release": release * 8} for release in ("ab", "cd"))
+    said = ((old, 45, 0.9), (new, 10, 0.1), (old | {"channel": "2"}, 120, 0.9))
+    server.write("\n".join(risk(tags, at - minutes * MINUTE_MS, soon) for tags, minutes, soon in said))
+    (shown,) = panel(server, uid, number, at)
+    found = dict(zip(shown.columns, shown.rows[0], strict=True))
+    assert (len(shown.rows), found["soon"], found["release"]) == (1, 0.1, "cd" * 8)
+    if uid == "lading-shipment":
+        ((_, greatest),) = panel(server, uid, 61, at)[0].rows
+        assert greatest == pytest.approx(0.3)
+
+
+def test_a_room_shows_the_fans_of_two_legs_apart(server: Influxd) -> None:
+    """After a hand-over both say something of the same hours."""
+    at = NOW_MS - 160 * DAY_MS
+    legs = ("before", "after")
+    server.write("\n".join(line for leg in legs for line in forecast(AIR | {"leg": leg}, at, 0.1)))
+    assert {shown.tags["leg"] for shown in panel(server, "lading-room", 52, at + 3 * HOUR_MS)} == set(legs)
 
 
 def test_what_is_wrong_with_a_question_is_said(server: Influxd) -> None:
