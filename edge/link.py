@@ -54,7 +54,10 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """A message. `Link.ack` it once what it caused is durable. `connection` is the number of the one it came over."""
+    """A message. `Link.ack` it once what it caused is durable. `connection` is the number of the one it came over.
+
+    `session`: that of the broker's session. A broker that forgot one gives the numbers of its messages anew.
+    """
 
     topic: str
     payload: bytes
@@ -63,6 +66,7 @@ class Came:
     retained: bool = False  # kept by the broker from before this subscription
     connection: int = 0
     is_again: bool = False  # the broker says that it has sent it before, with this number
+    session: int = 0
 
 
 Event = Up | Down | Acked | Came
@@ -116,7 +120,7 @@ class Link:
         self._client: paho.Client | None = None
         self._woken = woken or threading.Event()
         self._failure = ""
-        self._connection = 0  # how many there were
+        self._connection = self._session_number = 0  # how many there were
         self.is_up = False
         self.dropped_count = 0
 
@@ -247,7 +251,7 @@ class Link:
         self,
         client: paho.Client,
         _data: Any,
-        _flags: paho.ConnectFlags,
+        flags: paho.ConnectFlags,
         reason: ReasonCode,
         _more: Properties | None,
     ) -> None:
@@ -258,6 +262,7 @@ class Link:
             self._note(Down(str(reason)))
             return
         self._connection += 1
+        self._session_number += not flags.session_present
         for topic in self._subscriptions:
             client.subscribe(topic, qos=1)
         self.is_up, self._failure = True, ""
@@ -299,8 +304,8 @@ class Link:
             self.dropped_count += 1
             return
         payload = bytes(message.payload)
-        kept, again = message.retain, message.dup
-        self._note(Came(topic, payload, message.mid, message.qos, kept, self._connection, again))
+        where = (self._connection, message.dup, self._session_number)
+        self._note(Came(topic, payload, message.mid, message.qos, message.retain, *where))
 
     def _note(self, event: Event) -> None:
         """Drop what nobody takes: an order that is not acknowledged comes again with the next connection."""

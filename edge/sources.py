@@ -188,7 +188,7 @@ class SenmlListener:
         client_id = f"lading-senml-{gateway.gateway_id.hex()[:16]}"
         self._link = Link(broker, client_id, (topic,), woken=woken)
         self._waiting: list[tuple[Came, list[NewReading]]] = []
-        self._taken: deque[tuple[int, bytes]] = deque(maxlen=TAKEN_MAX)  # number and hash
+        self._taken: deque[tuple[int, int, bytes]] = deque(maxlen=TAKEN_MAX)  # session, number and hash
 
     def start(self) -> None:
         """Connect in the background."""
@@ -231,9 +231,13 @@ class SenmlListener:
         return self._keep(came, sorted(found, key=lambda reading: reading.time_ms), is_new=True)
 
     def _is_known(self, came: Came) -> bool:
-        """Whether it has come over an earlier connection, and waits or is durable."""
+        """Whether it has come over an earlier connection, and waits or is durable.
+
+        Never one of another session: a broker that forgot ours sends nothing again, so equal bytes are a new pack.
+        """
         for at, (earlier, left) in enumerate(self._waiting):
-            if earlier.connection != came.connection and earlier.payload == came.payload:
+            is_same = earlier.session == came.session and earlier.payload == came.payload
+            if is_same and earlier.connection != came.connection:
                 self._waiting[at] = (came, left)  # which can be acknowledged
                 return True
         if not came.is_again or _name(came) not in self._taken:
@@ -263,8 +267,8 @@ class SenmlListener:
         return len(found) - len(left)
 
 
-def _name(came: Came) -> tuple[int, bytes]:
-    return came.mid, sha256(came.payload)
+def _name(came: Came) -> tuple[int, int, bytes]:
+    return came.session, came.mid, sha256(came.payload)
 
 
 def by_code(errors: Iterable[LadingError]) -> list[LadingError]:

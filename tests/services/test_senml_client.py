@@ -140,12 +140,27 @@ class Heard:
         """What came, in the listener's place."""
         return [event for event in self.listener._link.events() if isinstance(event, Came)]
 
+    def flush(self) -> None:
+        """Until the broker has read all that the listener said, answers too."""
+        link = self.listener._link
+        link.publish("behind/it", b"")
+        until(lambda: any(isinstance(event, Acked) for event in link.events()), LIMIT_S)
+
     def require_answered(self) -> None:
         """Nothing comes again, which it would before anything new."""
+        self.flush()
         self.reconnect()
         self.send(1)
         until(lambda: self.came, LIMIT_S)
         assert self.came == 1
+
+    def restart(self, broker: Mosquitto) -> None:
+        """The broker is killed and comes back: it has forgotten the session."""
+        subscribed = broker.log.count(self.topic)
+        broker.kill()
+        broker.start()
+        until(lambda: broker.log.count(self.topic) > subscribed, LIMIT_S)
+        until(self.sender.client.is_connected, LIMIT_S)
 
     @property
     def came(self) -> int:
@@ -211,19 +226,35 @@ def test_an_answer_over_a_lost_connection_is_none(heard: Heard, broker: Mosquitt
     heard.send(1)
     until(lambda: heard.came, LIMIT_S)
     (old,) = heard.take()
-    subscribed = broker.log.count(heard.topic)
-    broker.kill()
-    broker.start()
-    until(lambda: broker.log.count(heard.topic) > subscribed, LIMIT_S)
-    until(heard.sender.client.is_connected, LIMIT_S)
+    heard.restart(broker)
     heard.send(1)
     until(lambda: heard.came, LIMIT_S)
     (new,) = heard.take()
     assert (new.mid, new.connection) == (old.mid, old.connection + 1)
-    link = heard.listener._link
-    link.ack(old)
-    link.publish("behind/it", b"")
-    until(lambda: any(isinstance(event, Acked) for event in link.events()), LIMIT_S)
+    heard.listener._link.ack(old)
+    heard.flush()
     heard.reconnect()
     until(lambda: heard.came, LIMIT_S)
     assert [(one.payload, one.is_again) for one in heard.take()] == [(new.payload, True)]
+
+
+def test_equal_bytes_after_a_session_that_was_forgotten_are_a_new_pack(
+    heard: Heard, broker: Mosquitto
+) -> None:
+    """A pack waits, or is durable, when the broker forgets the session: what it then says is new, with any number."""
+    with locked(heard.path):
+        heard.send(1)
+        heard.until(lambda: heard.listener._waiting)
+        heard.restart(broker)
+        heard.send(1)
+        until(lambda: heard.came, LIMIT_S)
+        heard.until(lambda: not heard.came)
+    heard.until(lambda: heard.gateway.pending_count == 2)
+    heard.restart(broker)
+    heard.send(1)  # number 1, as those before it
+    until(lambda: heard.came, LIMIT_S)
+    heard.reconnect()  # and comes again
+    until(lambda: heard.came == 2, LIMIT_S)
+    assert [(one.mid, one.is_again) for one in heard.take()] == [(1, False), (1, True)]
+    heard.reconnect()  # the listener has seen neither, and sees the third
+    heard.until(lambda: heard.gateway.pending_count == 3)
