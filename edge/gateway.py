@@ -365,6 +365,12 @@ class Gateway:
 
     # What is in memory
 
+    def reopen(self) -> None:
+        """Open the outbox's file anew and go on from what it has. ServiceError: nothing is done until that succeeds."""
+        self._must_load = True
+        self.outbox.reopen()
+        self._load()
+
     def _go_back(self) -> None:
         """To what the store has, after a write that failed; as soon as it can be read."""
         self._must_load = True

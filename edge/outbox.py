@@ -86,24 +86,39 @@ class Outbox:
 
     def __init__(self, path: Path, gateway_id: bytes) -> None:
         self._path = path
+        self._gateway_id = gateway_id
         self._reserve = path.with_name(path.name + ".reserve")
         sqlite.make_folder(path, "outbox")
         self._synchronous = ""
         self._lock = _lock(path.with_name(path.name + ".lock"))
         try:
-            self.waiting = self._open(gateway_id)
-        except BaseException as exc:
+            self.waiting = self._open(may_create=True)
+        except BaseException:
             os.close(self._lock)
-            if isinstance(exc, sqlite3.Error):
-                raise _service_error(path, exc) from exc
             raise
         self._keep_reserve()
 
-    def _open(self, gateway_id: bytes) -> Waiting:
-        self._db = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)
-        self._prepare(gateway_id)
-        count, total = self._db.execute("SELECT count(*), total(length(frame)) FROM frames").fetchone()
+    def _open(self, *, may_create: bool) -> Waiting:
+        """Without `may_create`, a file that is gone or empty is refused: its numbers would be given a second time."""
+        uri = f"{self._path.absolute().as_uri()}?mode={'rwc' if may_create else 'rw'}"
+        try:
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)
+            self._prepare(self._gateway_id, may_create=may_create)
+            count, total = self._db.execute("SELECT count(*), total(length(frame)) FROM frames").fetchone()
+        except sqlite3.Error as exc:
+            raise _service_error(self._path, exc) from exc
         return Waiting(count, int(total))
+
+    def reopen(self) -> None:
+        """Open the file anew and keep the lock. ServiceError: then all fails, until a later call succeeds."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+        self._synchronous = ""
+        try:
+            self.waiting = self._open(may_create=False)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Give the file to whoever comes next."""
@@ -263,8 +278,8 @@ class Outbox:
             self._synchronous = wanted
 
     def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error):  # a closed connection, too, is one that the next statement names
+            if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
     @contextmanager
@@ -295,12 +310,14 @@ class Outbox:
                 raise _service_error(self._path, exc) from exc
             raise
 
-    def _prepare(self, gateway_id: bytes) -> None:
+    def _prepare(self, gateway_id: bytes, *, may_create: bool) -> None:
         db = self._db
         db.execute("PRAGMA journal_mode = WAL")
         self._be_synchronous("FULL")
         db.execute(f"PRAGMA journal_size_limit = {RESERVE_BYTES}")
         (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 0 and not may_create:
+            raise ServiceError("outbox", f"{self._path} is empty, wanted what was in it")
         if version == 0:
             with self._transaction():
                 for statement in filter(str.strip, (_SCHEMA + _SINCE_2).split(";")):

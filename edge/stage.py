@@ -183,7 +183,7 @@ class Edge:
     def step(self) -> int:
         """Readings taken and frames acknowledged; 0 when there was nothing to do.
 
-        ServiceError when an outbox has failed for so long that the process is to be started again, on an open file.
+        ServiceError when no gateway's outbox works any more, though opened anew: the process is to be started again.
         """
         return sum(self._step(runner) for runner in self.runners)
 
@@ -219,8 +219,7 @@ class Edge:
         self._judge(runner, failure)
         return count
 
-    @staticmethod
-    def _judge(runner: Runner, failure: ServiceError | None) -> None:
+    def _judge(self, runner: Runner, failure: ServiceError | None) -> None:
         """Rest after a failure. A full disk may last; a file that fails otherwise may do better once opened anew."""
         runner.failing = "" if failure is None else str(failure)
         if failure is None:
@@ -228,8 +227,17 @@ class Edge:
             return
         runner.failures += failure.code != "disk_full"
         if runner.failures > FAILURES_MAX:
-            raise failure
+            self._open_anew(runner, failure)
         time.sleep(BACKOFF_S)
+
+    def _open_anew(self, runner: Runner, failure: ServiceError) -> None:
+        """One gateway's file, after each of its steps that fails from now on; the others go on meanwhile."""
+        if all(one.is_done() or one.failures > FAILURES_MAX for one in self.runners):
+            raise failure
+        try:
+            runner.gateway.reopen()
+        except ServiceError as exc:
+            runner.failing = str(exc)
 
     @staticmethod
     def _publish(runner: Runner) -> int:

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -42,9 +42,9 @@ def test_event_time_that_is_not_now() -> None:
     assert clock.shown_ms() == clock.now_ms() == 1_060_000
 
 
-def runner(folder: Path) -> Runner:
+def runner(folder: Path, name: str = "stage") -> Runner:
     """A reefer whose clock is unset from its 20th minute on, over what its outbox has."""
-    key = KeySigner.from_seed(b"stage")
+    key = KeySigner.from_seed(name.encode())
     outbox = Outbox(folder / "outbox.sqlite", key.public.gateway_id)
     gateway = Gateway(
         outbox, key, OPERATOR.public, TENANT, dict.fromkeys(range(1, 10), 1), clock_floor_ms=BEGIN_MS
@@ -54,7 +54,7 @@ def runner(folder: Path) -> Runner:
     count = max(gateway.taken.values(), default=0)
     source = SimulatedSource(machine, BEGIN_MS, MINUTE_MS, None, count, gateway.newest_ms)
     publisher = Publisher(gateway, TENANT, Broker("127.0.0.1", 1))
-    return Runner("stage", gateway, publisher, source, None, FLUSH_MS, False)
+    return Runner(name, gateway, publisher, source, None, FLUSH_MS, False)
 
 
 def next_ms(one: Runner) -> int:
@@ -133,6 +133,54 @@ def test_a_file_that_goes_on_failing_ends_the_stage(tmp_path: Path, monkeypatch:
         with pytest.raises(ServiceError, match="not a database"):
             edge.step()
     edge.stop()
+
+
+@pytest.mark.parametrize("is_file_bad", [False, True])
+def test_one_gateway_whose_file_fails_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_file_bad: bool
+) -> None:
+    """Its file alone is opened anew, as often as it takes; none of its readings is missing or doubled."""
+    monkeypatch.setattr("edge.stage.BACKOFF_S", 0.0)
+    well, bad = runner(tmp_path / "well", "well"), runner(tmp_path / "bad", "bad")
+    edge = Edge([well, bad], EventClock(BEGIN_MS, 0.0), lambda *_: None)
+    edge.step()
+    taken, database = bad.gateway.taken[1], bad.gateway.outbox._db
+    with unreadable(tmp_path / "bad/outbox.sqlite", database) if is_file_bad else nullcontext():
+        if not is_file_bad:
+            database.close()  # what no trying again mends
+        for _ in range(FAILURES_MAX + 3 * is_file_bad):
+            edge.step()
+            assert bad.failing
+        assert well.failing == ""
+    for _ in range(2):
+        edge.step()
+    assert (bad.failing, bad.failures) == ("", 0)
+    assert bad.gateway.taken[1] > taken
+    bad.gateway.cut(bad.clock_ms)
+    runs = [run for frame in waiting_frames(bad.gateway) for run in frame.runs if run.record.channel == 1]
+    assert [one.seq for run in runs for one in run.readings] == list(range(bad.gateway.taken[1]))
+    edge.stop()
+
+
+def test_a_file_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    """Its numbers would be given twice. What is gone is named; with it back, all goes on."""
+    one = runner(tmp_path)
+    take(one)
+    taken, file = one.gateway.taken, tmp_path / "outbox.sqlite"
+    one.gateway.outbox._db.close()  # all is in the file itself then
+    file.rename(tmp_path / "away")
+    for content in (None, b""):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(ServiceError, match=r"outbox\.sqlite") as failed:
+            one.gateway.reopen()
+        assert failed.value.code == "outbox"
+        with pytest.raises(ServiceError, match=r"outbox\.sqlite"):
+            take(one)
+    (tmp_path / "away").rename(file)
+    one.gateway.reopen()
+    assert one.gateway.taken == taken
+    one.gateway.outbox.close()
 
 
 def test_a_restart_while_the_clock_is_unset(tmp_path: Path) -> None:
