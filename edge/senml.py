@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from edge import senml_cbor
@@ -125,7 +125,10 @@ def _number(text: str) -> Decimal:
         raise MalformedError(
             "senml_number", f"a number of {len(text)} characters, wanted at most {NUMBER_CHARS_MAX}"
         )
-    value = Decimal(text)
+    try:
+        value = Decimal(text)
+    except InvalidOperation as exc:  # an exponent beyond Decimal's own
+        raise MalformedError("senml_number", f"{text} is out of range") from exc
     _require_range(value)
     return value
 

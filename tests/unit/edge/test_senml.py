@@ -117,6 +117,8 @@ def test_base_value_base_only_records_and_relative_times() -> None:
         (b'[{"n":"a","v":1,"v":2}]', "senml_json"),
         (b'[{"n":"a","v":NaN}]', "senml_number"),
         (b'[{"n":"a","v":1e99}]', "senml_number"),
+        (b'[{"n":"a","v":1e1000000000000000000}]', "senml_number"),
+        (b'[{"n":"a","t":-1e-9999999999999999999}]', "senml_number"),
         (b'[{"n":"a","v":' + b"1" * 41 + b"}]", "senml_number"),
         (b'[{"n":"a","v":"1"}]', "senml_field"),
         (b'[{"n":1,"v":1}]', "senml_field"),
