@@ -37,6 +37,11 @@ class Up:
 
 
 @dataclass(frozen=True, slots=True)
+class Anew:
+    """MQTT 3.1.1 from now on: what was under way is forgotten, and messages are numbered anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Down:
     """The connection is gone, or was refused; paho goes on trying."""
 
@@ -69,7 +74,7 @@ class Came:
     session: int = 0
 
 
-Event = Up | Down | Acked | Came
+Event = Up | Anew | Down | Acked | Came
 
 
 class Presence(NamedTuple):
@@ -234,6 +239,7 @@ class Link:
         self._must_fall_back = False
         self.stop()
         self._version = 4
+        self._note(Anew())
         self.start()
 
     # paho calls these in its own thread: they only note what happened.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from edge.gateway import Gateway
-from edge.link import Acked, Came, Down, Event, Link, Up
+from edge.link import Acked, Anew, Came, Down, Event, Link, Up
 from edge.resending import Resending
 from lading.assignment import ASSIGNMENT_BYTES_MAX
 from lading.batch import ANCHOR_RECORD_BYTES_MAX
@@ -23,6 +23,7 @@ ACKED_MAX = 64
 RETRY_S = 5.0
 STATUS_EVERY_S = 60.0
 POLL_S = 0.05
+ORDERS_MAX = 64  # that wait: more than a broker sends without acknowledgement
 
 KeepUntil = Literal["receipt", "puback"]
 
@@ -66,7 +67,7 @@ class Publisher:
         self._rewind_seq = 0
         self._resending = Resending(gateway.outbox, monotonic_s) if keep_until == "receipt" else None
         self._events: deque[Event] = deque()  # taken from the link and not heeded yet
-        self._orders: dict[bytes, Came] = {}  # those for which there was no room yet
+        self._orders: deque[Came] = deque()  # not obeyed yet: the first, and those behind it
         self._anchor: Came | None = None  # one that the outbox did not take yet
         self._note = note
         self._monotonic_s = monotonic_s
@@ -80,12 +81,14 @@ class Publisher:
 
     def stop(self, now_ms: int = 0) -> None:
         """Disconnect; frames without PUBACK stay in the outbox. With a time, say so in the retained status."""
-        if now_ms and self._link.is_up:
-            self._say_status("offline", now_ms)
-            self._wait_status()
-        self._link.stop()
+        try:
+            if now_ms and self._link.is_up:
+                self._say_status("offline", now_ms)
+                self._wait_status()
+        finally:  # whatever the outbox does
+            self._link.stop()
+            self._forget()
         self._remove_acked()
-        self._forget()
 
     @property
     def is_up(self) -> bool:
@@ -127,10 +130,10 @@ class Publisher:
         while self._events:
             self._handle(self._events[0], now_ms)
             self._events.popleft()
-        for came in list(self._orders.values()):
-            self._obey(came, now_ms)
-        if self._anchor is not None:
-            self._see_anchor(self._anchor)
+        failures = [self._obey(now_ms), self._see_anchor(self._anchor) if self._anchor else None]
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
     def publish_pending(self) -> None:
         """Send the oldest frames not yet under way, as many as may be."""
@@ -193,11 +196,13 @@ class Publisher:
                 elif self._resending is None:
                     self._acked.add(frame_seq)
             case Came(topic=topic) if topic == self._orders_topic:
-                self._obey(event, now_ms)
+                self._take_order(event)
             case Came(topic=topic) if topic == self._receipts_topic:
                 self._take_receipt(event)
             case Came():
                 self._see_anchor(event)
+            case Anew():
+                self._rewind()
             case Up():
                 self._status_due_s = 0.0
                 if self._resending is not None:
@@ -205,31 +210,58 @@ class Publisher:
             case Down(reason=reason):
                 self._note("link_down", ServiceError("broker", reason))
 
-    def _obey(self, came: Came, now_ms: int) -> None:
-        """Obey an order; one for which there is no room yet stays, unacknowledged, for the next step."""
-        self._orders.pop(came.payload, None)
+    def _take_order(self, came: Came) -> None:
+        """Behind those that wait. One of them that comes again stays where it is, with the newer acknowledgement.
+
+        One for which there is no room comes again with the next connection.
+        """
         try:
             self._require_size(came, ASSIGNMENT_BYTES_MAX)
-            self._gateway.obey(came.payload, now_ms)
-        except ServiceError:
-            self._orders = {came.payload: came}
-            return
-        except LadingError as exc:
+        except MalformedError as exc:
             self._note("order_refused", exc)
-        self._link.ack(came)
+            self._link.ack(came)
+            return
+        for at, waiting in enumerate(self._orders):
+            if waiting.payload == came.payload:
+                self._orders[at] = came
+                self._link.ack(waiting)
+                return
+        if len(self._orders) < ORDERS_MAX:
+            self._orders.append(came)
 
-    def _see_anchor(self, came: Came) -> None:
-        """Name an anchor from now on; one that the outbox does not take stays, unacknowledged, for the next step."""
-        self._anchor = None
+    def _obey(self, now_ms: int) -> ServiceError | None:
+        """Obey orders as they came. One that has to wait holds up those behind it; why, if the outbox failed.
+
+        The end of a leg would be refused before its begin, and the leg be open for good.
+        """
+        while self._orders:
+            came = self._orders[0]
+            try:
+                self._gateway.obey(came.payload, now_ms)
+            except ServiceError as exc:
+                return None if exc.code == "outbox_full" else exc
+            except LadingError as exc:
+                self._note("order_refused", exc)
+            self._link.ack(came)
+            self._orders.popleft()
+        return None
+
+    def _see_anchor(self, came: Came) -> ServiceError | None:
+        """Name an anchor from now on. The newest that the outbox did not take waits for the next step; why."""
         try:
             self._require_size(came, ANCHOR_RECORD_BYTES_MAX)
             self._gateway.see_anchor(came.payload)
-        except ServiceError:
+        except ServiceError as exc:
+            if self._anchor is not None and self._anchor is not came:
+                self._link.ack(self._anchor)
             self._anchor = came
-            return
+            return exc
         except LadingError as exc:
             self._note("anchor_refused", exc)
+        if self._anchor is came:
+            self._anchor = None
         self._link.ack(came)
+        return None
 
     def _take_receipt(self, came: Came) -> None:
         if self._resending is not None:
@@ -304,10 +336,15 @@ class Publisher:
             self._acked = set()
 
     def _forget(self) -> None:
-        self._sent_seq = min(self._in_flight.values(), default=self._sent_seq + 1) - 1
-        self._in_flight.clear()
+        self._rewind()
         self._events.clear()
         self._orders.clear()
         self._anchor = None
+
+    def _rewind(self) -> None:
+        """The link has forgotten what is under way: that is sent again, and so is what was not taken."""
+        refused = () if self._rewind_s is None else (self._rewind_seq,)
+        self._sent_seq = min([self._sent_seq + 1, *self._in_flight.values(), *refused]) - 1
+        self._in_flight.clear()
         self._rewind_s = None
         self._status_mid, self._status_due_s = None, 0.0

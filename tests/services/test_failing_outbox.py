@@ -1,17 +1,19 @@
 """An outbox that fails while broker and ingest go on: what came meanwhile is heeded, what can be read is published."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge.link import RECEIVE_MAX
 from edge.readings import NewReading
 from edge.sources import Batch
 from edge.stage import Edge, EventClock, Runner
 from lading.errors import LadingError, ServiceError
 from lading.topics import anchors_topic, gateway_topic
 from tests.failing import locked, unreadable
-from tests.gateways import KEY, T0_MS, TENANT, order
+from tests.gateways import KEY, T0_MS, TENANT, end_order, order
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import Client
 from tests.services.test_receipts import Site
@@ -88,10 +90,55 @@ def test_orders_and_anchors_wait_for_the_outbox(site: Site, broker: Mosquitto, t
         other.send(anchors_topic(TENANT), ANCHOR.encode())
         other.send(gateway_topic(TENANT, KEY.public.gateway_id, "assignment"), order(1))
         failing_until(site, lambda: site.publisher._anchor and site.publisher._orders)
-        step(site)
+        assert step(site) == ["outbox"]
     other.close()
     site.until(lambda: site.gateway.leg is not None and site.gateway.anchor_interval == ANCHOR.interval)
     assert noted == []
+
+
+def test_a_leg_that_waits_for_room_is_begun_before_it_is_ended(site: Site, broker: Mosquitto) -> None:
+    """Its end, which needs no room, would be refused before, and the leg be open for good."""
+    noted: list[str] = []
+    site.publisher._note = lambda what, exc: noted.append(f"{what} {exc.code}")
+    room, site.gateway._bytes_max = site.gateway._bytes_max, 0
+    other = Client(broker.port, "other")
+    other.send(gateway_topic(TENANT, KEY.public.gateway_id, "assignment"), order(1), end_order(2))
+    until(lambda: (step(site), len(site.publisher._orders) == 2 or noted)[1])
+    assert step(site) == []  # a want of room is no failure of the file
+    site.gateway._bytes_max = room
+    site.until(lambda: site.gateway.order_seq == 2)
+    assert (site.gateway.leg, noted) == (None, [])
+    other.close()
+
+
+def test_what_waits_for_the_outbox_keeps_nothing_from_coming(site: Site, broker: Mosquitto) -> None:
+    """More anchors and repeated orders than a broker sends without acknowledgement: the last one comes all the same."""
+    other, noted = Client(broker.port, "other"), []
+    site.publisher._note = lambda what, exc: noted.append(f"{what} {exc.code}")
+    with locked(site.gateway.outbox._path):
+        for n in range(RECEIVE_MAX + 1):
+            record = replace(ANCHOR, interval=ANCHOR.interval + n)
+            other.send(anchors_topic(TENANT), record.encode())
+            other.send(gateway_topic(TENANT, KEY.public.gateway_id, "assignment"), order(1))
+        other.send(anchors_topic(TENANT), b"no anchor")  # takes no true one's place
+        other.send(gateway_topic(TENANT, KEY.public.gateway_id, "assignment"), end_order(2))
+        failing_until(site, lambda: len(site.publisher._orders) == 2)
+    site.until(lambda: site.gateway.order_seq == 2 and site.gateway.anchor_interval == record.interval)
+    assert (site.gateway.leg, noted) == (None, ["anchor_refused cbor"])
+    other.close()
+
+
+def test_a_stop_whose_outbox_fails_stops_the_link(site: Site) -> None:
+    """The error is raised behind the goodbye; started again, it goes on where it stood."""
+    site.cut(2)
+    with locked(site.gateway.outbox._path):
+        failing_until(site, lambda: site.publisher._acked)
+        with pytest.raises(ServiceError, match="outbox"):
+            site.publisher.stop(T0_MS)
+        assert not site.publisher.is_up
+        assert not site.publisher._in_flight
+    site.publisher.start()
+    site.until(lambda: site.waiting == 0)
 
 
 class Readings:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -211,6 +212,16 @@ def test_without_a_puback_nothing_is_removed_nor_sent_twice(tmp_path: Path) -> N
     silent.stop()
 
 
+def packets(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """Type and body of each packet that comes."""
+    stream = connection.makefile("rb")
+    while head := stream.read(1):
+        length = shift = 0
+        while (byte := stream.read(1)[0]) & 0x80:
+            length, shift = length | (byte & 0x7F) << shift, shift + 7
+        yield head[0] >> 4, stream.read(length | byte << shift)
+
+
 class Mqtt5Broker(SilentBroker):
     """Accepts MQTT 5 and gives each publication the next of the reason codes it was made with."""
 
@@ -220,15 +231,10 @@ class Mqtt5Broker(SilentBroker):
 
     def _serve(self) -> None:
         connection, _ = self._server.accept()
-        stream = connection.makefile("rb")
-        while head := stream.read(1):
-            length = shift = 0
-            while (byte := stream.read(1)[0]) & 0x80:
-                length, shift = length | (byte & 0x7F) << shift, shift + 7
-            body = stream.read(length | byte << shift)
-            if head[0] >> 4 == 1:
+        for kind, body in packets(connection):
+            if kind == 1:
                 connection.sendall(bytes.fromhex("2003000000"))
-            elif head[0] >> 4 == 3:
+            elif kind == 3:
                 topic = 2 + int.from_bytes(body[:2])
                 reason = 0
                 if body[2:topic] == FRAMES.encode():
@@ -257,6 +263,56 @@ def test_a_puback_that_took_nothing_is_not_believed(tmp_path: Path) -> None:
     assert notes == ["frame_not_taken"] * 2
     publisher.stop()
     stern.stop()
+
+
+class OlderBroker(SilentBroker):
+    """Of MQTT 5 until frames came, which it does not acknowledge; then another is in its place, of 3.1.1 alone."""
+
+    def __init__(self, frames_max: int) -> None:
+        self._left, self.sequences = frames_max, []
+        super().__init__()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                with connection:
+                    self._talk(connection)
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _talk(self, connection: socket.socket) -> None:
+        version = 0
+        for kind, body in packets(connection):
+            if kind == 1:
+                version = body[6]
+                is_known = version == 4 or self._left
+                answer = "20020000" if version == 4 else "2003000000" if is_known else "2003008400"
+                connection.sendall(bytes.fromhex(answer))
+                if not is_known:
+                    return
+            elif kind == 3 and version == 5:
+                self._left -= FRAMES.encode() in body
+                if not self._left:
+                    return
+            elif kind == 3:
+                end = 2 + int.from_bytes(body[:2])
+                if body[2:end] == FRAMES.encode():
+                    self.sequences.append(decode_frame(body[end + 2 :]).header.frame_seq)
+                connection.sendall(b"\x40\x02" + body[end : end + 2])
+
+
+def test_a_broker_that_is_replaced_by_an_older_one_gets_what_was_under_way(tmp_path: Path) -> None:
+    """Its numbers begin anew: frames without a PUBACK are sent again, in order, and hold up nothing."""
+    older = OlderBroker(4)
+    gateway = open_gateway(tmp_path)
+    cut_frames(gateway, 6)
+    auto = Broker("127.0.0.1", older.port, protocol="auto")
+    publisher = Publisher(gateway, TENANT, auto, keep_until="puback", in_flight_max=4)
+    publisher.start()
+    step_until(publisher, lambda: gateway.outbox.waiting.count == 0)
+    assert older.sequences == list(range(6))
+    publisher.stop()
+    older.stop()
 
 
 def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AnyBroker, listener: Listener) -> None:
