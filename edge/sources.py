@@ -11,7 +11,7 @@ from edge.readings import NewReading
 from edge.replay import Item, LineRefused, ReplayReading
 from edge.senml import PACK_BYTES_MAX, decode, readings
 from edge.simulation import ColdRoom, Reefer
-from lading.errors import LadingError, MalformedError, RejectedError
+from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
 from lading.fields import TIME_MS_MAX
 from lading.mqtt import Broker
 from lading.tree import sha256
@@ -48,7 +48,9 @@ class Source(Protocol):
 
 
 class Listener(Protocol):
-    """Third-party sensors that speak when they like."""
+    """Third-party sensors that speak when they like. `failure`: why the outbox did not take what waits in a step."""
+
+    failure: ServiceError | None
 
     def start(self) -> None:
         """Connect in the background."""
@@ -181,6 +183,7 @@ class SenmlListener:
         clock_floor_ms: int,
         woken: threading.Event | None = None,
     ) -> None:
+        self.failure: ServiceError | None = None
         self._gateway = gateway
         self._clock_floor_ms = clock_floor_ms
         self._sensors = sensors
@@ -197,11 +200,14 @@ class SenmlListener:
     def stop(self) -> None:
         """Disconnect; what is not acknowledged comes again."""
         self._link.stop()
+        for came, left in self._waiting:
+            if not came.qos:
+                self._give_up(left)
         self._waiting.clear()
 
     def step(self, now_ms: int, clock_ms: int) -> int:
         """See Listener."""
-        count = 0
+        count, self.failure = 0, None
         again, self._waiting = self._waiting, []
         for came, found in again:
             count += self._keep(came, found, is_new=False)
@@ -216,6 +222,10 @@ class SenmlListener:
         if self._is_known(came):
             return 0
         try:
+            if came.retained:
+                raise MalformedError(
+                    "senml_retained", "kept by the broker from before: it says nothing of now"
+                )
             if len(came.payload) > PACK_BYTES_MAX:
                 raise MalformedError(
                     "senml_size", f"{len(came.payload)} bytes, wanted at most {PACK_BYTES_MAX}"
@@ -237,7 +247,7 @@ class SenmlListener:
         """
         for at, (earlier, left) in enumerate(self._waiting):
             is_same = earlier.session == came.session and earlier.payload == came.payload
-            if is_same and earlier.connection != came.connection:
+            if is_same and earlier.connection != came.connection and earlier.qos and came.qos:
                 self._waiting[at] = (came, left)  # which can be acknowledged
                 return True
         if not came.is_again or _name(came) not in self._taken:
@@ -248,23 +258,30 @@ class SenmlListener:
     def _keep(self, came: Came, found: list[NewReading], *, is_new: bool) -> int:
         """Make a pack's readings durable, after those before it: how many were, or were refused. The rest comes again.
 
-        The broker sends the next packs only as these are acknowledged. Those of QoS 0 it has forgotten, and those
-        beyond WAITING_MAX come again with the next connection.
+        The broker sends the next packs only as these are acknowledged, and those beyond WAITING_MAX again with the next
+        connection. Those of QoS 0 it has forgotten: as many again wait, and what is beyond is refused.
         """
         left = found
         if not self._waiting:
             left, failure, refused = self._gateway.try_all(found)
             for problem in by_code(refused):
                 self._note("senml_refused", problem)
+            self.failure = failure or self.failure
             if failure is not None and is_new:
                 self._note("senml_waits", failure)
         if not left:
             if came.qos:
                 self._taken.append(_name(came))
             self._link.ack(came)
-        elif came.qos and len(self._waiting) < WAITING_MAX:
+        elif sum(bool(one.qos) == bool(came.qos) for one, _ in self._waiting) < WAITING_MAX:
             self._waiting.append((came, left))
+        elif not came.qos:
+            self._give_up(left)
         return len(found) - len(left)
+
+    def _give_up(self, left: list[NewReading]) -> None:
+        self._gateway.refused_count += len(left)
+        self._note("senml_refused", RejectedError("senml_waiting", f"{len(left)} for want of an outbox"))
 
 
 def _name(came: Came) -> tuple[int, int, bytes]:

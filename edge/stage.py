@@ -275,4 +275,6 @@ class Edge:
         runner.clock_ms = self._clock.shown_ms()
         count = runner.listener.step(now_ms, runner.clock_ms) if runner.listener else 0
         runner.flush(now_ms)
+        if runner.listener is not None and runner.listener.failure is not None:
+            raise runner.listener.failure
         return count

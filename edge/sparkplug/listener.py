@@ -54,6 +54,7 @@ class SparkplugListener:
         may_ask: bool,
         woken: threading.Event | None = None,
     ) -> None:
+        self.failure: ServiceError | None = None
         self._gateway = gateway
         self._note = note
         self._clock_floor_ms = clock_floor_ms
@@ -132,17 +133,17 @@ class SparkplugListener:
         """Make readings durable, after those that wait; how many were."""
         is_new, problems, count = not self._waiting, taken.problems, 0
         self._waiting += taken.readings
-        failure: ServiceError | None = None
-        while self._waiting and failure is None:
+        self.failure = None
+        while self._waiting and self.failure is None:
             found = self._waiting[:TRIED_MAX]
-            left, failure, refused = self._gateway.try_all(found)
+            left, self.failure, refused = self._gateway.try_all(found)
             self._waiting[: len(found)] = left
             problems += refused
             count += len(found) - len(left) - len(refused)
         for problem in by_code(problems):
             self._note("sparkplug_refused", problem)
-        if failure is not None and is_new:
-            self._note("sparkplug_waits", failure)
+        if self.failure is not None and is_new:
+            self._note("sparkplug_waits", self.failure)
         self._drop(len(self._waiting) - WAITING_MAX)
         return count
 

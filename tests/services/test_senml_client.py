@@ -10,8 +10,11 @@ import pytest
 
 from edge.gateway import Gateway
 from edge.link import Acked, Came
+from edge.meters import why_failing
 from edge.outbox import Outbox
+from edge.publisher import Publisher
 from edge.sources import SenmlListener
+from edge.stage import Edge, EventClock, Runner
 from lading.cose import KeySigner
 from lading.mqtt import Broker
 from lading.quantities import DERIVED, Quantity
@@ -108,9 +111,12 @@ class Heard:
         self.sender = Client(broker.port, "sender")
         self._now_s = int(time.time())
 
-    def send(self, count: int) -> None:
+    def send(self, count: int, qos: int = 1, *, retain: bool = False) -> None:
         """Packs of one reading each, a second apart."""
-        self.sender.send(self.topic, *(LINE.format(self._now_s - count + n).encode() for n in range(count)))
+        for n in range(count):
+            pack = LINE.format(self._now_s - count + n).encode()
+            self.sender.client.publish(self.topic, pack, qos, retain)
+        self.sender.send("behind/it", b"")
 
     def step(self) -> int:
         return self.listener.step(self._now_s * 1000, self._now_s * 1000)
@@ -191,6 +197,46 @@ def test_packs_wait_for_the_outbox(heard: Heard) -> None:
     heard.until(lambda: heard.gateway.pending_count == PACKS)
     assert heard.noted == ["senml_waits"]
     heard.require_all(PACKS)
+
+
+def test_a_listener_whose_outbox_fails_is_shown(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits counts as a failed step of its gateway, which /readyz names, and is well once it is taken."""
+    monkeypatch.setattr("edge.stage.BACKOFF_S", 0.0)
+    publisher = Publisher(heard.gateway, TENANT, Broker("127.0.0.1", 1))
+    runner = Runner("gw", heard.gateway, publisher, None, heard.listener, 3_600_000, False)
+    edge = Edge([runner], EventClock(1000 * heard._now_s, 1.0), lambda *_: None)
+    with locked(heard.path):
+        heard.send(1)
+        until(lambda: (edge.step(), runner.failures == 3)[1], LIMIT_S)
+        assert "outbox.sqlite" in why_failing([runner])
+    until(lambda: (edge.step(), heard.gateway.pending_count == 1)[1], LIMIT_S)
+    assert (why_failing([runner]), runner.failures) == ("", 0)
+
+
+def test_packs_of_qos_0_wait_too(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a bound, beyond which they are refused and counted, also those that wait when the process ends."""
+    with locked(heard.path):
+        heard.send(2, qos=0)
+        heard.until(lambda: len(heard.listener._waiting) == 2)
+    heard.until(lambda: heard.gateway.pending_count == 2)
+    heard.require_all(2)
+    monkeypatch.setattr("edge.sources.WAITING_MAX", 1)
+    with locked(heard.path):
+        heard.send(2, qos=0)
+        heard.until(lambda: heard.gateway.refused_count == 1)
+        heard.listener.stop()
+    assert heard.gateway.refused_count == 2
+    assert heard.noted == ["senml_waits", "senml_waits", "senml_refused", "senml_refused"]
+
+
+def test_a_retained_pack_is_no_reading_of_now(heard: Heard) -> None:
+    """Published so it is taken as it comes, and not once more with each connection."""
+    heard.send(1, retain=True)
+    heard.until(lambda: heard.gateway.pending_count == 1)
+    heard.flush()
+    heard.reconnect()
+    heard.until(lambda: len(heard.noted) == 2)
+    assert (heard.noted, heard.gateway.pending_count) == (["senml_link_down", "senml_refused"], 1)
 
 
 @pytest.mark.parametrize("is_heard_waiting", [False, True])

@@ -418,7 +418,9 @@ def test_readings_wait_for_the_outbox(heard: Heard) -> None:
         heard.until(lambda: len(heard.listener._waiting) == 2)
         heard.say("NBIRTH", T0_MS + 1_000, 2)  # asked for, it says again what waits
         heard.until(lambda: heard.listener._host._nodes["G", "N"]._next_seq == 3)
+        assert heard.listener.failure is not None
     heard.until(lambda: heard.gateway.pending_count)
+    assert heard.listener.failure is None
     assert heard.outbox.load().pending == {
         1: [Reading(n, T0_MS + 1_000 * n, 4_500, DERIVED) for n in range(2)]
     }
