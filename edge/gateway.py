@@ -11,7 +11,7 @@ from edge.readings import NewReading, Refused, Tried, check, stamp
 from lading.assignment import BEGIN, Assignment, open_assignment
 from lading.batch import AnchorRecord
 from lading.cose import PublicKey, Signer, decode_sign1
-from lading.errors import LadingError, RejectedError, ServiceError
+from lading.errors import LadingError, MalformedError, RejectedError, ServiceError
 from lading.frame import (
     CLOSED,
     FRAME_READINGS_MAX,
@@ -325,12 +325,14 @@ class Gateway:
 
     def see_anchor(self, record: bytes) -> bool:
         """Name the newest anchor in coming frames, as a lower bound of their time. False if it is not newer."""
-        self._be_loaded()
         anchor = AnchorRecord.decode(record)
-        if anchor.state == "pending" or not self._position.anchor.interval <= anchor.interval <= INTERVAL_MAX:
+        if anchor.state == "pending":
             return False
         if anchor.block_hash == NO_ANCHOR.block_hash:
             raise RejectedError("anchor_block", f"interval {anchor.interval} in a block without a hash")
+        self._be_loaded()  # behind what is wrong with any anchor, so that no such one waits for the outbox
+        if not self._position.anchor.interval <= anchor.interval <= INTERVAL_MAX:
+            return False
         seen = type(NO_ANCHOR)(anchor.interval, anchor.block_hash)
         if seen == self._position.anchor:
             return False
@@ -384,8 +386,12 @@ class Gateway:
 
     def _load(self) -> None:
         snapshot = self.outbox.load()
+        try:
+            leg = open_leg(snapshot.position.leg)
+        except (MalformedError, RejectedError) as exc:
+            raise ServiceError("outbox", f"the open leg's order: {exc}") from exc
         self._position, self._pending = snapshot.position, snapshot.pending
         self._channels = {channel: ChannelPosition() for channel in self._quantities} | snapshot.channels
         self._pending_count = sum(len(readings) for readings in self._pending.values())
-        self._leg = open_leg(self._position.leg)
+        self._leg = leg
         self._must_load = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading import sqlite
-from lading.errors import ServiceError
+from lading.errors import MalformedError, ServiceError
 from lading.frame import NO_ANCHOR, AnchorSeen
 from lading.locks import take
 from lading.totals import EMPTY, Reading, Totals
@@ -128,7 +128,10 @@ class Outbox:
     def load(self) -> Snapshot:
         """What is stored, with the readings not yet framed counted into the channels' positions."""
         with self._named():
-            return self._load()
+            try:
+                return self._load()
+            except (struct.error, TypeError, MalformedError) as exc:
+                raise ServiceError("outbox", f"{self._path}: {exc}, wanted what was written") from exc
 
     def _load(self) -> Snapshot:
         row = self._db.execute(
@@ -196,8 +199,8 @@ class Outbox:
             return self._db.execute(query, (leg_id,)).fetchone() is not None
 
     def move(self, position: Position) -> None:
-        """Change the position alone: an anchor was seen."""
-        self._write(lambda: self._save(position), may_use_reserve=True)
+        """Change the position alone: an anchor was seen. It can wait, so the reserve is not for it."""
+        self._write(lambda: self._save(position), may_use_reserve=False)
 
     def frames_after(self, frame_seq: int, count_max: int) -> list[tuple[int, bytes]]:
         """The oldest frames waiting with a greater number than `frame_seq` (-1: from the oldest on)."""
@@ -335,7 +338,7 @@ class Outbox:
             raise ServiceError(
                 "outbox_version", f"{self._path} has version {version}, wanted {SCHEMA_VERSION}"
             )
-        (owner,) = db.execute("SELECT gateway FROM state").fetchone()
+        (owner,) = db.execute("SELECT gateway FROM state").fetchone() or (b"",)
         if owner != gateway_id:
             raise ServiceError(
                 "outbox_key", f"{self._path} is of gateway {owner.hex()}, the key's is {gateway_id.hex()}"

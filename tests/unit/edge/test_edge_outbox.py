@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from lading.quantities import FAULT, Quantity
 from lading.totals import EMPTY, Reading
 from lading.tree import ZERO_HASH
 from tests.gateways import KEY, T0_MS, check_chain, end_order, open_gateway, order, waiting_frames
+from tests.unit.edge.test_failing_files import ANCHOR
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -176,6 +178,16 @@ def test_a_disk_that_is_full_recovers_by_itself(tmp_path: Path) -> None:
                 except OSError:
                     return
 
+        make_full()
+
+        def see_anchors() -> None:
+            for n in range(1, 10_000):  # until what SQLite's own files still had is used up
+                gateway.see_anchor(replace(ANCHOR, interval=n).encode())
+
+        with pytest.raises(ServiceError, match="disk_full"):
+            see_anchors()
+        assert (tmp_path / "outbox.sqlite.reserve").exists()  # not for what can wait
+        hog.unlink()
         drill_full_disk(gateway, make_full, hog.unlink)
         gateway.outbox.remove([seq for seq, _ in gateway.outbox.frames_after(-1, 1)])
         assert (tmp_path / "outbox.sqlite.reserve").exists()

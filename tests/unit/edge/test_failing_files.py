@@ -1,6 +1,8 @@
 """An outbox whose file fails: named errors, nothing lost or taken twice, and all goes on once it is whole again."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,36 @@ def test_a_reserve_that_cannot_be_given_is_no_room(tmp_path: Path) -> None:
         begin_legs()
     database.execute("PRAGMA max_page_count = 1000000")
     assert gateway.obey(order(99, reference="leg-99"), T0_MS + 99)
+
+
+CORRUPT = {
+    "pending": "UPDATE pending SET readings = x'00'",
+    "totals": "UPDATE channels SET totals = x'00'",
+    "leg": "UPDATE state SET leg = x'00'",
+    "state": "DELETE FROM state",
+}
+
+
+@pytest.mark.parametrize("change", CORRUPT.values(), ids=CORRUPT)
+def test_content_that_nobody_wrote_is_a_failing_file(tmp_path: Path, change: str) -> None:
+    """Of a file that SQLite reads: by name, so that no order is refused for it, and well once it is as it was."""
+    gateway = open_gateway(tmp_path)
+    gateway.obey(order(1), T0_MS)
+    gateway.take(1, T0_MS, 1)
+    gateway.cut(T0_MS)
+    gateway.take(1, T0_MS + 1, 2)
+    before, database = gateway.outbox.load(), gateway.outbox._db
+    with closing(sqlite3.connect(":memory:")) as whole:
+        database.backup(whole)
+        database.execute(change)
+        gateway._must_load = True
+        for act in (*ACTS.values(), Gateway.reopen):
+            with pytest.raises(ServiceError) as failed:
+                act(gateway)
+            assert failed.value.code in ("outbox", "outbox_key")
+        with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as other:
+            whole.backup(other)
+    gateway.reopen()
+    assert gateway.outbox.load() == before
+    assert gateway.obey(end_order(2), T0_MS + 2)
+    gateway.outbox.close()
