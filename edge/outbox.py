@@ -177,9 +177,8 @@ class Outbox:
         """
 
         def write() -> None:
-            self._db.execute(
-                "DELETE FROM pending"
-            )  # first, so that the frame may use its pages on a full disk
+            # First, so that the frame may use its pages on a full disk.
+            self._db.execute("DELETE FROM pending")
             self._db.executemany("INSERT INTO frames VALUES (?, ?)", frames)
             self._db.executemany(
                 "INSERT OR REPLACE INTO channels VALUES (?, ?, ?, ?)",
@@ -244,18 +243,11 @@ class Outbox:
         self._db.execute("DELETE FROM closed_legs WHERE id <= ?", (newest - CLOSED_LEGS_MAX,))
 
     def _save(self, p: Position) -> None:
+        place = (p.frame_seq, p.previous_hash, p.order_seq.to_bytes(8), p.order_hash)
         self._db.execute(
             "UPDATE state SET frame_seq = ?, previous = ?, order_seq = ?, order_hash = ?, leg = ?,"
             " anchor_interval = ?, anchor_hash = ?, anchor_ms = ?",
-            (
-                p.frame_seq,
-                p.previous_hash,
-                p.order_seq.to_bytes(8),
-                p.order_hash,
-                p.leg,
-                *p.anchor,
-                p.anchor_ms,
-            ),
+            (*place, p.leg, *p.anchor, p.anchor_ms),
         )
 
     def _write(
