@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from edge.simulation.coldroom import coldroom_design
 from edge.simulation.reefer import reefer_design
 from edge.sources import ReplaySource, SimulatedSource, Source
 from edge.sparkplug.host import NAMESPACE
-from edge.stage import Edge, EventClock, Runner, SeededSalts
+from edge.stage import Edge, EventClock, Runner, SeededSalts, Unopened
 from lading import logs, metrics, settings
 from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError
@@ -55,11 +56,11 @@ def run(
     logs.configure("edge")
     stop = stop_on_signals()
     shared, own = _load(config)
-    edge = build(shared, own)
+    edge = build(shared, own, may_lack=not once)
     runners = edge.runners
     probes = {
         "broker": lambda: meters.why_not_linked(runners),
-        "outbox": lambda: meters.why_failing(runners),
+        "outbox": lambda: meters.why_failing([*runners, *edge.unopened]),
     }
     with watched("edge", shared, own, probes, lambda: meters.measure(runners, own.outbox_bytes_max)) as heart:
         edge.start()
@@ -151,8 +152,11 @@ def _summary(path: Path, bytes_max: int) -> dict[str, int | str | float | None]:
     return {**summary, "outbox_full_percent": round(100 * used / bytes_max, 1)}
 
 
-def build(shared: Shared, own: EdgeSettings) -> Edge:
-    """The stage from its settings. ServiceError says what is missing."""
+def build(shared: Shared, own: EdgeSettings, *, may_lack: bool = False) -> Edge:
+    """The stage from its settings. ServiceError says what is missing.
+
+    With `may_lack`, a gateway whose outbox's file fails stops no other: it is opened later.
+    """
     mapping = _mapping(own)
     gateways = _gateways(own, mapping)
     if not gateways:
@@ -165,22 +169,32 @@ def build(shared: Shared, own: EdgeSettings) -> Edge:
         log.warning(event, gateway=gateway, code=exc.code, reason=exc.text)
 
     woken = threading.Event()
-    runners: list[Runner] = []
     teller = next((one for one in gateways if one.source == "replay"), None)
-    for one in gateways:
+
+    def make(one: GatewaySettings) -> Runner:
         gateway = _open(shared, own, one, operator, mapping)
         source = _source(own, one, gateway, mapping, _report if one is teller else _keep_quiet)
         publisher = _publisher(shared, own, gateway, one.name, note, woken)
         listener = make_listener(shared, own, gateway, one, _telling(note, one.name), woken)
         is_patient = one.source == "replay" or own.speed != 1
-        runners.append(
-            Runner(one.name, gateway, publisher, source, listener, round(own.flush_s * 1000), is_patient)
-        )
         log.info("gateway_opened", gateway=one.name, id=gateway.gateway_id.hex(), frame_seq=gateway.frame_seq)
+        return Runner(one.name, gateway, publisher, source, listener, round(own.flush_s * 1000), is_patient)
+
+    runners: list[Runner] = []
+    unopened: list[Unopened] = []
+    for one in gateways:
+        try:
+            runners.append(make(one))
+        except ServiceError as exc:
+            is_last = one is gateways[-1] and not runners
+            if exc.code != "outbox" or is_last or not may_lack:
+                raise
+            note("outbox_failed", one.name, exc)
+            unopened.append(Unopened(one.name, str(exc), partial(make, one)))
     due = [ms for runner in runners if runner.source and (ms := runner.source.next_ms()) is not None]
     is_now = own.speed == 1 and own.begin is None and teller is None
     clock = EventClock(min(due, default=wall_ms()), own.speed, wall_ms=wall_ms if is_now else None)
-    return Edge(runners, clock, note)
+    return Edge(runners, clock, note, unopened)
 
 
 def _telling(note: Callable[[str, str, LadingError], None], name: str) -> Callable[[str, LadingError], None]:
@@ -203,16 +217,21 @@ def _open(
     signer = KeySigner.load(_key_path(shared, one))
     channels = one.channels() if one.source != "replay" else _recorded(one.name, mapping)
     seeded = SeededSalts(f"{own.seed} {one.name}".encode())
-    gateway = Gateway(
-        Outbox(_outbox_path(shared, own, one.name), signer.public.gateway_id),
-        signer,
-        operator,
-        shared.lading.tenant,
-        channels,
-        salts=seeded if own.drill_salts else salt,
-        clock_floor_ms=0 if one.source == "replay" else milliseconds(own.clock_floor),
-        bytes_max=own.outbox_bytes_max,
-    )
+    outbox = Outbox(_outbox_path(shared, own, one.name), signer.public.gateway_id)
+    try:
+        gateway = Gateway(
+            outbox,
+            signer,
+            operator,
+            shared.lading.tenant,
+            channels,
+            salts=seeded if own.drill_salts else salt,
+            clock_floor_ms=0 if one.source == "replay" else milliseconds(own.clock_floor),
+            bytes_max=own.outbox_bytes_max,
+        )
+    except ServiceError:
+        outbox.close()  # or its lock would be in the way of a later attempt
+        raise
     seeded.gateway = gateway
     return gateway
 

@@ -1,6 +1,8 @@
 """The stage's figures, over all gateways of the process."""
 
-from edge.stage import Runner
+from collections.abc import Iterable
+
+from edge.stage import Runner, Unopened
 from lading import metrics
 
 
@@ -27,6 +29,6 @@ def why_not_linked(runners: list[Runner]) -> str:
     return f"not connected: {', '.join(down)}" if down else ""
 
 
-def why_failing(runners: list[Runner]) -> str:
+def why_failing(runners: Iterable[Runner | Unopened]) -> str:
     """Gateways whose outbox takes nothing; "" when all do."""
     return "; ".join(f"{runner.name}: {runner.failing}" for runner in runners if runner.failing)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from lading.tree import sha256
 BATCHES_MAX = 64  # batches of one gateway in a step, so that others and signals have their turn
 FRAMES_AHEAD_MAX = 64  # at full speed: frames that may wait for the broker before sampling goes on
 BACKOFF_S = 1.0
+OPEN_AGAIN_S = 10.0  # between attempts at outboxes that did not open at the start
 FAILURES_MAX = 60  # steps of one gateway in a row whose file failed for another reason than a full disk
 
 Note = Callable[[str, str, LadingError], None]  # event, gateway's name, error
@@ -161,11 +162,24 @@ class Runner:
             self.due_ms = (true_ms // self.flush_ms + 1) * self.flush_ms
 
 
+@dataclass
+class Unopened:
+    """A gateway whose outbox did not open at the start, why, and how to try again: its runner, or LadingError."""
+
+    name: str
+    failing: str
+    open: Callable[[], Runner]
+
+
 class Edge:
     """All gateways of one process. `step` does what is due and says how much that was."""
 
-    def __init__(self, runners: list[Runner], clock: EventClock, note: Note) -> None:
+    def __init__(
+        self, runners: list[Runner], clock: EventClock, note: Note, unopened: Iterable[Unopened] = ()
+    ) -> None:
         self.runners = runners
+        self.unopened = list(unopened)
+        self._open_due_s = time.monotonic() + OPEN_AGAIN_S
         self._clock = clock
         self._note = note
 
@@ -185,7 +199,22 @@ class Edge:
 
         ServiceError when no gateway's outbox works any more, though opened anew: the process is to be started again.
         """
+        if self.unopened and time.monotonic() >= self._open_due_s:
+            self._open_late()
         return sum(self._step(runner) for runner in self.runners)
+
+    def _open_late(self) -> None:
+        self._open_due_s = time.monotonic() + OPEN_AGAIN_S
+        for one in list(self.unopened):
+            try:
+                runner = one.open()
+            except LadingError as exc:
+                one.failing = str(exc)
+                self._note("outbox_failed", one.name, exc)
+                continue
+            self.unopened.remove(one)
+            self.runners.append(runner)
+            runner.start()
 
     def finish(self, limit_s: float) -> bool:
         """Cut and publish what is left; True when the broker has everything."""

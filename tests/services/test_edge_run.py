@@ -4,19 +4,25 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.cli import _load, _outbox_path, build
+from edge.meters import why_failing
+from edge.outbox import Outbox
 from lading.assignment import END
 from lading.cose import KeySigner
 from lading.decoding import decode_frame
+from lading.errors import ServiceError
 from lading.frame import CLOSED, Frame
 from lading.quantities import CLOCK, DERIVED, FAULT
 from lading.topics import gateway_topic
@@ -248,3 +254,35 @@ def test_keygen_makes_a_private_key_once(tmp_path: Path) -> None:
     again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False)
     assert again.returncode != 0
     assert b"Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("is_content_bad", [False, True])
+def test_a_gateway_whose_outbox_does_not_open_stops_no_other(
+    tmp_path: Path, broker: AnyBroker, is_content_bad: bool
+) -> None:
+    """It is named, and opened later; only a run that is to end by itself does not begin without it."""
+    site = Site(tmp_path, broker, SIMULATED.format(speed=0), ("truck", "room"))
+    shared, own = _load(tmp_path / "lading.toml")
+    path = _outbox_path(shared, own, "truck")
+    Outbox(path, site.keys["truck"].public.gateway_id).close()
+    whole = path.read_bytes()
+    if is_content_bad:
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE state SET leg = x'00'")
+    else:
+        path.write_bytes(bytes(len(whole)))
+    with pytest.raises(ServiceError, match="outbox"):
+        build(shared, own)
+    edge = build(shared, own, may_lack=True)
+    edge.start()
+    until(lambda: (edge.step(), site.of("room"))[1], LIMIT_S)
+    assert why_failing([*edge.runners, *edge.unopened]).startswith("truck: ")
+    edge._open_due_s = 0.0
+    edge.step()
+    assert why_failing([*edge.runners, *edge.unopened]).startswith("truck: ")
+    path.write_bytes(whole)
+    edge._open_due_s = 0.0
+    until(lambda: (edge.step(), site.of("truck"))[1], LIMIT_S)
+    assert why_failing([*edge.runners, *edge.unopened]) == ""
+    edge.stop()
+    site.client.disconnect()
