@@ -171,11 +171,15 @@ def build(shared: Shared, own: EdgeSettings, *, may_lack: bool = False) -> Edge:
     woken = threading.Event()
     teller = next((one for one in gateways if one.source == "replay"), None)
 
-    def make(one: GatewaySettings) -> Runner:
-        gateway = _open(shared, own, one, operator, mapping)
-        source = _source(own, one, gateway, mapping, _report if one is teller else _keep_quiet)
-        publisher = _publisher(shared, own, gateway, one.name, note, woken)
-        listener = make_listener(shared, own, gateway, one, _telling(note, one.name), woken)
+    def make(one: GatewaySettings, *, may_create: bool = True) -> Runner:
+        gateway = _open(shared, own, one, operator, mapping, may_create=may_create)
+        try:
+            source = _source(own, one, gateway, mapping, _report if one is teller else _keep_quiet)
+            publisher = _publisher(shared, own, gateway, one.name, note, woken)
+            listener = make_listener(shared, own, gateway, one, _telling(note, one.name), woken)
+        except BaseException:
+            gateway.outbox.close()  # or its lock would be in the way of a later attempt
+            raise
         is_patient = one.source == "replay" or own.speed != 1
         log.info("gateway_opened", gateway=one.name, id=gateway.gateway_id.hex(), frame_seq=gateway.frame_seq)
         return Runner(one.name, gateway, publisher, source, listener, round(own.flush_s * 1000), is_patient)
@@ -190,7 +194,7 @@ def build(shared: Shared, own: EdgeSettings, *, may_lack: bool = False) -> Edge:
             if exc.code != "outbox" or is_last or not may_lack:
                 raise
             note("outbox_failed", one.name, exc)
-            unopened.append(Unopened(one.name, str(exc), partial(make, one)))
+            unopened.append(Unopened(one.name, str(exc), partial(make, one, may_create=False)))
     due = [ms for runner in runners if runner.source and (ms := runner.source.next_ms()) is not None]
     is_now = own.speed == 1 and own.begin is None and teller is None
     clock = EventClock(min(due, default=wall_ms()), own.speed, wall_ms=wall_ms if is_now else None)
@@ -212,12 +216,18 @@ def _load(config: Path) -> tuple[Shared, EdgeSettings]:
 
 
 def _open(
-    shared: Shared, own: EdgeSettings, one: GatewaySettings, operator: PublicKey, mapping: Mapping | None
+    shared: Shared,
+    own: EdgeSettings,
+    one: GatewaySettings,
+    operator: PublicKey,
+    mapping: Mapping | None,
+    *,
+    may_create: bool,
 ) -> Gateway:
     signer = KeySigner.load(_key_path(shared, one))
     channels = one.channels() if one.source != "replay" else _recorded(one.name, mapping)
     seeded = SeededSalts(f"{own.seed} {one.name}".encode())
-    outbox = Outbox(_outbox_path(shared, own, one.name), signer.public.gateway_id)
+    outbox = Outbox(_outbox_path(shared, own, one.name), signer.public.gateway_id, may_create=may_create)
     try:
         gateway = Gateway(
             outbox,

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edge.outbox import ChannelPosition
+from edge.outbox import ChannelPosition, Position
 from lading.assignment import Assignment, decode_payload
+from lading.errors import ServiceError
 from lading.frame import Frame, Run, make_run
 from lading.limits import Limits
 from lading.totals import EMPTY, Reading, fold
@@ -60,3 +61,12 @@ def framed(frame: Frame, channels: Mapping[int, ChannelPosition]) -> dict[int, C
         channel: replace(position, totals=totals.get(channel, position.totals))
         for channel, position in channels.items()
     }
+
+
+def require_not_before(found: Position, known: Position) -> None:
+    """ServiceError for an older file's position, or another's: its numbers would be signed a second time."""
+    here, there = (found.frame_seq, found.order_seq), (known.frame_seq, known.order_seq)
+    is_other = here[0] == there[0] and found.previous_hash != known.previous_hash
+    if here[0] < there[0] or here[1] < there[1] or is_other:
+        wanted = f"the file with frame {there[0]} and order {there[1]}, or later, of the same chain"
+        raise ServiceError("outbox", f"found frame {here[0]} and order {here[1]}, wanted {wanted}")

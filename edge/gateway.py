@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from edge.framing import Leg, Salts, framed, idle_runs, leg_runs, open_leg
+from edge.framing import Leg, Salts, framed, idle_runs, leg_runs, open_leg, require_not_before
 from edge.outbox import ChannelPosition, Outbox, Position
 from edge.readings import NewReading, Refused, Tried, check, stamp
 from lading.assignment import BEGIN, Assignment, open_assignment
@@ -386,6 +386,7 @@ class Gateway:
 
     def _load(self) -> None:
         snapshot = self.outbox.load()
+        require_not_before(snapshot.position, self._position)
         try:
             leg = open_leg(snapshot.position.leg)
         except (MalformedError, RejectedError) as exc:

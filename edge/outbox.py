@@ -84,7 +84,7 @@ class Waiting:
 class Outbox:
     """One gateway's file. One process at a time: two would sign two different frames with one number."""
 
-    def __init__(self, path: Path, gateway_id: bytes) -> None:
+    def __init__(self, path: Path, gateway_id: bytes, *, may_create: bool = True) -> None:
         self._path = path
         self._gateway_id = gateway_id
         self._reserve = path.with_name(path.name + ".reserve")
@@ -92,7 +92,7 @@ class Outbox:
         self._synchronous = ""
         self._lock = _lock(path.with_name(path.name + ".lock"))
         try:
-            self.waiting = self._open(may_create=True)
+            self.waiting = self._open(may_create=may_create)
         except BaseException:
             os.close(self._lock)
             raise

@@ -255,7 +255,7 @@ class Edge:
             runner.failures = 0
             return
         runner.failures += failure.code != "disk_full"
-        if runner.failures > FAILURES_MAX:
+        if failure.code != "disk_full" and runner.failures > FAILURES_MAX:
             self._open_anew(runner, failure)
         time.sleep(BACKOFF_S)
 
@@ -290,8 +290,9 @@ class Edge:
             return True
         if not self._clock.is_free:
             return due_ms > self._clock.now_ms()
-        behind = [ms for other in self.runners if (ms := other.next_ms()) is not None]
-        if due_ms > min(behind) + runner.flush_ms:
+        working = [other for other in self.runners if other.failures <= FAILURES_MAX]
+        behind = [ms for other in working if (ms := other.next_ms()) is not None]
+        if due_ms > min(behind, default=due_ms) + runner.flush_ms:
             return True
         return runner.source is not None and runner.source.is_online(due_ms) and self._is_ahead(runner)
 

@@ -26,6 +26,14 @@ from tests.unit.edge.test_failing_files import ANCHOR
 REPOSITORY = Path(__file__).parents[3]
 
 
+def test_a_late_start_makes_no_new_file(tmp_path: Path) -> None:
+    """Moved away while a gateway waits to be opened: a new one would begin again at frame 0."""
+    with pytest.raises(ServiceError, match=r"outbox\.sqlite"):
+        Outbox(tmp_path / "outbox.sqlite", bytes(32), may_create=False)
+    assert not (tmp_path / "outbox.sqlite").exists()
+    Outbox(tmp_path / "outbox.sqlite", bytes(32)).close()
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     """Two owners would sign two frames with one number; the second is refused by name."""
     gateway = open_gateway(tmp_path)

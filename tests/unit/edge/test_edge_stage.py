@@ -4,6 +4,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,8 @@ def test_one_gateway_whose_file_fails_stops_no_other(
             edge.step()
             assert bad.failing
         assert well.failing == ""
+        if is_file_bad:  # at full speed, too, nobody waits for it any more
+            assert well.next_ms() > bad.next_ms() + 2 * well.flush_ms
     for _ in range(2):
         edge.step()
     assert (bad.failing, bad.failures) == ("", 0)
@@ -180,6 +183,29 @@ def test_a_file_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     (tmp_path / "away").rename(file)
     one.gateway.reopen()
     assert one.gateway.taken == taken
+    one.gateway.outbox.close()
+
+
+def test_an_older_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    """What a copy from before would sign has been signed: it is named, and with the right file back all goes on."""
+    one = runner(tmp_path)
+    file = tmp_path / "outbox.sqlite"
+    one.gateway.outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    older = file.read_bytes()
+    while not one.gateway.frame_seq:
+        take(one)
+    frames = one.gateway.frame_seq
+    one.gateway.outbox._db.close()
+    newer = file.read_bytes()
+    file.write_bytes(older)
+    for act in (one.gateway.reopen, partial(take, one)):
+        with pytest.raises(ServiceError, match="found frame 0 and order 0, wanted the file with frame 1"):
+            act()
+    one.gateway.outbox._db.close()
+    file.write_bytes(newer)
+    one.gateway.reopen()
+    assert one.gateway.frame_seq == frames
+    take(one)
     one.gateway.outbox.close()
 
 
