@@ -25,11 +25,7 @@ CHANGE_HOLD = 58  # rows
 
 def main() -> None:
     """Score all three sets and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
-    parser.add_argument("--bench", type=Path, default=Path("../shared/bench"), help="the folder of the sets")
-    bench = parser.parse_args().bench
-    if not (bench / "nab" / "nab_score.py").exists():
-        parser.exit(2, f"found no nab/nab_score.py in {bench}, wanted the sets' folder as --bench\n")
+    bench = folder_of_sets("python -m benchmarks.accuracy", __doc__)
     nab, skab = (module(bench / name / f"{name}_score.py") for name in ("nab", "skab"))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -39,6 +35,16 @@ def main() -> None:
         )
         for hold in (HOLD_ROWS, CHANGE_HOLD):
             experiments(skab, bench / "skab/data", out / f"skab-{hold}", hold)
+
+
+def folder_of_sets(program: str, description: str | None) -> Path:
+    """What the command line names."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--bench", type=Path, default=Path("../shared/bench"), help="the folder of the sets")
+    bench: Path = parser.parse_args().bench
+    if not (bench / "nab" / "nab_score.py").exists():
+        parser.exit(2, f"found no nab/nab_score.py in {bench}, wanted the sets' folder as --bench\n")
+    return bench
 
 
 def module(path: Path) -> ModuleType:

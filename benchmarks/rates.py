@@ -4,7 +4,6 @@ python -m benchmarks.rates --bench FOLDER, as for benchmarks.accuracy. Each vari
 own rows, and is scored by NAB's metric at threshold 0.5: standard profile, and in brackets at the best threshold.
 """
 
-import argparse
 import copy
 import csv
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from anomaly.detectors.arith import Floats, Ints
 from anomaly.detectors.rows import RowScorer
-from benchmarks.accuracy import THRESHOLD, module
+from benchmarks.accuracy import THRESHOLD, folder_of_sets, module
 
 ROWS_MIN = 1_000  # that a thinned series must have, to be scored
 CYCLE_MS, CYCLE = 510_000, 0.6  # of a compressor, as in the rooms' raw days: °C
@@ -115,11 +114,7 @@ ROOMS: dict[str, Variant] = {"three a row": filled(3), "five a row": filled(5), 
 
 def main() -> None:
     """A line a variant and set."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rates", description=__doc__)
-    parser.add_argument("--bench", type=Path, default=Path("../shared/bench"), help="the folder of the sets")
-    bench = parser.parse_args().bench
-    if not (bench / "nab" / "nab_score.py").exists():
-        parser.exit(2, f"found no nab/nab_score.py in {bench}, wanted the sets' folder as --bench\n")
+    bench = folder_of_sets("python -m benchmarks.rates", __doc__)
     nab = module(bench / "nab" / "nab_score.py")
     _measure(nab, "NAB", bench / "nab/data", bench / "nab/labels/combined_windows.json", VARIANTS)
     rooms = bench / "coldroom"

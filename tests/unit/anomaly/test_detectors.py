@@ -309,11 +309,16 @@ def rows_of(interval_s: int, times: int) -> tuple[Ints, Floats]:
 
 
 def test_two_readings_at_once_delay_none_of_those_that_follow() -> None:
-    """A sensor of quarter hours that speaks twice in a minute: each later reading is a row at once, as before."""
+    """A sensor of quarter hours that speaks twice in a minute: all others score as they do without that reading."""
     time_ms, value = rows_of(900, 300)
+    value[250:] += 12
     time_ms[150:] -= 840_000
     found = Scorer(1).score(np.zeros(300, np.int64), time_ms, value)
     assert np.flatnonzero(found.closed == 0).tolist() == [150]
+    others = np.arange(300) != 150
+    without = Scorer(1).score(np.zeros(299, np.int64), time_ms[others], value[others])
+    assert found.score[others].tolist() == without.score.tolist()
+    assert without.score.max() > rows.RAISE
 
 
 @pytest.mark.parametrize("interval_s", [60, 300])
@@ -325,8 +330,8 @@ def test_a_clock_that_was_set_back_silences_nobody(interval_s: int, back_s: int)
     value[half - half // 8 : half] += 12
     value[jump:] -= 12
     set_back, leapt = time_ms.copy(), time_ms.copy()
-    set_back[half + 1 :] -= back_s * 1_000
-    leapt[half + 1] += back_s * 1_000
+    set_back[half + 3 :] -= back_s * 1_000  # of minutes: amid a row
+    leapt[half + 3] += back_s * 1_000
     for times in (set_back, leapt):
         said = rows.RowScorer(1).score(times, value[:, None]).said
         begins = np.flatnonzero(said >= 0.5)
