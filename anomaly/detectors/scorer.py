@@ -1,4 +1,4 @@
-"""The ensemble over many channels: their state in one block, a row a channel."""
+"""The ensemble over many channels: their state in chunks of memory, a row a channel."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,9 @@ __all__ = ["DETECTORS", "ROW_BYTES", "STATE_BYTES", "Scored", "Scorer"]
 ROW_VERSION = 2
 STATE_BYTES = 8 * WIDTH
 ROW_BYTES = 1 + STATE_BYTES
-_ROOM_MIN = 16
+CHUNK_ROWS = 4_096
+"""State grows by these, and no row moves: to move all of them to a longer block would hold them twice. A chunk is long
+enough (74 MB) to be a mapping of its own, of large pages, and takes memory only as its rows are used."""
 
 
 class Scored(NamedTuple):
@@ -28,9 +30,10 @@ class Scorer:
     """Scores readings of `count` channels, or of more after `grow`. One thread at a time."""
 
     def __init__(self, count: int = 0) -> None:
-        self._count = count
-        self._state = np.zeros((max(count, _ROOM_MIN), WIDTH))
+        self._count = 0
+        self._chunks: list[Floats] = []  # (CHUNK_ROWS, WIDTH) each
         self._work, self._times = np.empty(WORK), np.empty(RUN_READINGS, np.int64)
+        self.grow(count)
 
     @property
     def count(self) -> int:
@@ -39,10 +42,8 @@ class Scorer:
 
     def grow(self, count: int) -> None:
         """State for `count` channels; those that are there keep theirs."""
-        if count > len(self._state):
-            room = np.zeros((max(count, 2 * len(self._state)), WIDTH))
-            room[: self._count] = self._state[: self._count]
-            self._state = room
+        while count > CHUNK_ROWS * len(self._chunks):
+            self._chunks.append(np.zeros((CHUNK_ROWS, WIDTH)))
         self._count = max(count, self._count)
 
     def score(self, slot: Ints, time_ms: Ints, value: Floats) -> Scored:
@@ -52,7 +53,12 @@ class Scorer:
         if bool((slot[1:] < slot[:-1]).any()):
             return self._by_channel(slot, time_ms, value)
         scored = Scored(np.empty(len(value)), *(np.empty(len(value), np.uint8) for _ in range(2)))
-        ensemble(self._state, slot, time_ms, value, *scored, self._work, self._times)
+        edges = np.searchsorted(slot, CHUNK_ROWS * np.arange(len(self._chunks) + 1))
+        for chunk in np.flatnonzero(np.diff(edges)):
+            those = slice(edges[chunk], edges[chunk + 1])
+            row = slot[those] - chunk * CHUNK_ROWS
+            said = (one[those] for one in scored)
+            ensemble(self._chunks[chunk], row, time_ms[those], value[those], *said, self._work, self._times)
         scored.score[np.isnan(scored.score)] = 0.0
         return scored
 
@@ -67,7 +73,7 @@ class Scorer:
     def row(self, slot: int) -> bytes:
         """One channel's state: ROW_VERSION u8, then WIDTH f64, little-endian."""
         assert 0 <= slot < self._count
-        return bytes([ROW_VERSION]) + bytes(self._state[slot].astype("<f8").tobytes())
+        return bytes([ROW_VERSION]) + bytes(self._row(slot).astype("<f8").tobytes())
 
     def put(self, slot: int, row: bytes) -> None:
         """Restore what `row` gave, here or in another process."""
@@ -77,4 +83,9 @@ class Scorer:
             raise MalformedError(
                 "detector_state", f"found {found}, wanted version {ROW_VERSION} of {ROW_BYTES} bytes"
             )
-        self._state[slot] = np.frombuffer(row, "<f8", offset=1)
+        self._row(slot)[:] = np.frombuffer(row, "<f8", offset=1)
+
+    def _row(self, slot: int) -> Floats:
+        chunk, at = divmod(slot, CHUNK_ROWS)
+        row: Floats = self._chunks[chunk][at]
+        return row

@@ -18,8 +18,8 @@ from tests.unit.anomaly.harness import Bench
 T0 = 1_700_000_000_000
 LEGS, CHANNELS, FRAMES = 6_250, 16, 2
 MEGABYTES_MAX = 300  # of the rules
-SCORED_MEGABYTES_MAX = 1.5 * BYTES_MAX / 1e6
-"""Of the channels that are scored in memory: their rows, and half as much again."""
+SCORED_MEGABYTES_MAX = 1.2 * BYTES_MAX / 1e6
+"""Of the channels that are scored in memory: their rows, and those of the frames with which it is too much."""
 MEASURE = """
 import sys
 from pathlib import Path

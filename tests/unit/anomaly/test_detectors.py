@@ -32,7 +32,7 @@ from anomaly.detectors import (
 )
 from anomaly.detectors.episodes import Episodes
 from anomaly.detectors.fresh import STAMP, drop_stale, kept_in, sources
-from anomaly.detectors.scorer import DETECTORS, Scorer
+from anomaly.detectors.scorer import CHUNK_ROWS, DETECTORS, Scorer
 from lading.errors import MalformedError
 from tests import naive_detectors as naive
 
@@ -470,6 +470,18 @@ def test_a_channels_row_moves_to_another_scorer() -> None:
     assert here.row(1) == there.row(1_999)
     with pytest.raises(MalformedError, match="wanted version 2"):
         there.put(0, b"\x07" + here.row(1)[1:])
+
+
+def test_it_does_not_matter_where_a_channels_row_lies() -> None:
+    """Slots at the chunks' edges, with a chunk between them that nothing falls into, score as the first ones do."""
+    near, far = Scorer(CHANNELS), Scorer(3 * CHUNK_ROWS + 1)
+    slots = np.array([CHUNK_ROWS - 1, CHUNK_ROWS, 3 * CHUNK_ROWS])
+    given = readings()
+    found, there = near.score(*given), far.score(*given._replace(slot=slots[given.slot]))
+    assert found.score.any()
+    for wanted, one in zip(found, there, strict=True):
+        assert wanted.tobytes() == one.tobytes()
+    assert [near.row(n) for n in range(CHANNELS)] == [far.row(int(slot)) for slot in slots]
 
 
 def test_an_episode_is_one_alarm() -> None:
