@@ -77,6 +77,7 @@ class Runner:
     """One gateway with what feeds and empties it. A patient source waits while the outbox is full.
 
     `failing`: why its last step failed; "" when it did not. `failures`: how many did in a row, but for a full disk.
+    It rests after one, until `rest_until_s` of the monotonic clock.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Runner:
     due_ms: int | None = None
     failing: str = ""
     failures: int = 0
+    rest_until_s: float = 0.0
     _left: Batch | None = None
 
     def __post_init__(self) -> None:
@@ -99,6 +101,11 @@ class Runner:
             taken_ms = self.source.taken_ms() if self.source else None
             true_ms = self.clock_ms if taken_ms is None else taken_ms
             self.due_ms = (true_ms // self.flush_ms + 1) * self.flush_ms
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds until it goes on after a step that failed; 0 when it may."""
+        return max(0.0, self.rest_until_s - time.monotonic())
 
     def start(self) -> None:
         """Connect."""
@@ -170,6 +177,16 @@ class Unopened:
     failing: str
     open: Callable[[], Runner]
 
+    def begin(self) -> Runner:
+        """Open and connect it. LadingError where that fails: then it is closed, to be opened again."""
+        runner = self.open()
+        try:
+            runner.start()
+        except BaseException:
+            runner.stop()
+            raise
+        return runner
+
 
 class Edge:
     """All gateways of one process. `step` does what is due and says how much that was."""
@@ -207,14 +224,13 @@ class Edge:
         self._open_due_s = time.monotonic() + OPEN_AGAIN_S
         for one in list(self.unopened):
             try:
-                runner = one.open()
+                runner = one.begin()
             except LadingError as exc:
                 one.failing = str(exc)
-                self._note("outbox_failed", one.name, exc)
+                self._note("outbox_failed" if exc.code == "outbox" else "gateway_failed", one.name, exc)
                 continue
             self.unopened.remove(one)
             self.runners.append(runner)
-            runner.start()
 
     def finish(self, limit_s: float) -> bool:
         """Cut and publish what is left; True when the broker has everything."""
@@ -227,13 +243,19 @@ class Edge:
         return all(runner.is_done() for runner in self.runners)
 
     def wait(self, limit_s: float) -> None:
-        """Until the next reading is due, but no longer than the limit."""
-        due = [ms for runner in self.runners if (ms := runner.next_ms()) is not None]
-        wait_s = min([limit_s, *(self._clock.wait_s(ms) for ms in due)])
+        """Until the next reading is due or a rest is over, but no longer than the limit."""
+        rests = [runner.rest_s for runner in self.runners if runner.rest_s]
+        working = [runner for runner in self.runners if not runner.rest_s]
+        if rests and self._clock.is_free:  # at full speed the others may wait for who rests
+            working = []
+        due = [ms for runner in working if (ms := runner.next_ms()) is not None]
+        wait_s = min([limit_s, *rests, *(self._clock.wait_s(ms) for ms in due)])
         if wait_s > 0:
             self.runners[0].publisher.wait(wait_s)
 
     def _step(self, runner: Runner) -> int:
+        if runner.rest_s:
+            return 0
         count = 0
         failure: ServiceError | None = None
         for work in (
@@ -249,7 +271,7 @@ class Edge:
         return count
 
     def _judge(self, runner: Runner, failure: ServiceError | None) -> None:
-        """Rest after a failure. A full disk may last; a file that fails otherwise may do better once opened anew."""
+        """Let it rest after a failure. A full disk may last; a file that fails otherwise may do better opened anew."""
         runner.failing = "" if failure is None else str(failure)
         if failure is None:
             runner.failures = 0
@@ -257,7 +279,7 @@ class Edge:
         runner.failures += failure.code != "disk_full"
         if failure.code != "disk_full" and runner.failures > FAILURES_MAX:
             self._open_anew(runner, failure)
-        time.sleep(BACKOFF_S)
+        runner.rest_until_s = time.monotonic() + BACKOFF_S
 
     def _open_anew(self, runner: Runner, failure: ServiceError) -> None:
         """One gateway's file, after each of its steps that fails from now on; the others go on meanwhile."""

@@ -15,7 +15,7 @@ from edge.publisher import Publisher
 from edge.simulation import ClockUnset, Reefer, Stories
 from edge.simulation.reefer import reefer_design
 from edge.sources import SimulatedSource
-from edge.stage import FAILURES_MAX, Edge, EventClock, Runner
+from edge.stage import FAILURES_MAX, Edge, EventClock, Runner, Unopened
 from lading.cose import KeySigner
 from lading.errors import ServiceError
 from lading.mqtt import Broker
@@ -43,7 +43,7 @@ def test_event_time_that_is_not_now() -> None:
     assert clock.shown_ms() == clock.now_ms() == 1_060_000
 
 
-def runner(folder: Path, name: str = "stage") -> Runner:
+def runner(folder: Path, name: str = "stage", port: int = 1) -> Runner:
     """A reefer whose clock is unset from its 20th minute on, over what its outbox has."""
     key = KeySigner.from_seed(name.encode())
     outbox = Outbox(folder / "outbox.sqlite", key.public.gateway_id)
@@ -54,7 +54,7 @@ def runner(folder: Path, name: str = "stage") -> Runner:
     machine = Reefer(random.Random(1), BEGIN_MS, reefer_design(5.0, 4.0), stories)
     count = max(gateway.taken.values(), default=0)
     source = SimulatedSource(machine, BEGIN_MS, MINUTE_MS, None, count, gateway.newest_ms)
-    publisher = Publisher(gateway, TENANT, Broker("127.0.0.1", 1))
+    publisher = Publisher(gateway, TENANT, Broker("127.0.0.1", port))
     return Runner(name, gateway, publisher, source, None, FLUSH_MS, False)
 
 
@@ -162,6 +162,41 @@ def test_one_gateway_whose_file_fails_stops_no_other(
     bad.gateway.cut(bad.clock_ms)
     runs = [run for frame in waiting_frames(bad.gateway) for run in frame.runs if run.record.channel == 1]
     assert [one.seq for run in runs for one in run.readings] == list(range(bad.gateway.taken[1]))
+    edge.stop()
+
+
+def test_one_gateway_rests_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a step that failed it waits a while before the next; the others' readings wait for nothing."""
+    monkeypatch.setattr("edge.stage.BACKOFF_S", 3_600.0)
+    well, bad = runner(tmp_path / "well", "well"), runner(tmp_path / "bad", "bad")
+    clock_s = [0.0]
+    edge = Edge([bad, well], EventClock(BEGIN_MS, 1.0, lambda: clock_s[0]), lambda *_: None)
+    with unreadable(tmp_path / "bad/outbox.sqlite", bad.gateway.outbox._db):
+        for minute in range(1, 4):
+            clock_s[0] = 60.0 * minute
+            edge.step()
+            assert well.gateway.taken[1] == 1 + minute
+    assert bad.failures == 1
+    monkeypatch.setattr(bad, "rest_until_s", 0.0)
+    edge.step()
+    assert bad.gateway.taken == well.gateway.taken
+    edge.stop()
+
+
+def test_a_gateway_that_is_opened_late_and_has_no_broker_stops_no_other(tmp_path: Path) -> None:
+    """It is named and closed, and tried again from the beginning."""
+    well, ports = runner(tmp_path / "well", "well"), [0, 1]
+    late = Unopened("late", "", lambda: runner(tmp_path / "late", "late", ports.pop(0)))
+    noted: list[str] = []
+    edge = Edge(
+        [well], EventClock(BEGIN_MS, 0.0), lambda event, name, _: noted.append(f"{event} {name}"), [late]
+    )
+    for names in (["well"], ["well", "late"]):
+        edge._open_due_s = 0.0
+        edge.step()
+        assert [one.name for one in edge.runners] == names
+        assert noted == ["gateway_failed late"]
+    assert "127.0.0.1:0" in late.failing
     edge.stop()
 
 
