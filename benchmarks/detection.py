@@ -17,7 +17,7 @@ from anomaly.detectors import features as fleet
 from anomaly.detectors.features import LANES
 from anomaly.detectors.scorer import STATE_BYTES, Scorer
 from benchmarks.measure import Result, Work, compare
-from tests import naive_detectors as naive
+from tests.naive_detectors.ensembles import Ensemble, Features
 
 Floats = npt.NDArray[np.float64]
 CHANNELS, STEPS = 100_000, 12  # a reading every 5 minutes: an hour of each
@@ -52,7 +52,7 @@ def _features(value: list[float], quick: bool) -> Result:
             columns.size,
             lambda: (NumpyFeatures(CHANNELS),),
         ),
-        "pure Python": Work(lambda: each(naive.Features().step, value), len(value)),
+        "pure Python": Work(lambda: each(Features().step, value), len(value)),
     }
     works |= _river_features(value) | _detector_peers(value)
     data = f"{CHANNELS} channels, {STEPS} readings of each a call; one by one peers {len(value)} readings; one thread"
@@ -66,7 +66,7 @@ def _features(value: list[float], quick: bool) -> Result:
 def _ensemble(value: list[float], quick: bool) -> Result:
     works = {
         "lading ensemble": _scorer(ENSEMBLE_CHANNELS, ENSEMBLE_STEPS),
-        "pure Python": Work(lambda: each(naive.Ensemble().step, value), len(value)),
+        "pure Python": Work(lambda: each(Ensemble().step, value), len(value)),
     }
     works |= _detector_peers(value)
     data = (

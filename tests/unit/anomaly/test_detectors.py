@@ -34,7 +34,13 @@ from anomaly.detectors.episodes import Episodes
 from anomaly.detectors.fresh import STAMP, drop_stale, kept_in, sources
 from anomaly.detectors.scorer import CHUNK_ROWS, DETECTORS, Scorer
 from lading.errors import MalformedError
-from tests import naive_detectors as naive
+from tests.naive_detectors.days import Cycle, Daily, Profile, Recall
+from tests.naive_detectors.ensembles import Ensemble, Features
+from tests.naive_detectors.levels import Change, Cusum, Level, Robust, Shift, Spread, Sustained
+from tests.naive_detectors.rarities import Conformal, Gauss, Tail
+from tests.naive_detectors.shapes import Codebook
+from tests.naive_detectors.tables import Cross, one_column, several_columns
+from tests.naive_detectors.twin import Twin
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -104,7 +110,7 @@ def of_minutes(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Flo
     scores_and_detectors(state, slot, time_ms // OFTEN, value, out)
 
 
-class MinutesTwin(naive.Ensemble):
+class MinutesTwin(Ensemble):
     """Likewise."""
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
@@ -132,7 +138,7 @@ class CrossTwin:
     """One gateway."""
 
     def __init__(self) -> None:
-        self.rows = naive.Cross(COLUMNS)
+        self.rows = Cross(COLUMNS)
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         one, two, three = self.rows.row(as_rows(np.array([value]))[0].tolist())
@@ -144,7 +150,7 @@ def gauss_of_sizes(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out:
     gauss.gauss(state, slot, time_ms, np.abs(value), out)
 
 
-class GaussTwin(naive.Gauss):
+class GaussTwin(Gauss):
     """Of sizes, likewise."""
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
@@ -156,29 +162,29 @@ class Spec(NamedTuple):
 
     kernel: Callable[..., None]
     width: int
-    twin: Callable[[], naive.Twin]
+    twin: Callable[[], Twin]
     distinct: int = ROWS // 4  # scores that the check must see, to have reached past the learning
 
 
 KERNELS = {
-    "tail": Spec(tail.tail, tail.WIDTH, naive.Tail),
-    "conformal": Spec(conformal.conformal, conformal.WIDTH, naive.Conformal),
-    "robust": Spec(robust.robust, robust.WIDTH, naive.Robust),
-    "shift": Spec(shift.shift, shift.WIDTH, naive.Shift),
-    "cusum": Spec(cusum.cusum, cusum.WIDTH, naive.Cusum),
-    "spread": Spec(spread.spread, spread.WIDTH, naive.Spread),
-    "cycle": Spec(cycle.cycle, cycle.WIDTH, naive.Cycle),
-    "daily": Spec(daily.daily, daily.WIDTH, naive.Daily),
-    "profile": Spec(profile.profile, profile.WIDTH, naive.Profile),
+    "tail": Spec(tail.tail, tail.WIDTH, Tail),
+    "conformal": Spec(conformal.conformal, conformal.WIDTH, Conformal),
+    "robust": Spec(robust.robust, robust.WIDTH, Robust),
+    "shift": Spec(shift.shift, shift.WIDTH, Shift),
+    "cusum": Spec(cusum.cusum, cusum.WIDTH, Cusum),
+    "spread": Spec(spread.spread, spread.WIDTH, Spread),
+    "cycle": Spec(cycle.cycle, cycle.WIDTH, Cycle),
+    "daily": Spec(daily.daily, daily.WIDTH, Daily),
+    "profile": Spec(profile.profile, profile.WIDTH, Profile),
     "gauss": Spec(gauss_of_sizes, gauss.WIDTH, GaussTwin),
-    "codebook": Spec(codebook.codebook, codebook.WIDTH, naive.Codebook),
-    "recall": Spec(recall.recall, recall.WIDTH, naive.Recall),
-    "sustained": Spec(sustained.sustained, sustained.WIDTH, naive.Sustained),
-    "level": Spec(level.level, level.WIDTH, naive.Level),
-    "change": Spec(change.change, change.WIDTH, naive.Change),
+    "codebook": Spec(codebook.codebook, codebook.WIDTH, Codebook),
+    "recall": Spec(recall.recall, recall.WIDTH, Recall),
+    "sustained": Spec(sustained.sustained, sustained.WIDTH, Sustained),
+    "level": Spec(level.level, level.WIDTH, Level),
+    "change": Spec(change.change, change.WIDTH, Change),
     "cross": Spec(cross_rows, COLUMNS * cross.width(COLUMNS), CrossTwin),
-    "features": Spec(lane_by_lane, features.WIDTH * features.LANES, naive.Features),
-    "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, naive.Ensemble, 50),
+    "features": Spec(lane_by_lane, features.WIDTH * features.LANES, Features),
+    "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, Ensemble, 50),
     "ensemble of minutes": Spec(of_minutes, ensemble.WIDTH, MinutesTwin, 15),
 }
 
@@ -262,7 +268,7 @@ def test_a_conformal_score_is_a_rank(unit: float) -> None:
     rng = np.random.default_rng(0)
     value = np.abs(rng.normal(size=6_000)) ** 3 * unit
     value[:10], value[3_001], value[::50] = 1e-12 * unit, 1e8 * unit, 0
-    out, twin = np.empty(len(value)), naive.Conformal()
+    out, twin = np.empty(len(value)), Conformal()
     nothing = np.zeros(len(value), np.int64)
     conformal.conformal(np.zeros((1, conformal.WIDTH)), nothing, nothing, value, out)
     assert out.tolist() == [twin.step(0, one) for one in value.tolist()]
@@ -294,7 +300,7 @@ def test_an_hour_is_an_hour_however_often_a_sensor_speaks(
     time_ms[99::100] = time_ms[98::100][: len(time_ms[99::100])] + 1_000  # two at once, now and then
     value = 8 * np.sin(time_ms / 86_400_000 * 6.283) + rng.normal(0, 0.2, len(time_ms))
     value[-len(value) // 9 :] += 40
-    out, twin = np.empty(len(value)), naive.Ensemble()
+    out, twin = np.empty(len(value)), Ensemble()
     scores_and_detectors(np.zeros((1, ensemble.WIDTH)), np.zeros(len(value), np.int64), time_ms, value, out)
     said = [twin.step(at, one) for at, one in zip(time_ms.tolist(), value.tolist(), strict=True)]
     assert out.tolist() == said
@@ -354,7 +360,7 @@ def test_recall_follows_a_clock_that_was_set_back() -> None:
     time_ms = 1_700_000_000_000 + np.arange(1_500, dtype=np.int64) * STEP_MS
     time_ms[700:] -= 2 * 86_400_000
     value = np.floor(np.sin(time_ms / 86_400_000 * 6.283) * 1024)
-    out, twin = np.empty(len(value)), naive.Recall()
+    out, twin = np.empty(len(value)), Recall()
     recall.recall(np.zeros((1, recall.WIDTH)), np.zeros(len(value), np.int64), time_ms, value, out)
     assert out.tolist() == [
         twin.step(at, one) for at, one in zip(time_ms.tolist(), value.tolist(), strict=True)
@@ -364,7 +370,7 @@ def test_recall_follows_a_clock_that_was_set_back() -> None:
 def test_a_full_codebook_gives_up_what_it_used_least() -> None:
     """More shapes than prototypes: still the twin's distances."""
     value = np.random.default_rng(3).standard_cauchy(6_000) ** 3
-    out, twin, nothing = np.empty(len(value)), naive.Codebook(), np.zeros(len(value), np.int64)
+    out, twin, nothing = np.empty(len(value)), Codebook(), np.zeros(len(value), np.int64)
     codebook.codebook(np.zeros((1, codebook.WIDTH)), nothing, nothing, value, out)
     assert out.tolist() == [twin.step(0, one) for one in value.tolist()]
     assert len(twin.book) == codebook.PROTOTYPES
@@ -403,7 +409,7 @@ def test_a_row_of_one_column_speaks_in_two_bands(hold: int) -> None:
         said = np.empty(len(part))
         rows.alarm_rows(state, time_ms[part], score[part], new[part], hold, said)
         out[part] = said
-    assert out.tolist() == naive.one_column(time_ms.tolist(), score.tolist(), new.tolist(), hold)
+    assert out.tolist() == one_column(time_ms.tolist(), score.tolist(), new.tolist(), hold)
     begins = np.flatnonzero(np.diff(out, prepend=0) * (out >= 0.5))
     assert 10 * hold <= (out >= 0.5).sum()
     assert np.diff(time_ms[begins]).min() >= rows.QUIET_MS
@@ -421,7 +427,7 @@ def test_a_row_of_several_columns_says_how_far_the_furthest_is(hold: int) -> Non
     scorer = rows.RowScorer(3, hold)
     parts = [scorer.score(np.arange(len(part)), part) for part in np.split(table, [1, 38, 421])]
     out = np.concatenate([part.said for part in parts])
-    assert out.tolist() == naive.several_columns(table.tolist(), hold)
+    assert out.tolist() == several_columns(table.tolist(), hold)
     assert (out[430:590] >= 0.5).mean() > 0.98
     assert (out[100:400] >= 0.5).mean() < 0.1
     assert out[450] == 0 or hold > 1
