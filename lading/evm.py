@@ -22,13 +22,13 @@ from rlp import DeserializationError  # type: ignore[import-untyped]
 from lading.chain import RevertedError
 from lading.errors import LadingError, RejectedError, ServiceError
 from lading.evm_chain import CHAIN_ID, GAS_LIMIT, new_chain
+from lading.evm_pool import Pool
 from lading.evm_store import Store
 from lading.evm_words import (
     address_of,
     block_json,
     from_hex,
     log_matches,
-    outbids,
     price_paid,
     reverted,
     to_hex,
@@ -38,7 +38,6 @@ from lading.evm_words import (
 sys.setrecursionlimit(EVM_RECURSION_LIMIT)
 
 
-PENDING_MAX = 1000
 PRIORITY_FEE = 10**9
 
 
@@ -76,7 +75,7 @@ class EvmNode:
         genesis_s = now_s() if self._store is None else self._store.genesis_s(now_s())
         self._chain = new_chain(genesis_s, funded)
         self._blocks = [_Mined(self._chain.get_canonical_block_header_by_number(0))]
-        self._pending: dict[tuple[bytes, int], SignedTransactionAPI] = {}
+        self._pool = Pool()
         self._where: dict[bytes, int] = {}  # transaction hash → block number
         self._forks = 0
         self._methods: dict[str, Callable[..., Any]] = {
@@ -116,12 +115,13 @@ class EvmNode:
         """Mine one block of the pending transactions that can go, perhaps of none."""
         with self._lock:
             self._open_block()
-            ready = self._executable()
-            for transaction in ready:
+            mined = []
+            for transaction in self._pool.executable(self._chain):
                 self._apply(transaction)
+                mined.append(transaction)
             block_hash = self._close_block()
-            for transaction in ready:
-                del self._pending[transaction.sender, transaction.nonce]
+            for transaction in mined:
+                self._pool.drop(transaction)
             return to_hex(block_hash)
 
     def reorganise(self, depth: int) -> None:
@@ -154,7 +154,7 @@ class EvmNode:
         try:
             _, receipt, computation = self._chain.apply_transaction(transaction)
         except (ValidationError, VMError) as exc:
-            self._pending.pop((transaction.sender, transaction.nonce), None)
+            self._pool.drop(transaction)
             self._take_back(0)
             raise RejectedError("chain_refused", str(exc)) from exc
         index = len(self._mined.receipts)
@@ -222,18 +222,6 @@ class EvmNode:
         self._blocks.append(self._mined)
         return block
 
-    def _executable(self) -> list[SignedTransactionAPI]:
-        """What of the pool can go into the next block, in the order of sender and nonce."""
-        state, base_fee = self._chain.get_vm().state, self._chain.header.base_fee_per_gas
-        ready: list[SignedTransactionAPI] = []
-        next_nonce: dict[bytes, int] = {}
-        for (sender, nonce), transaction in sorted(self._pending.items()):
-            wanted = next_nonce.setdefault(sender, state.get_nonce(sender))
-            if nonce == wanted and transaction.max_fee_per_gas >= base_fee:
-                next_nonce[sender] += 1
-                ready.append(transaction)
-        return ready
-
     # Requests
 
     def _send_raw(self, raw: str) -> str:
@@ -244,41 +232,23 @@ class EvmNode:
             raise RejectedError("chain_refused", f"transaction does not decode: {exc}") from exc
         if transaction.chain_id not in (CHAIN_ID, None):  # None: signed for any chain, before EIP-155
             raise RejectedError("chain_refused", f"chain id {transaction.chain_id}, wanted {CHAIN_ID}")
-        replaced = self._admit(transaction)
+        if transaction.hash in self._where:
+            raise RejectedError("chain_refused", "already known")
+        replaced = self._pool.admit(transaction, self._state("latest"))
         if self.auto_mine:
             try:
-                self.mine()
+                self._mine_all()
             except LadingError:
-                self._withdraw(transaction, replaced)
-                raise
+                if transaction.hash not in self._where:
+                    self._pool.withdraw(transaction, replaced)
+                    raise
         return to_hex(transaction.hash)
 
-    def _withdraw(self, transaction: SignedTransactionAPI, replaced: SignedTransactionAPI | None) -> None:
-        """Its sender is told that it was not taken; whose are in the pool were told that theirs were."""
-        place = (transaction.sender, transaction.nonce)
-        self._pending.pop(place, None)
-        if replaced is not None:
-            self._pending[place] = replaced
-
-    def _admit(self, transaction: SignedTransactionAPI) -> SignedTransactionAPI | None:
-        """Into the pool; what it replaces there."""
-        place = (transaction.sender, transaction.nonce)
-        waiting = self._pending.get(place)
-        if transaction.hash in self._where or (waiting is not None and waiting.hash == transaction.hash):
-            raise RejectedError("chain_refused", "already known")
-        state = self._state("latest")
-        if transaction.nonce < state.get_nonce(transaction.sender):
-            raise RejectedError("chain_refused", f"nonce too low: {transaction.nonce}")
-        if transaction.gas * transaction.max_fee_per_gas + transaction.value > state.get_balance(
-            transaction.sender
-        ):
-            raise RejectedError("chain_refused", "insufficient funds for gas * price + value")
-        if waiting is not None and not outbids(transaction, waiting):
-            raise RejectedError("chain_refused", "replacement transaction underpriced")
-        if len(self._pending) >= PENDING_MAX:
-            raise RejectedError("chain_refused", "txpool is full")
-        self._pending[place] = transaction
-        return waiting
+    def _mine_all(self) -> None:
+        """One block, and more where one does not hold what can go."""
+        self.mine()
+        while next(self._pool.executable(self._chain), None) is not None:
+            self.mine()
 
     def _call(self, fields: dict[str, str], tag: str = "latest") -> str:
         header = self._chain.header if tag in ("latest", "pending") else self._header(tag)
@@ -340,8 +310,9 @@ class EvmNode:
         return None if number is None else self._blocks[number].receipts[from_hex(tx_hash)]
 
     def _nonce(self, address: str, tag: str = "latest") -> str:
-        nonce = self._state(tag).get_nonce(address_of(address))
-        while tag == "pending" and (address_of(address), nonce) in self._pending:
+        sender = address_of(address)
+        nonce: int = self._state(tag).get_nonce(sender)
+        while tag == "pending" and (sender, nonce) in self._pool:
             nonce += 1
         return hex(nonce)
 

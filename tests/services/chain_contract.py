@@ -36,11 +36,12 @@ class ChainContract:
         nonce: int | None = None,
         *,
         priority_fee: int = 10**9,
+        gas: int = GAS,
     ) -> bytes:
         """Send a transaction of SENDER."""
         fee = 2 * (chain.head().base_fee + priority_fee) - 10**9
         nonce = chain.nonce(SENDER.address) if nonce is None else nonce
-        raw = SENDER.sign_transaction(Transaction(chain.chain_id, nonce, priority_fee, fee, GAS, to, data))
+        raw = SENDER.sign_transaction(Transaction(chain.chain_id, nonce, priority_fee, fee, gas, to, data))
         tx_hash = chain.send_raw(raw)
         assert tx_hash == transaction_hash(raw)
         return tx_hash

@@ -101,6 +101,20 @@ class TestInProcess(ChainContract):
         assert None not in found
         assert Chain(local_node(path)).head() == chain.head()
 
+    def test_a_pool_of_more_than_a_block(self) -> None:
+        """Each block takes what it has room for, and nothing is dropped; more gas than a block has is refused."""
+        node = local_node()
+        chain = Chain(node)
+        sent = [
+            self.send(chain, b"", CREATE, nonce, gas=29_950_000) for nonce in (2, 1, 0)
+        ]  # two wait for the third
+        found = [chain.receipt(tx_hash) for tx_hash in reversed(sent)]
+        numbers = [receipt.block_number for receipt in found if receipt]
+        assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
+        with pytest.raises(RejectedError, match="30000001"):
+            self.send(chain, b"", CREATE, gas=30_000_001)
+        assert chain.nonce(SENDER.address, "pending") == 3
+
     def test_one_that_cannot_go_takes_no_other_with_it(self) -> None:
         """Funds for either and not for both: the second leaves the pool, the first stays and is mined next."""
         node = local_node()

@@ -199,15 +199,15 @@ def test_fees_go_up_under_one_nonce(net: Net) -> None:
     """Without a receipt for bump_blocks blocks: 12.5 % more or above for both fees, same nonce; the pool takes it."""
     before = net.sender.queue("a", OTHER, b"")
     net.step()
-    held = net.node._pending.copy()
+    held = net.node._pool.waiting.copy()
     seen = []
     for _ in range(3):
-        net.node._pending.clear()  # these blocks take nothing
+        net.node._pool.waiting.clear()  # these blocks take nothing
         for _ in range(FEES.bump_blocks):
             net.node.mine()
-        net.node._pending.update(held)
+        net.node._pool.waiting.update(held)
         net.step()
-        held = net.node._pending.copy()
+        held = net.node._pool.waiting.copy()
         ((sender, nonce), transaction) = next(iter(held.items()))
         assert (sender, nonce) == (ACCOUNT.address, before.nonce)
         seen.append((transaction.max_fee_per_gas, transaction.max_priority_fee_per_gas))
@@ -225,11 +225,11 @@ def test_budget_caps_the_fees(tmp_path: Path) -> None:
     queued = net.sender.queue("a", OTHER, b"", gas=100_000)
     net.step()
     for _ in range(5):
-        net.node._pending.clear()
+        net.node._pool.waiting.clear()
         net.node.mine()
         net.step()
-    assert [tx.hash for tx in net.node._pending.values()] == [queued.tx_hash]
-    assert all(tx.gas * tx.max_fee_per_gas <= net.fees.budget_wei for tx in net.node._pending.values())
+    assert [tx.hash for tx in net.node._pool.waiting.values()] == [queued.tx_hash]
+    assert all(tx.gas * tx.max_fee_per_gas <= net.fees.budget_wei for tx in net.node._pool.waiting.values())
 
 
 def test_budget_that_is_reached_is_told(tmp_path: Path) -> None:
@@ -237,14 +237,14 @@ def test_budget_that_is_reached_is_told(tmp_path: Path) -> None:
     net = Net(tmp_path, Fees(priority_wei=10**9, budget_wei=100_000 * 3 * 10**9, bump_blocks=1, resend_ms=1))
     net.sender.queue("a", OTHER, b"", gas=100_000)
     net.step()
-    held = net.node._pending.copy()
+    held = net.node._pool.waiting.copy()
     assert net.sender.waits() == {}
     for _ in range(2):
-        net.node._pending.clear()
+        net.node._pool.waiting.clear()
         net.node.mine()
         net.step()
     assert net.sender.waits()["a"].startswith("budget: dearer would be")
-    net.node._pending.update(held)
+    net.node._pool.waiting.update(held)
     net.node.mine()
     net.step()
     assert (net.state("a"), net.sender.waits()) == ("finalized", {})
@@ -254,7 +254,7 @@ def test_offer_below_the_blocks_fee_goes_up_at_once(net: Net) -> None:
     """A base fee above what was signed: the next step offers more, and does not wait for bump_blocks."""
     net.sender.queue("a", OTHER, b"")
     net.step()
-    (offered,) = net.node._pending.values()
+    (offered,) = net.node._pool.waiting.values()
     fee = 3 * offered.max_fee_per_gas
     real = net.chain.head
 
@@ -263,7 +263,7 @@ def test_offer_below_the_blocks_fee_goes_up_at_once(net: Net) -> None:
 
     net.sender.chain.head = dear  # type: ignore[method-assign]
     net.step()
-    (now,) = net.node._pending.values()
+    (now,) = net.node._pool.waiting.values()
     assert now.nonce == offered.nonce
     assert now.max_fee_per_gas == 2 * fee + FEES.priority_wei
 
@@ -286,7 +286,7 @@ def test_lost_sends_do_not_raise_the_fee(net: Net) -> None:
             net.step()
     net.chain.rpc = net.node
     net.step()
-    assert [tx.hash for tx in net.node._pending.values()] == [queued.tx_hash]
+    assert [tx.hash for tx in net.node._pool.waiting.values()] == [queued.tx_hash]
 
 
 def test_late_reorganisation_does_not_raise_the_fee(net: Net) -> None:
@@ -300,7 +300,7 @@ def test_late_reorganisation_does_not_raise_the_fee(net: Net) -> None:
     assert mined is not None
     net.node.reorganise(4)
     net.step()
-    assert [tx.hash for tx in net.node._pending.values()] == [mined.tx_hash]
+    assert [tx.hash for tx in net.node._pool.waiting.values()] == [mined.tx_hash]
 
 
 def foreign(net: Net, nonce: int) -> bytes:
@@ -340,7 +340,7 @@ def test_filler_gives_way(net: Net) -> None:
         net.node.mine()
     net.step()
     assert [intent.key for intent in net.sender.open_intents()] == ["fill/0", "a"]
-    net.node._pending.pop((ACCOUNT.address, 0), None)
+    net.node._pool.waiting.pop((ACCOUNT.address, 0), None)
     net.chain.send_raw(raw)
     for _ in range(12):
         net.node.mine()
@@ -386,7 +386,7 @@ def test_receipt_of_a_lost_branch_is_not_final(net: Net) -> None:
     net.chain.rpc = net.node
     net.step()
     assert net.state("a") == "sent"
-    assert len(net.node._pending) == 1
+    assert len(net.node._pool.waiting) == 1
 
 
 @pytest.mark.parametrize("code", ["chain_rewritten", "chain_behind", "chain_other"])
@@ -410,7 +410,7 @@ def test_another_chain_gets_nothing(net: Net, code: str) -> None:
     net.clock.ms += 60_000
     with pytest.raises(ServiceError, match=code):
         net.sender.step(net.clock.ms)
-    assert not other._pending
+    assert not other._pool.waiting
     net.chain.rpc = net.node
     net.restart()
     net.step()
@@ -421,12 +421,12 @@ def test_lost_transaction_is_sent_again(net: Net) -> None:
     """A node that forgot gets the same bytes again after resend_ms, not before."""
     net.sender.queue("a", OTHER, b"")
     net.step()
-    before = dict(net.node._pending)
-    net.node._pending.clear()
+    before = dict(net.node._pool.waiting)
+    net.node._pool.waiting.clear()
     net.step(FEES.resend_ms - 2000)
-    assert not net.node._pending
+    assert not net.node._pool.waiting
     net.step(3000)
-    assert net.node._pending == before
+    assert net.node._pool.waiting == before
 
 
 def test_reorganised_transaction_is_sent_again(net: Net) -> None:
@@ -441,7 +441,7 @@ def test_reorganised_transaction_is_sent_again(net: Net) -> None:
     net.node.reorganise(1)
     net.step()
     assert net.state("a") == "sent"
-    assert [tx.hash for tx in net.node._pending.values()] == [mined.tx_hash]
+    assert [tx.hash for tx in net.node._pool.waiting.values()] == [mined.tx_hash]
     net.node.mine()
     net.step()
     again = net.sender.intent("a")
