@@ -1,4 +1,4 @@
-"""Many frames from the log at once, as the rules read them. They were checked before they came there."""
+"""Frames from the log as the rules read them: many at once, or one again. They were checked before they came there."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -7,10 +7,13 @@ from functools import partial
 import numpy as np
 
 from anomaly.kernels import FIELDS, summarize_runs
-from lading.decoding import decode_frame
+from anomaly.state import Spot
+from lading import topics
+from lading.decoding import decode_frame, decode_header
 from lading.errors import MalformedError
 from lading.fast import frame_hashes, walk_frames
 from lading.frame import HEADER_BYTES, RECORD_BYTES, Frame, Header
+from lading.log import Log
 from lading.rules import FrameView, RunView, Summary, view
 from lading.totals import TOTALS_BYTES, Reading
 from lading.tree import HASH_BYTES
@@ -18,6 +21,7 @@ from lading.walk import Columns
 
 _RECORD = struct.Struct(f">xHHQI8x8x32x{TOTALS_BYTES}s")
 _TOTALS_COUNT_AT = 8
+_NOT_READ = 2**62  # a next offset past every record
 WITHHELD = "withheld"  # the code of a frame whose readings were erased
 
 
@@ -55,6 +59,23 @@ def read_frames(values: Sequence[bytes]) -> list[Callable[[], FrameView]]:
         return RunView(channel, quantity, first_seq, count, totals, totals_count, summary, readings)
 
     return [partial(make, i) for i in range(len(values))]
+
+
+def frame_at(log: Log, spot: Spot) -> FrameView:
+    """A frame read again from where it lies."""
+    return read_frames([_bytes_at(log, spot)])[0]()
+
+
+def header_at(log: Log, spot: Spot) -> Header:
+    """Its header alone."""
+    return decode_header(_bytes_at(log, spot))
+
+
+def _bytes_at(log: Log, spot: Spot) -> bytes:
+    elsewhere = dict.fromkeys(log.end(topics.FRAMES), _NOT_READ)
+    records = log.read(topics.FRAMES, {**elsewhere, spot.partition: spot.at}, 1)
+    assert records[0].offset == spot.at, f"log has {records[0].offset}, wanted {spot}"
+    return records[0].value
 
 
 def _shown(data: bytes) -> Frame:

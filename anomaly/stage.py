@@ -1,28 +1,27 @@
 """The stage: frames, orders, clone proofs and anchors in, verdicts out, one durable step at a time."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from anomaly.frames import WITHHELD, read_frames
+from anomaly.frames import WITHHELD, frame_at, header_at, read_frames
+from anomaly.legs import Legs, is_newest, start, widen
 from anomaly.meters import count_verdicts
 from anomaly.records import take_or_tell, within_bytes
 from anomaly.saying import Said, is_news, said
 from anomaly.state import Leg, LegKey, Spot, State
 from lading import topics
-from lading.assignment import BEGIN, Assignment, open_assignment, read_assignment
+from lading.assignment import BEGIN, open_assignment, read_assignment
 from lading.batch import AnchorRecord, BatchRecord
 from lading.clone import Clone
 from lading.cose import PublicKey
-from lading.decoding import decode_header
 from lading.errors import MalformedError, RejectedError
-from lading.frame import CLOSED, IDLE, Header
+from lading.frame import IDLE, Header
 from lading.log import Log, Record, WatchedLog, require_ends
-from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, load, save
+from lading.rules import Fork, FrameView, LegTrack, SignedAs, find_fork, is_missing, save
 from lading.verdict import Verdict, VerdictRecord
 
 GROUP = "anomaly"
@@ -32,7 +31,6 @@ CHANNELS_KEPT_AT_ONCE = 4_096
 PROVISIONAL_MS = 600_000
 READ_TOPICS = (topics.ASSIGNMENTS, topics.CLONES, topics.BATCHES, topics.ANCHORS, topics.FRAMES)
 _TOPICS = (*READ_TOPICS, topics.VERDICTS)
-_NOT_READ = 2**62  # a next offset past every record
 
 _log = structlog.get_logger()
 
@@ -60,15 +58,13 @@ class Anomaly:
         self._log = log
         self._operators = operators
         self._records_max = records_max
-        self._channels_cached_max = channels_cached_max
         self._provisional_ms = provisional_ms
         self._commit_s = commit_s
         self._monotonic_s = monotonic_s
         self._commit_due_s = 0.0
         self._is_committed = True
         self._state = State(state)
-        self._legs: OrderedDict[int, Leg] = OrderedDict()  # by number, least recently used first
-        self._numbers: dict[LegKey, int] = {}
+        self._legs = Legs(self._state, channels_cached_max)
         self._fresh: dict[tuple[int, int], FrameView] = {}  # this step's frames by leg number and frame_seq
         self._must_recover = True
         self._recover()
@@ -94,7 +90,7 @@ class Anomaly:
                 handled, touched = self._take(ends or self._log.ends(READ_TOPICS))
                 self._judge_all(sorted(touched))
         except BaseException:
-            self._forget()  # they may be ahead of what was committed
+            self._legs.forget()  # they may be ahead of what was committed
             self._must_recover = True  # an append that failed may have left verdicts
             raise
         finally:
@@ -103,7 +99,7 @@ class Anomaly:
         if not self._is_committed and self._monotonic_s() >= self._commit_due_s:
             self._log.commit(GROUP, topics.FRAMES, self._state.positions(topics.FRAMES))
             self._is_committed, self._commit_due_s = True, self._monotonic_s() + self._commit_s
-        self._evict(list(self._legs.values()))
+        self._legs.evict(self._legs.at_hand())
         return handled
 
     def positions(self) -> dict[str, dict[int, int]]:
@@ -152,10 +148,10 @@ class Anomaly:
         key = LegKey(order.leg_id, order.gateway, order.limits.hash)
         if not self._state.add_order(key, order.order_seq, record.value):
             return ()
-        leg = self._find(key)
+        leg = self._legs.find(key)
         if leg is None:
             return ()
-        _start(leg, order)
+        start(leg, order)
         return (leg.no,)
 
     def _take_clone(self, record: Record) -> Iterable[int]:
@@ -186,31 +182,19 @@ class Anomaly:
         header = frame.header
         if header.leg_state == IDLE:
             return ()
-        leg = self._find_or_add(LegKey(header.leg_id, header.gateway_id, header.limits_hash))
+        leg = self._legs.find_or_add(LegKey(header.leg_id, header.gateway_id, header.limits_hash))
         if leg.track is not None and not leg.track.is_of_leg(frame):
             raise RejectedError("limits", f"frame {header.frame_seq} has other channels than its leg")
-        known = None if _is_newest(leg, header) else self._state.frame(leg.no, header.frame_seq)
+        known = None if is_newest(leg, header) else self._state.frame(leg.no, header.frame_seq)
         if known is None:
             self._state.add_frame(
                 leg.no, header.frame_seq, Spot(record.partition, record.offset, header.hash)
             )
-            _widen(leg, header)
+            widen(leg, header)
             self._fresh[(leg.no, header.frame_seq)] = frame
         elif known.hash != header.hash:
-            return self._add_signed(header.gateway_id, (header, self._header_at(known)))
+            return self._add_signed(header.gateway_id, (header, header_at(self._log, known)))
         return (leg.no,)
-
-    def _frame_at(self, spot: Spot) -> FrameView:
-        return read_frames([self._bytes_at(spot)])[0]()
-
-    def _header_at(self, spot: Spot) -> Header:
-        return decode_header(self._bytes_at(spot))
-
-    def _bytes_at(self, spot: Spot) -> bytes:
-        elsewhere = dict.fromkeys(self._log.end(topics.FRAMES), _NOT_READ)
-        records = self._log.read(topics.FRAMES, {**elsewhere, spot.partition: spot.at}, 1)
-        assert records[0].offset == spot.at, f"log has {records[0].offset}, wanted {spot}"
-        return records[0].value
 
     # Judging
 
@@ -220,7 +204,7 @@ class Anomaly:
         items: list[tuple[bytes, bytes]] = []
         channels = 0
         for no in numbers:
-            leg = self._by_no(no)
+            leg = self._legs.by_no(no)
             item = self._judge(leg)
             legs.append(leg)
             items += [item] if item else []
@@ -261,7 +245,7 @@ class Anomaly:
         signed = self._state.signed(leg.key.gateway, first_seq, leg.end_seq + 1)
         own = [self._state.frame(leg.no, seq) for seq in {one.frame_seq for one in signed}]
         known = {one.hash for one in signed}
-        signed += [SignedAs.of(self._header_at(spot)) for spot in own if spot and spot.hash not in known]
+        signed += [SignedAs.of(header_at(self._log, spot)) for spot in own if spot and spot.hash not in known]
         return find_fork(signed, first_seq, leg.end_seq)
 
     def _join(self, leg: Leg, track: LegTrack, first_seq: int, fork: Fork | None) -> int | None:
@@ -273,7 +257,7 @@ class Anomaly:
         seq = track.last.frame_seq + 1 if track.last else first_seq
         while seq <= end_seq and not track.closed:
             spot = None if (leg.no, seq) in self._fresh else self._state.frame(leg.no, seq)
-            frame = self._frame_at(spot) if spot else self._fresh.get((leg.no, seq))
+            frame = frame_at(self._log, spot) if spot else self._fresh.get((leg.no, seq))
             if frame is None:
                 break
             if not track.is_of_leg(frame):
@@ -323,7 +307,7 @@ class Anomaly:
         self._state.save_legs(legs)
         for leg in legs:
             leg.snapshot = None
-        self._evict(legs)
+        self._legs.evict(legs)
 
     def _recover(self) -> None:
         """Require the log that the state is of, and learn what verdicts it has beyond the state."""
@@ -338,64 +322,8 @@ class Anomaly:
                     self._state.add_emitted(key, verdict.id)
         self._must_recover = False
 
-    def _evict(self, legs: list[Leg]) -> None:
-        """Forget legs that were kept, first those not needed for longest, while there are too many."""
-        channels = sum(leg.channel_count for leg in self._legs.values())
-        for leg in legs:
-            if channels <= self._channels_cached_max:
-                return
-            del self._legs[leg.no], self._numbers[leg.key]
-            channels -= leg.channel_count
-
-    def _forget(self) -> None:
-        self._legs.clear()
-        self._numbers.clear()
-
-    def _find(self, key: LegKey) -> Leg | None:
-        no = self._numbers.get(key)
-        leg = self._legs[no] if no is not None else self._state.find_leg(key)
-        return self._ready(leg) if leg else None
-
-    def _find_or_add(self, key: LegKey) -> Leg:
-        return self._find(key) or self._ready(self._state.add_leg(key))
-
-    def _by_no(self, no: int) -> Leg:
-        return self._ready(self._legs.get(no) or self._state.leg(no))
-
-    def _ready(self, leg: Leg) -> Leg:
-        """The leg in the cache, its track loaded if its order is there."""
-        if leg.no not in self._legs:
-            message = self._state.order(leg.key)
-            if message is not None:
-                _start(leg, read_assignment(message))
-            self._legs[leg.no], self._numbers[leg.key] = leg, leg.no
-        self._legs.move_to_end(leg.no)
-        return leg
-
 
 def lag(log: Log) -> int:
     """Frames in the log that the stage has not taken yet."""
     taken = log.committed(GROUP, topics.FRAMES)
     return sum(end - taken.get(partition, 0) for partition, end in log.end(topics.FRAMES).items())
-
-
-def _start(leg: Leg, order: Assignment) -> None:
-    """Give the leg its track: as it was saved, or from the beginning."""
-    leg.tenant = order.tenant
-    try:
-        leg.track = load(order, leg.snapshot) if leg.snapshot else LegTrack(order)
-    except MalformedError:  # saved by another version
-        leg.track = LegTrack(order)
-    leg.snapshot = None
-
-
-def _is_newest(leg: Leg, header: Header) -> bool:
-    return leg.last_seq is None or header.frame_seq > leg.last_seq
-
-
-def _widen(leg: Leg, header: Header) -> None:
-    seq = header.frame_seq
-    leg.first_seq = seq if leg.first_seq is None else min(leg.first_seq, seq)
-    leg.last_seq = seq if leg.last_seq is None else max(leg.last_seq, seq)
-    if header.leg_state == CLOSED:
-        leg.closing_seq = seq if leg.closing_seq is None else min(leg.closing_seq, seq)
