@@ -1,7 +1,7 @@
 """Whether a frame is taken: pure, from the frame and what is known of its gateway's past.
 
-`Ingest` (ingest.stage) looks the past up, checks many frames' bytes and signatures at once, and acts on what
-`decide` says.
+`Screening` (ingest.screening) checks many frames' bytes and signatures at once; `Ingest` (ingest.stage) looks the
+past up, and acts on what `decide` says.
 """
 
 from collections.abc import Sequence

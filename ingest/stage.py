@@ -5,36 +5,25 @@ Order of writing: the log first, then the state. Whoever opens the state next fo
 share one state file, and take turns.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ingest.admission import (
-    Action,
-    Decision,
-    Past,
-    Peeked,
-    check_gateway,
-    check_validity,
-    decide,
-    envelope,
-    open_head,
-    peek,
-)
-from ingest.checking import check_bytes, check_signatures, why_not_following
+from ingest.admission import Action, Decision, Past, Peeked, decide, open_head
+from ingest.checking import why_not_following
 from ingest.known import HEADS_CACHED_BYTES, Known, dead_digest
 from ingest.orders import check_order
 from ingest.raw import key_of
+from ingest.refusals import Refusals
+from ingest.screening import Screening
 from ingest.state import GAP, LIMITS, State, Waiting
 from ingest.turn import Candidate, Outcome, Ready, Turn
 from lading import topics
-from lading.clone import Clone
 from lading.cose import PublicKey
 from lading.deadletter import DeadLetter
 from lading.errors import LadingError, MalformedError, RejectedError
 from lading.fields import U64_MAX
-from lading.gateways import GatewayEntry, Gateways
+from lading.gateways import Gateways
 from lading.limits import Limits
 from lading.log import WatchedLog, wall_ms
 from lading.signatures import Signatures
@@ -83,14 +72,16 @@ class Ingest:
         self._waiting_max = waiting_max
         self._waiting_ms = waiting_ms
         self._known = Known(log, self.state, heads_cached_bytes, follow_ms)
-        self._signatures = signatures or Signatures()
-        self._pool = ThreadPoolExecutor(verify_threads, "verify")
+        self._refusals = Refusals(self.state)
+        self._screening = Screening(
+            gateways, self._known, self._refusals, signatures or Signatures(), verify_threads
+        )
         with self._turn():
             pass
 
     def close(self) -> None:
         """Close the state file and the threads."""
-        self._pool.shutdown()
+        self._screening.close()
         self.state.close()
 
     def take(
@@ -153,7 +144,7 @@ class Ingest:
                 turn.outcomes[index] = self._take_order(turn, topic, data)
             else:
                 error = MalformedError("topic", f"{topic[:200]!r} carries neither frames nor orders")
-                turn.outcomes[index] = self._refuse(turn, topic, data, error)
+                turn.outcomes[index] = self._refusals.refuse(turn, topic, data, error)
         self._process(turn, candidates)
 
     def _process(self, turn: Turn, candidates: list[Candidate]) -> None:
@@ -161,66 +152,9 @@ class Ingest:
         candidates = candidates + turn.again
         while candidates:
             turn.again = []
-            for item in self._check(turn, candidates):
+            for item in self._screening.screen(turn, candidates):
                 self._admit(turn, item)
             candidates = turn.again
-
-    # Checks that need no past, over all candidates at once.
-
-    def _check(self, turn: Turn, candidates: Iterable[Candidate]) -> list[Ready]:
-        """The candidates whose size, gateway, bytes, times and signature are good, by gateway and frame_seq."""
-        found: list[tuple[Candidate, Peeked, GatewayEntry]] = []
-        entries: dict[bytes, GatewayEntry | None] = {}
-        for candidate in candidates:
-            try:
-                frame = open_head(candidate.data)
-                if frame.gateway not in entries:
-                    entries[frame.gateway] = self._gateways.find(frame.gateway)
-                entry = check_gateway(frame, entries[frame.gateway], candidate.tenant)
-            except LadingError as exc:
-                self._refuse_candidate(turn, candidate, exc)
-                continue
-            if self._known.hash_of(frame.gateway, frame.frame_seq) == frame.hash:
-                self._drop(turn, candidate, frame)
-            else:
-                found.append((candidate, frame, entry))
-        found.sort(key=lambda item: (item[1].gateway, item[1].frame_seq))
-        return self._check_signed(turn, self._check_bytes(turn, found))
-
-    def _check_bytes(
-        self, turn: Turn, found: list[tuple[Candidate, Peeked, GatewayEntry]]
-    ) -> list[tuple[Ready, GatewayEntry]]:
-        hashes = {frame.hash for _, frame, _ in found}
-        before = {
-            (frame.gateway, frame.frame_seq - 1)
-            for _, frame, _ in found
-            if frame.frame_seq and frame.previous_hash not in hashes
-        }
-        heads = [head for place in sorted(before) if (head := self._known.head_of(*place)) is not None]
-        limits = dict(leg for _, frame, _ in found if (leg := self._known.limits_of(frame)) is not None)
-        sounds = check_bytes([candidate.data for candidate, _, _ in found], heads, limits)
-        ready: list[tuple[Ready, GatewayEntry]] = []
-        for (candidate, frame, entry), sound in zip(found, sounds, strict=True):
-            try:
-                if isinstance(sound, LadingError):
-                    raise sound
-                check_validity(frame, sound.head.records, entry)
-                ready.append((Ready(candidate, frame, sound), entry))
-            except LadingError as exc:
-                self._refuse_candidate(turn, candidate, exc)
-        return ready
-
-    def _check_signed(self, turn: Turn, found: list[tuple[Ready, GatewayEntry]]) -> list[Ready]:
-        claims = [(entry.public, item.sound.digest, item.sound.signature) for item, entry in found]
-        ready: list[Ready] = []
-        for (item, _), error in zip(
-            found, check_signatures(claims, self._signatures, self._pool), strict=True
-        ):
-            if error is None:
-                ready.append(item)
-            else:
-                self._refuse_candidate(turn, item.candidate, error)
-        return ready
 
     # One frame and its past.
 
@@ -237,7 +171,7 @@ class Ingest:
             case Action.WAIT:
                 self._wait(turn, item, decision)
             case Action.DROP:
-                self._drop(turn, candidate, frame)
+                turn.drop(candidate, frame)
             case Action.REFUSE:
                 self._refuse_frame(turn, item, decision, rival)
 
@@ -288,7 +222,7 @@ class Ingest:
             if following:
                 turn.again.append(Candidate.of(following, is_overdue=False))
         if rival:
-            self._refuse_equivocation(turn, rival.origin, rival.data, candidate.data)
+            self._refusals.refuse_equivocation(turn, rival.origin, rival.data, candidate.data)
         self._recheck_next(turn, item)
 
     def _recheck_next(self, turn: Turn, item: Ready) -> None:
@@ -302,7 +236,7 @@ class Ingest:
         error = why_not_following(data, frame, item.sound.head, self._limits(frame))
         if error is not None:
             text = f"frame {seq} is in the log, taken when the one before was missing: {error.text}"
-            self._refuse(turn, "log", data, RejectedError(error.code, text))
+            self._refusals.refuse(turn, "log", data, RejectedError(error.code, text))
 
     def _wait(self, turn: Turn, item: Ready, decision: Decision) -> None:
         frame, candidate = item.frame, item.candidate
@@ -332,55 +266,17 @@ class Ingest:
             waiting = self.state.waiting_of(gateway, reason, self._waiting_of_gateway_max + 1)
             turn.again += [Candidate.of(item, is_overdue=False) for item in waiting]
 
-    def _drop(self, turn: Turn, candidate: Candidate, frame: Peeked) -> None:
-        turn.codes["duplicate"] += candidate.index is not None
-        turn.note(candidate, Outcome("dropped", "duplicate", frame.gateway, frame.frame_seq))
-
     def _refuse_frame(self, turn: Turn, item: Ready, decision: Decision, rival: Waiting | None) -> None:
         candidate, frame = item.candidate, item.frame
         if decision.code == "equivocation":
             other = self._known.bytes_of(frame.gateway, frame.frame_seq) or (rival.data if rival else None)
             assert other is not None
-            self._refuse_equivocation(turn, candidate.origin, candidate.data, other)
+            self._refusals.refuse_equivocation(turn, candidate.origin, candidate.data, other)
             turn.note(candidate, Outcome("refused", decision.code, frame.gateway, frame.frame_seq))
         else:
-            self._refuse_candidate(turn, candidate, RejectedError(decision.code, decision.reason))
+            self._refusals.refuse_candidate(turn, candidate, RejectedError(decision.code, decision.reason))
         if frame.gateway in turn.waiting_of and not rival:
             self.state.remove_waiting(frame.gateway, frame.frame_seq)
-
-    def _refuse_equivocation(self, turn: Turn, origin: str, data: bytes, other: bytes) -> None:
-        """Both envelopes are the proof; the one that came second, or does not fit, is a dead letter."""
-        frame, rival = open_head(data), open_head(other)
-        proof = Clone.of(envelope(data), envelope(other)).encode()
-        if self._is_new(turn, sha256(proof)):
-            turn.clones.append((frame.gateway, proof))
-        text = f"frame {frame.frame_seq} is also {rival.hash.hex()}, signed by the same key"
-        self._refuse(turn, origin, data, RejectedError("equivocation", text), envelope(other))
-
-    def _refuse_candidate(self, turn: Turn, candidate: Candidate, error: LadingError) -> None:
-        frame = peek(candidate.data)
-        outcome = self._refuse(turn, candidate.origin, candidate.data, error)
-        if frame:
-            outcome = outcome._replace(gateway=frame.gateway, frame_seq=frame.frame_seq)
-            if candidate.index is None:
-                self.state.remove_waiting(frame.gateway, frame.frame_seq)
-        turn.note(candidate, outcome)
-
-    def _refuse(
-        self, turn: Turn, origin: str, data: bytes, error: LadingError, related: bytes | None = None
-    ) -> Outcome:
-        """Into the dead letters, once: the same message refused again for the same reason is only counted."""
-        letter = DeadLetter(error.code, error.text, origin, turn.now_ms, data, related)
-        turn.codes[error.code] += 1
-        if self._is_new(turn, dead_digest(letter)):
-            turn.dead.append(letter)
-        return Outcome("refused", error.code)
-
-    def _is_new(self, turn: Turn, digest: bytes) -> bool:
-        if digest in turn.digests or self.state.is_seen(digest):
-            return False
-        turn.digests.add(digest)
-        return True
 
     # Orders.
 
@@ -393,7 +289,7 @@ class Ingest:
             if known not in (None, sha256(order.encode_payload())):
                 raise RejectedError("assignment", f"order {order.order_seq} was another one before")
         except LadingError as exc:
-            return self._refuse(turn, topic, data, exc)
+            return self._refusals.refuse(turn, topic, data, exc)
         if known is not None:
             return Outcome("dropped", "duplicate", order.gateway)
         self._known.add_order(data)

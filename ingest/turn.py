@@ -67,3 +67,8 @@ class Turn:
         """A message's outcome; of a frame that had waited nobody asks."""
         if candidate.index is not None:
             self.outcomes[candidate.index] = outcome
+
+    def drop(self, candidate: Candidate, frame: Peeked) -> None:
+        """A frame that was taken before; one that had waited was counted when it came."""
+        self.codes["duplicate"] += candidate.index is not None
+        self.note(candidate, Outcome("dropped", "duplicate", frame.gateway, frame.frame_seq))
