@@ -100,77 +100,72 @@ def _count(number: int, title: str, description: str, query: str, colours: Json)
 
 
 def _who() -> Row:
+    return Row(20, "Where and who", (_positions(), _last_heard(), _last_status()))
+
+
+def _positions() -> Panel:
     position = 'last("latitude") AS "latitude", "longitude"'
+    return map_of(
+        21,
+        "Positions",
+        "Where each gateway last was, of those that have a position.",
+        Query(newest(position, "position", GATEWAYS, *OF_GATEWAY), table=True),
+        column("Time", "seen", unit="dateTimeAsIso"),
+    )
+
+
+def _last_heard() -> Panel:
     last = 'last("frame_seq") AS "frame", "leg_state", "delay_s", "battery"'
+    return table(
+        22,
+        "Last heard",
+        "Each gateway's newest frame, the longest silent first. What is silent no longer proves anything.",
+        Query(newest(last, "gateway", GATEWAYS, *OF_GATEWAY), table=True),
+        column("Time", "last frame", unit="dateTimeFromNow"),
+        column("gateway", links=[SHIPMENT]),
+        column("frame", "frame number"),
+        column("leg_state", "leg", **coloured(LEG_STATES)),
+        column("delay_s", "delay", unit="s"),
+        column(
+            "battery",
+            unit="volt",
+            thresholds=steps((BATTERY_LOW_V, "green"), base=RED),
+            custom__cellOptions={"type": "color-text"},
+        ),
+        width=12,
+        height=6,
+        sort=("last frame", False),
+        order=("Time", "gateway", "leg_state", "battery", "delay_s", "frame", "tenant"),
+    )
+
+
+def _last_status() -> Panel:
+    shown = ("online", "outbox_frames", "outbox_bytes", "outbox_full", "readings_refused", "clock_behind_s")
     status = (
         'last("online") AS "online", "outbox_frames", "outbox_bytes", "readings_refused", "outbox_full", '
         '"clock_behind_s"'
     )
-    return Row(
-        20,
-        "Where and who",
-        (
-            map_of(
-                21,
-                "Positions",
-                "Where each gateway last was, of those that have a position.",
-                Query(newest(position, "position", GATEWAYS, *OF_GATEWAY), table=True),
-                column("Time", "seen", unit="dateTimeAsIso"),
-            ),
-            table(
-                22,
-                "Last heard",
-                "Each gateway's newest frame, the longest silent first. What is silent no longer proves anything.",
-                Query(newest(last, "gateway", GATEWAYS, *OF_GATEWAY), table=True),
-                column("Time", "last frame", unit="dateTimeFromNow"),
-                column("gateway", links=[SHIPMENT]),
-                column("frame", "frame number"),
-                column("leg_state", "leg", **coloured(LEG_STATES)),
-                column("delay_s", "delay", unit="s"),
-                column(
-                    "battery",
-                    unit="volt",
-                    thresholds=steps((BATTERY_LOW_V, "green"), base=RED),
-                    custom__cellOptions={"type": "color-text"},
-                ),
-                width=12,
-                height=6,
-                sort=("last frame", False),
-                order=("Time", "gateway", "leg_state", "battery", "delay_s", "frame", "tenant"),
-            ),
-            table(
-                23,
-                "Last status",
-                "What each gateway last said of itself. A filling outbox: a bad link. Refused readings are lost.",
-                Query(newest(status, "status", GATEWAYS, *OF_GATEWAY), table=True),
-                column("Time", "said", unit="dateTimeFromNow"),
-                column("online", **coloured(ONLINE)),
-                column("outbox_frames", "frames waiting"),
-                column("outbox_bytes", "waiting", unit="bytes"),
-                column(
-                    "readings_refused",
-                    "readings refused",
-                    thresholds=steps((1, RED)),
-                    custom__cellOptions={"type": "color-text"},
-                ),
-                column("outbox_full", "outbox full", **coloured(YES)),
-                column("clock_behind_s", "clock behind", unit="s"),
-                width=12,
-                height=6,
-                sort=("said", False),
-                order=(
-                    "Time",
-                    "gateway",
-                    "online",
-                    "outbox_frames",
-                    "outbox_bytes",
-                    "outbox_full",
-                    "readings_refused",
-                    "clock_behind_s",
-                    "tenant",
-                ),
-            ),
+    return table(
+        23,
+        "Last status",
+        "What each gateway last said of itself. A filling outbox: a bad link. Refused readings are lost.",
+        Query(newest(status, "status", GATEWAYS, *OF_GATEWAY), table=True),
+        column("Time", "said", unit="dateTimeFromNow"),
+        column("online", **coloured(ONLINE)),
+        column("outbox_frames", "frames waiting"),
+        column("outbox_bytes", "waiting", unit="bytes"),
+        column(
+            "readings_refused",
+            "readings refused",
+            thresholds=steps((1, RED)),
+            custom__cellOptions={"type": "color-text"},
         ),
+        column("outbox_full", "outbox full", **coloured(YES)),
+        column("clock_behind_s", "clock behind", unit="s"),
+        width=12,
+        height=6,
+        sort=("said", False),
+        order=("Time", "gateway", *shown, "tenant"),
     )
 
 
