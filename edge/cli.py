@@ -13,12 +13,15 @@ import typer
 from rich.console import Console
 
 from edge import meters
+from edge.clock import EventClock
 from edge.gateway import Gateway, salt
 from edge.listening import document, hear, make_ear, show
 from edge.mapping import Mapping, load_mapping
 from edge.outbox import Outbox, read_summary
 from edge.publisher import Publisher
 from edge.replay import LineRefused, Replay, detect, find_files
+from edge.runner import Runner, Unopened
+from edge.salts import SeededSalts
 from edge.sensing import frames_broker, local_broker, make_listener
 from edge.settings import SENSING, EdgeSettings, GatewaySettings, milliseconds
 from edge.simulation import ColdRoom, Reefer, Stories
@@ -26,7 +29,7 @@ from edge.simulation.coldroom import coldroom_design
 from edge.simulation.reefer import reefer_design
 from edge.sources import ReplaySource, SimulatedSource, Source
 from edge.sparkplug.host import NAMESPACE
-from edge.stage import Edge, EventClock, Runner, SeededSalts, Unopened
+from edge.stage import Edge
 from lading import logs, metrics, settings
 from lading.cose import KeySigner, PublicKey
 from lading.errors import LadingError, ServiceError

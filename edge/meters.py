@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from edge.stage import Runner, Unopened
+from edge.runner import Runner, Unopened
 from lading import metrics
 
 

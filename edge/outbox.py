@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.reserve import RESERVE_BYTES, Reserve
 from lading import sqlite
 from lading.errors import MalformedError, ServiceError
 from lading.frame import NO_ANCHOR, AnchorSeen
@@ -20,7 +21,6 @@ from lading.totals import EMPTY, Reading, Totals
 from lading.tree import ZERO_HASH
 
 SCHEMA_VERSION = 2
-RESERVE_BYTES = 8 * 2**20
 FRAMES_REMOVED_MAX = 1024
 LOCK_WAIT_MS = 5000
 SEQ_MAX = 2**63 - 1  # what SQLite stores
@@ -87,7 +87,7 @@ class Outbox:
     def __init__(self, path: Path, gateway_id: bytes, *, may_create: bool = True) -> None:
         self._path = path
         self._gateway_id = gateway_id
-        self._reserve = path.with_name(path.name + ".reserve")
+        self._reserve = Reserve(path.with_name(path.name + ".reserve"))
         sqlite.make_folder(path, "outbox")
         self._synchronous = ""
         self._lock = _lock(path.with_name(path.name + ".lock"))
@@ -96,7 +96,7 @@ class Outbox:
         except BaseException:
             os.close(self._lock)
             raise
-        self._keep_reserve()
+        self._reserve.keep()
 
     def _open(self, *, may_create: bool) -> Waiting:
         """Without `may_create`, a file that is gone or empty is refused: its numbers would be given a second time."""
@@ -222,7 +222,7 @@ class Outbox:
         """
         for at in range(0, len(frame_seqs), FRAMES_REMOVED_MAX):
             self._remove(frame_seqs[at : at + FRAMES_REMOVED_MAX])
-        self._keep_reserve()
+        self._reserve.keep()
 
     def _remove(self, frame_seqs: Sequence[int]) -> None:
         marks = ",".join("?" * len(frame_seqs))
@@ -259,7 +259,7 @@ class Outbox:
             with self._transaction():
                 change()
         except ServiceError as exc:
-            if exc.code != "disk_full" or not may_use_reserve or not self._give_reserve():
+            if exc.code != "disk_full" or not may_use_reserve or not self._reserve.give():
                 raise
             with self._transaction():
                 change()
@@ -279,7 +279,7 @@ class Outbox:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Outside of transactions; one that could not be rolled back is, or its changes would be seen."""
+        """A transaction that could not be rolled back is first, or its changes would be seen."""
         self._roll_back()
         try:
             yield
@@ -294,16 +294,15 @@ class Outbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as exc:
-            self._roll_back()
-            if isinstance(exc, sqlite3.Error):
-                self._forget_pages()
-                raise _service_error(self._path, exc) from exc
-            raise
+        """All or nothing. Not `lading.sqlite`'s: if it cannot be rolled back, why it failed is what counts here."""
+        with self._named():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
 
     def _prepare(self, gateway_id: bytes, *, may_create: bool) -> None:
         db = self._db
@@ -336,32 +335,11 @@ class Outbox:
                 "outbox_key", f"{self._path} is of gateway {owner.hex()}, the key's is {gateway_id.hex()}"
             )
 
-    def _keep_reserve(self) -> None:
-        """Hold real blocks that a full disk can be relieved with, as long as the disk has four times as much."""
-        partial = self._reserve.with_suffix(".partial")
-        try:
-            disk = os.statvfs(self._path.parent)
-            if self._reserve.exists() or disk.f_bavail * disk.f_frsize < 4 * RESERVE_BYTES:
-                return
-            partial.write_bytes(os.urandom(RESERVE_BYTES))  # nothing that a file system could store in less
-            partial.rename(self._reserve)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
-
-    def _give_reserve(self) -> bool:
-        """Whether there was one, and there is its room now."""
-        try:
-            self._reserve.unlink()
-        except OSError:
-            return False
-        return True
-
 
 def read_summary(path: Path) -> dict[str, int | str | None]:
     """What an outbox holds, read beside the process that uses it: for `lading edge status`."""
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        db = sqlite.connect_beside(path)
         row = db.execute(
             "SELECT gateway, frame_seq, order_seq, leg IS NOT NULL, anchor_interval FROM state"
         ).fetchone()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from edge.clock import EventClock
 from edge.link import RECEIVE_MAX
 from edge.readings import NewReading
+from edge.runner import Runner
 from edge.sources import Batch
-from edge.stage import Edge, EventClock, Runner
+from edge.stage import Edge
 from lading.errors import LadingError, ServiceError
 from lading.topics import anchors_topic, gateway_topic
 from tests.failing import locked, unreadable

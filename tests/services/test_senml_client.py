@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from edge.clock import EventClock
 from edge.gateway import Gateway
 from edge.link import Acked, Came
 from edge.meters import why_failing
 from edge.outbox import Outbox
 from edge.publisher import Publisher
+from edge.runner import Runner
 from edge.sources import SenmlListener
-from edge.stage import Edge, EventClock, Runner
+from edge.stage import Edge
 from lading.cose import KeySigner
 from lading.mqtt import Broker
 from lading.quantities import DERIVED, Quantity

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge.gateway import FRAME_HEAD_BYTES, READING_BYTES, RUN_BYTES, Gateway
-from edge.outbox import RESERVE_BYTES, Outbox, read_summary
+from edge.outbox import Outbox, read_summary
 from edge.readings import NewReading
+from edge.reserve import RESERVE_BYTES
 from lading.cose import KeySigner
 from lading.errors import RejectedError, ServiceError
 from lading.frame import CLOSED, FRAME_READINGS_MAX, FRAME_RUNS_MAX, NO_ANCHOR, NO_LEG, make_run, seal

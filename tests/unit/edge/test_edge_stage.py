@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from edge.clock import EventClock
 from edge.gateway import Gateway
 from edge.outbox import Outbox
 from edge.publisher import Publisher
+from edge.runner import Runner, Unopened
 from edge.simulation import ClockUnset, Reefer, Stories
 from edge.simulation.reefer import reefer_design
 from edge.sources import SimulatedSource
-from edge.stage import FAILURES_MAX, Edge, EventClock, Runner, Unopened
+from edge.stage import FAILURES_MAX, Edge
 from lading.cose import KeySigner
 from lading.errors import ServiceError
 from lading.mqtt import Broker
