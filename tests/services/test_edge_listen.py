@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from tests.services.mqtt_client import Client
 from tests.services.test_edge_run import REPOSITORY, Site
 
 EDGE = '[[edge.gateways]]\nname = "gw"\nsource = "sparkplug"\n'
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path).start()
-    yield server
-    server.stop()
 
 
 def test_a_new_site(tmp_path: Path, broker: Mosquitto) -> None:

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from lading.frame import CLOSED, Frame
 from lading.quantities import CLOCK, DERIVED, FAULT
 from lading.topics import gateway_topic
 from tests.gateways import OPERATOR, TENANT, order
-from tests.services.brokers import BROKERS, AnyBroker, running_broker
+from tests.services.brokers import AnyBroker
 from tests.waiting import until
 
 LIMIT_S = 60.0
@@ -111,29 +110,23 @@ class Site:
         return [found[seq] for seq in sorted(found)]
 
 
-@pytest.fixture(params=BROKERS)
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyBroker]:
-    with running_broker(request.param, tmp_path) as broker:
-        yield broker
-
-
 def contents(site: Site, name: str) -> list[list[tuple]]:
     """What a gateway's frames say, but for when they were signed."""
     return [[(run.record.channel, run.salt, run.readings) for run in frame.runs] for frame in site.of(name)]
 
 
-def test_a_killed_process_ends_in_the_same_frames(tmp_path: Path, broker: AnyBroker) -> None:
+def test_a_killed_process_ends_in_the_same_frames(tmp_path: Path, any_broker: AnyBroker) -> None:
     """Killed six times at random instants and restarted: the same readings in the same frames as undisturbed."""
     rng = random.Random(5)
     (tmp_path / "calm").mkdir()
     (tmp_path / "wild").mkdir()
-    calm = Site(tmp_path / "calm", broker, SIMULATED.format(speed=0), ("truck", "room"))
+    calm = Site(tmp_path / "calm", any_broker, SIMULATED.format(speed=0), ("truck", "room"))
     calm.finish(calm.start())
     until(lambda: len(calm.of("truck")) == 37 and len(calm.of("room")) == 37, LIMIT_S)
     expected = {name: contents(calm, name) for name in ("truck", "room")}
     calm.client.disconnect()
 
-    wild = Site(tmp_path / "wild", broker, SIMULATED.format(speed=4000), ("truck", "room"))
+    wild = Site(tmp_path / "wild", any_broker, SIMULATED.format(speed=4000), ("truck", "room"))
     for _ in range(6):
         process = wild.start()
         assert process.stderr is not None
@@ -164,9 +157,9 @@ def check_frames(site: Site, name: str) -> dict:
     return readings
 
 
-def test_sigterm_ends_cleanly(tmp_path: Path, broker: AnyBroker) -> None:
+def test_sigterm_ends_cleanly(tmp_path: Path, any_broker: AnyBroker) -> None:
     """SIGTERM: exit code 0, status offline, nothing lost; status shows what waits."""
-    site = Site(tmp_path, broker, SIMULATED.format(speed=600), ("truck", "room"))
+    site = Site(tmp_path, any_broker, SIMULATED.format(speed=600), ("truck", "room"))
     process = site.start()
     until(lambda: len(site.of("truck")) > 2, LIMIT_S)
     process.send_signal(signal.SIGTERM)
@@ -178,7 +171,7 @@ def test_sigterm_ends_cleanly(tmp_path: Path, broker: AnyBroker) -> None:
     site.client.disconnect()
 
 
-def test_senml_sensors_come_in_as_derived_readings(tmp_path: Path, broker: AnyBroker) -> None:
+def test_senml_sensors_come_in_as_derived_readings(tmp_path: Path, any_broker: AnyBroker) -> None:
     """A pack on the gateway's senml topic becomes readings of a leg that is begun and ended by orders."""
     edge = """
 flush_s = 1
@@ -194,7 +187,7 @@ name = "urn:dev:ow:1:door"
 unit = "open"
 channel = 2
 """
-    site = Site(tmp_path, broker, edge, ("gw",))
+    site = Site(tmp_path, any_broker, edge, ("gw",))
     gateway = site.keys["gw"].public.gateway_id
     site.retain("gw", order(1, gateway=gateway))
     process = site.start()
@@ -216,7 +209,7 @@ def end_order_for(gateway: bytes) -> bytes:
     return order(2, END, gateway=gateway)
 
 
-def test_a_recording_is_replayed_at_full_speed(tmp_path: Path, broker: AnyBroker) -> None:
+def test_a_recording_is_replayed_at_full_speed(tmp_path: Path, any_broker: AnyBroker) -> None:
     """Two devices of a csv become two gateways: error codes are faults, times that run back flagged, lines named."""
     lines = [b"timestamp,value,id"]
     for k in range(500):
@@ -231,7 +224,7 @@ def test_a_recording_is_replayed_at_full_speed(tmp_path: Path, broker: AnyBroker
         '[[gateway]]\nname = "two"\n[[gateway.channel]]\nchannel = 1\nsensor = "b"\nunit = "°C"\n'
     )
     edge = 'speed = 0\nreplay = { paths = ["log.csv"], map = "map.toml" }\n'
-    site = Site(tmp_path, broker, edge, ("one", "two"))
+    site = Site(tmp_path, any_broker, edge, ("one", "two"))
     log = site.finish(site.start())
     until(lambda: sum(f.reading_count for n in ("one", "two") for f in site.of(n)) == 1_001, LIMIT_S)
     one, two = check_frames(site, "one")[1], check_frames(site, "two")[1]
@@ -258,10 +251,10 @@ def test_keygen_makes_a_private_key_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_content_bad", [False, True])
 def test_a_gateway_whose_outbox_does_not_open_stops_no_other(
-    tmp_path: Path, broker: AnyBroker, is_content_bad: bool
+    tmp_path: Path, any_broker: AnyBroker, is_content_bad: bool
 ) -> None:
     """It is named, and opened later; only a run that is to end by itself does not begin without it."""
-    site = Site(tmp_path, broker, SIMULATED.format(speed=0), ("truck", "room"))
+    site = Site(tmp_path, any_broker, SIMULATED.format(speed=0), ("truck", "room"))
     shared, own = _load(tmp_path / "lading.toml")
     path = _outbox_path(shared, own, "truck")
     Outbox(path, site.keys["truck"].public.gateway_id).close()

@@ -26,13 +26,6 @@ FRAMES = 20
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def site(tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Connected. Its time stands still: no frame is ever sent again for want of a receipt."""
     monkeypatch.setattr("edge.outbox.LOCK_WAIT_MS", 50)

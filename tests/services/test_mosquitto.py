@@ -1,22 +1,11 @@
 """Mosquitto, as deploy/mosquitto sets it up, keeps the broker's contract; and what it does not keep is known."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.services.broker_contract import BrokerContract
 from tests.services.mosquitto import Mosquitto
 from tests.services.mqtt_client import ALL_FRAMES, FRAMES, Client, numbered
 from tests.waiting import until
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 class TestMosquitto(BrokerContract):

@@ -19,18 +19,12 @@ from lading.decoding import decode_frame
 from lading.mqtt import Broker
 from lading.topics import anchors_topic, gateway_topic
 from tests.gateways import KEY, T0_MS, TENANT, check_chain, end_order, open_gateway, order
-from tests.services.brokers import BROKERS, AnyBroker, running_broker
+from tests.services.brokers import AnyBroker
 from tests.waiting import until
 
 LIMIT_S = 60.0
 ID = KEY.public.gateway_id
 FRAMES, STATUS, ORDERS = (gateway_topic(TENANT, ID, kind) for kind in ("frames", "status", "assignment"))
-
-
-@pytest.fixture(params=BROKERS)
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyBroker]:
-    with running_broker(request.param, tmp_path) as broker:
-        yield broker
 
 
 class Listener:
@@ -56,8 +50,8 @@ class Listener:
 
 
 @pytest.fixture
-def listener(broker: AnyBroker) -> Iterator[Listener]:
-    listener = Listener(broker.port)
+def listener(any_broker: AnyBroker) -> Iterator[Listener]:
+    listener = Listener(any_broker.port)
     yield listener
     listener.stop()
 
@@ -84,12 +78,12 @@ def cut_frames(gateway: Gateway, count: int) -> None:
 
 
 def test_frames_arrive_in_order_and_leave_the_outbox(
-    tmp_path: Path, broker: AnyBroker, listener: Listener
+    tmp_path: Path, any_broker: AnyBroker, listener: Listener
 ) -> None:
     """Every frame comes once, in order; the outbox is empty when all are acknowledged."""
     gateway = open_gateway(tmp_path)
     cut_frames(gateway, 50)
-    publisher = make_publisher(gateway, broker.port)
+    publisher = make_publisher(gateway, any_broker.port)
     publisher.start()
     assert publisher.wait_acked(15, T0_MS)
     until(lambda: len(listener.came[FRAMES]) == 50, LIMIT_S)
@@ -99,14 +93,14 @@ def test_frames_arrive_in_order_and_leave_the_outbox(
 
 
 def test_a_retained_order_is_obeyed_and_a_forged_one_is_noted(
-    tmp_path: Path, broker: AnyBroker, listener: Listener
+    tmp_path: Path, any_broker: AnyBroker, listener: Listener
 ) -> None:
     """The order waits at the broker for the gateway; a later end closes the leg; another key's order does nothing."""
     listener.retain(ORDERS, order(1))
     notes: list[str] = []
     gateway = open_gateway(tmp_path)
     publisher = make_publisher(
-        gateway, broker.port, note=lambda what, exc: notes.append(f"{what} {exc.code}")
+        gateway, any_broker.port, note=lambda what, exc: notes.append(f"{what} {exc.code}")
     )
     publisher.start()
     step_until(publisher, lambda: gateway.leg is not None)
@@ -119,10 +113,10 @@ def test_a_retained_order_is_obeyed_and_a_forged_one_is_noted(
 
 
 def test_retained_status_says_online_and_offline(
-    tmp_path: Path, broker: AnyBroker, listener: Listener
+    tmp_path: Path, any_broker: AnyBroker, listener: Listener
 ) -> None:
     """While it runs the status says online and what waits; after a clean stop, offline."""
-    publisher = make_publisher(open_gateway(tmp_path), broker.port)
+    publisher = make_publisher(open_gateway(tmp_path), any_broker.port)
     publisher.start()
     step_until(publisher, lambda: len(listener.came[STATUS]) == 1)
     publisher.stop(T0_MS)
@@ -133,9 +127,9 @@ def test_retained_status_says_online_and_offline(
     assert states[0]["outbox_full"] is False
 
 
-def test_a_lost_connection_leaves_the_will(tmp_path: Path, broker: AnyBroker, listener: Listener) -> None:
+def test_a_lost_connection_leaves_the_will(tmp_path: Path, any_broker: AnyBroker, listener: Listener) -> None:
     """Cut off without a goodbye, the broker says offline in the gateway's name."""
-    publisher = make_publisher(open_gateway(tmp_path), broker.port)
+    publisher = make_publisher(open_gateway(tmp_path), any_broker.port)
     publisher.start()
     step_until(publisher, lambda: len(listener.came[STATUS]) == 1)
     client = publisher._link._client
@@ -150,21 +144,21 @@ def test_a_lost_connection_leaves_the_will(tmp_path: Path, broker: AnyBroker, li
 
 
 def test_a_broker_that_goes_away_and_comes_back(
-    tmp_path: Path, broker: AnyBroker, listener: Listener
+    tmp_path: Path, any_broker: AnyBroker, listener: Listener
 ) -> None:
     """Frames cut while it is away wait, and arrive afterwards; none is missing, duplicates are the same bytes."""
     gateway = open_gateway(tmp_path)
-    publisher = make_publisher(gateway, broker.port)
+    publisher = make_publisher(gateway, any_broker.port)
     publisher.start()
     cut_frames(gateway, 5)
     assert publisher.wait_acked(15, T0_MS)
     until(lambda: len(listener.came[FRAMES]) == 5, LIMIT_S)
-    broker.stop()
+    any_broker.stop()
     cut_frames(gateway, 20)
     publisher.step(T0_MS)
     assert gateway.outbox.waiting.count == 20
     listener.ready.clear()
-    broker.start()
+    any_broker.start()
     assert listener.ready.wait(LIMIT_S)
     assert publisher.wait_acked(60, T0_MS)
     until(lambda: len(set(listener.came[FRAMES])) == 25, LIMIT_S)
@@ -315,12 +309,14 @@ def test_a_broker_that_is_replaced_by_an_older_one_gets_what_was_under_way(tmp_p
     older.stop()
 
 
-def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AnyBroker, listener: Listener) -> None:
+def test_mqtt_5_is_tried_and_3_1_1_is_enough(
+    tmp_path: Path, any_broker: AnyBroker, listener: Listener
+) -> None:
     """amqtt knows 3.1.1 alone and misreads a CONNECT of MQTT 5; the link falls back by itself."""
     gateway = open_gateway(tmp_path)
     cut_frames(gateway, 1)
     publisher = Publisher(
-        gateway, TENANT, Broker("127.0.0.1", broker.port, protocol="auto"), keep_until="puback"
+        gateway, TENANT, Broker("127.0.0.1", any_broker.port, protocol="auto"), keep_until="puback"
     )
     publisher.start()
     assert publisher.wait_acked(30, T0_MS)
@@ -328,13 +324,13 @@ def test_mqtt_5_is_tried_and_3_1_1_is_enough(tmp_path: Path, broker: AnyBroker, 
 
 
 def test_an_anchor_on_the_anchors_topic_is_named_in_frames(
-    tmp_path: Path, broker: AnyBroker, listener: Listener
+    tmp_path: Path, any_broker: AnyBroker, listener: Listener
 ) -> None:
     """The retained anchor record reaches the header of the next frame."""
     record = AnchorRecord(3, bytes(32), 1, 1, bytes(20), bytes(32), 9, b"\7" * 32, T0_MS - 1, 1, "finalized")
     listener.retain(anchors_topic(TENANT), record.encode())
     gateway = open_gateway(tmp_path)
-    publisher = make_publisher(gateway, broker.port)
+    publisher = make_publisher(gateway, any_broker.port)
     publisher.start()
     step_until(publisher, lambda: gateway.anchor_interval == 3)
     cut_frames(gateway, 1)

@@ -104,13 +104,6 @@ class Site:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def site(tmp_path: Path, broker: Mosquitto) -> Iterator[Site]:
     site = Site(tmp_path, broker)
     site.publisher.start()

@@ -62,13 +62,6 @@ channel = 6
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def hearing(broker: Mosquitto) -> Iterator[Client]:
     client = Client(broker.port, "hearing", "spBv1.0/#", clean=True)
     yield client
