@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edge.framing import Leg, Salts, framed, idle_runs, leg_runs, open_leg, require_not_before
+from edge.orders import require_addressed, require_next
 from edge.outbox import ChannelPosition, Outbox, Position
 from edge.readings import NewReading, Refused, Tried, check, stamp
 from lading.assignment import BEGIN, Assignment, open_assignment
@@ -289,39 +290,15 @@ class Gateway:
         return True
 
     def _check(self, order: Assignment) -> None:
-        if order.gateway != self.gateway_id:
-            raise RejectedError(
-                "order_gateway", f"for gateway {order.gateway.hex()}, this is {self.gateway_id.hex()}"
-            )
-        if order.tenant != self._tenant:
-            raise RejectedError(
-                "order_tenant", f"of tenant {order.tenant.hex()}, wanted {self._tenant.hex()}"
-            )
-        if order.order_seq <= self._position.order_seq:
-            raise RejectedError(
-                "order_old", f"order {order.order_seq}, the newest obeyed is {self._position.order_seq}"
-            )
+        require_addressed(order, self.gateway_id, self._tenant)
+        require_next(order, self._position.order_seq, self._leg, self._quantities)
         if order.limits is None:
-            self._check_end(order)
             return
-        for limits in order.limits.channels:
-            quantity = self._quantities.get(limits.channel, limits.quantity)
-            if quantity != limits.quantity:
-                raise RejectedError(
-                    "order_quantity",
-                    f"channel {limits.channel} measures {quantity}, the limits say {limits.quantity}",
-                )
-        if self._leg is not None and order.leg_id == self._leg.order.leg_id:
-            raise RejectedError("order_leg", f"begins leg {order.leg_id.hex()}, which is open already")
         if self.outbox.has_closed(order.leg_id):
             # A second closing frame of one leg would be a second answer to what it makes due.
             raise RejectedError("order_leg", f"begins leg {order.leg_id.hex()}, which was closed before")
         if not self._fits_frames(2, readings=self._pending_count, runs=len(order.limits.channels)):
             raise ServiceError("outbox_full", "no room for the new leg's closing frame yet")
-
-    def _check_end(self, order: Assignment) -> None:
-        if self._leg is None or order.leg_id != self._leg.order.leg_id:
-            raise RejectedError("order_leg", f"ends leg {order.leg_id.hex()}, which is not open")
 
     def see_anchor(self, record: bytes) -> bool:
         """Name the newest anchor in coming frames, as a lower bound of their time. False if it is not newer."""
