@@ -294,15 +294,8 @@ class Outbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing. Not `lading.sqlite`'s: if it cannot be rolled back, why it failed is what counts here."""
-        with self._named():
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
+        with self._named(), sqlite.transaction(self._db):
+            yield
 
     def _prepare(self, gateway_id: bytes, *, may_create: bool) -> None:
         db = self._db
