@@ -29,7 +29,9 @@ from lading.restored import Restored
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 
-app = typer.Typer(help="Stage 4: batches, roots, the chain, proofs.", no_args_is_help=True)
+app = typer.Typer(
+    help="Stage 4: batches, roots, the chain, proofs.", no_args_is_help=True, add_completion=False
+)
 app.add_typer(contracts_cli.app)
 
 ETHER = 10**18

@@ -38,7 +38,9 @@ from lading.partitions import PartitionLog, partition_count
 from lading.process import results, stop_on_signals
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
-app = typer.Typer(help="Stage 3: rules and detectors, verdicts and alerts.", no_args_is_help=True)
+app = typer.Typer(
+    help="Stage 3: rules and detectors, verdicts and alerts.", no_args_is_help=True, add_completion=False
+)
 verdicts_app = typer.Typer(help="Verdicts in the log.", no_args_is_help=True)
 profiles_app = typer.Typer(help="Limits for products, with their sources.", no_args_is_help=True)
 app.add_typer(verdicts_app, name="verdicts")

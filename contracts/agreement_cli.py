@@ -32,7 +32,11 @@ from lading.account import SIGNATURE_BYTES, Account
 from lading.errors import MalformedError, ServiceError
 from lading.terminal import CONFIG, AsJson, Config
 
-app = typer.Typer(help="Agreements between carrier and shipper, and what they pay.", no_args_is_help=True)
+app = typer.Typer(
+    help="Agreements between carrier and shipper, and what they pay.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 EXIT_REFUSED = 1
 CARRIER, SHIPPER = "carrier.key", "shipper.key"

@@ -30,7 +30,7 @@ from lading.process import results, stop_on_signals
 from lading.settlement import Settlement
 from lading.terminal import CONFIG, AsJson, Config
 
-app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True)
+app = typer.Typer(help="Stage 5: agreements and payments.", no_args_is_help=True, add_completion=False)
 app.command("withdraw")(withdraw_all)
 
 Carrier = Annotated[Path, typer.Option(help="Carrier's key file, beside the operator's unless absolute.")]

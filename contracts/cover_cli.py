@@ -31,7 +31,9 @@ from lading.terminal import CONFIG, AsJson, Config
 from lading.wallet import Wallet
 
 app = typer.Typer(
-    help="Insurance of legs: pools of capital, and covers that they sell.", no_args_is_help=True
+    help="Insurance of legs: pools of capital, and covers that they sell.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 EXIT_REFUSED = 1

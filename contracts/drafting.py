@@ -32,6 +32,7 @@ from lading.fields import U32_MAX
 from lading.limits import ChannelLimits
 from lading.mkt import weight
 from lading.quantities import Quantity
+from lading.terminal import opened
 from lading.terms import LEGS_MAX, Leg, Terms
 from lading.tiers import METRICS_OF_LEG, TIERS_MAX, VALUE_OFFSET, Metric, Tier
 
@@ -144,7 +145,7 @@ def read_table(path: Path, model: type[_File]) -> _File:
 def _read(path: Path) -> str:
     try:
         if path == STDIN:
-            data = sys.stdin.read(FILE_BYTES_MAX + 1).encode()
+            data = opened(sys.stdin, "standard input").buffer.read(FILE_BYTES_MAX + 1)
         else:
             with path.open("rb") as file:
                 data = file.read(FILE_BYTES_MAX + 1)

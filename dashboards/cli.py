@@ -23,7 +23,7 @@ from lading.process import RETRIES_MAX, stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
-app = typer.Typer(help="The time series and the boards over it.", no_args_is_help=True)
+app = typer.Typer(help="The time series and the boards over it.", no_args_is_help=True, add_completion=False)
 
 REFUSED_SHOWN = 10
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]

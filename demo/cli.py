@@ -58,14 +58,14 @@ def demo(
     if (more or mapping) and not replay:
         raise ServiceError("usage", "recordings and --map are for --replay PATH…")
     started_s = time.monotonic()
+    # What was asked for is read before an earlier run is thrown away.
+    files = find_files([*replay, *(more or [])]) if replay else []
+    meaning = (load_mapping(mapping) if mapping else detect(files)) if files else None
     prepare(out)
-    if replay:
-        files = find_files([*replay, *(more or [])])
-        rig, report, document = run_replay(
-            seed, out, plain, files, load_mapping(mapping) if mapping else detect(files)
-        )
-    else:
+    if meaning is None:
         rig, report, document = run_story(seed, out, plain)
+    else:
+        rig, report, document = run_replay(seed, out, plain, files, meaning)
     write(out, report, document, as_json)
     Console(stderr=True).print(
         f"\n{rig.readings:,} readings in {time.monotonic() - started_s:.1f} s; report: {out / 'report.html'}"
@@ -128,7 +128,7 @@ def conclude(rig: Rig, out: Path, scene: Scene) -> tuple[Report, dict[str, objec
 
 def prepare(out: Path) -> None:
     """An empty folder; one that an earlier demo left is emptied, anything else is not touched."""
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / MARKER).exists():
             raise ServiceError(
                 "out", f"{out} is not empty and no demo wrote it; give another folder with --out"

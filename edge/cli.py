@@ -41,7 +41,7 @@ from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 from lading.topics import gateway_topic
 
-app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True)
+app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True, add_completion=False)
 
 IDLE_S = 0.1
 FINISH_S = 600.0

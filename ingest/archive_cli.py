@@ -21,7 +21,11 @@ from lading.terminal import CONFIG, AsJson, Config, shown_time
 if TYPE_CHECKING:  # pyarrow only when a command runs
     from ingest.erasure import Choice, Erasure
 
-app = typer.Typer(help="The archive: rebuild it, erase readings, let old ones expire.", no_args_is_help=True)
+app = typer.Typer(
+    help="The archive: rebuild it, erase readings, let old ones expire.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 DAY_MS = 86_400_000
 Reason = Annotated[str, typer.Option(help="Why, for the erasure record.", min=1)]

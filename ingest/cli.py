@@ -26,7 +26,9 @@ from lading.process import results, stop_on_signals
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
 
-app = typer.Typer(help="Stage 2: receive, check, log, archive; dead letters.", no_args_is_help=True)
+app = typer.Typer(
+    help="Stage 2: receive, check, log, archive; dead letters.", no_args_is_help=True, add_completion=False
+)
 app.add_typer(dead_cli.app, name="dead")
 
 RETRY_S = 0.1

@@ -17,7 +17,9 @@ from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG, AsJson, Config
 
 app = typer.Typer(
-    help="A private certificate authority for trials, and the broker's access list.", no_args_is_help=True
+    help="A private certificate authority for trials, and the broker's access list.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 SOON = timedelta(days=30)

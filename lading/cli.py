@@ -2,13 +2,14 @@
 
 import importlib
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from lading import __version__
 from lading.errors import LadingError, ServiceError
+from lading.terminal import settle_streams, unheard
 
 EXIT_FAILED, EXIT_UNUSABLE = 1, 2
 
@@ -127,14 +128,23 @@ def lading(
 
 
 def main() -> None:
-    """Entry point: our errors end in one line on stderr and exit code 2, an interrupt in 130."""
+    """Entry point: our errors and the disk's end in one line on stderr and exit code 2, an interrupt in 130."""
+    settle_streams()
     try:
         cli()
     except LadingError as exc:
-        typer.echo(f"lading: {exc}", err=True)
-        sys.exit(EXIT_UNUSABLE)
+        _end(str(exc))
+    except OSError as exc:
+        place = f"{exc.filename}: " if exc.filename else ""
+        _end(f"file: {place}{exc.strerror or exc}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(why: str) -> NoReturn:
+    typer.echo(f"lading: {why}", err=True)
+    unheard()
+    sys.exit(EXIT_UNUSABLE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """`lading evidence`: export the evidence of a leg from the log."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from lading.export import Order, export_leg, find_leg, orders
 from lading.log import Log, wall_ms
 from lading.opening import open_gateways, open_log, open_operator_public
 from lading.settings import Shared, load_shared
-from lading.terminal import CONFIG
+from lading.terminal import CONFIG, to_stdout
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -46,7 +45,7 @@ def export(
     gateway_id = None if gateway is None else _gateway_id(gateway)
     data = export_leg(log, gateways, operator, leg_id, wall_ms(), gateway_id)
     if output == STDOUT:
-        sys.stdout.buffer.write(data)
+        to_stdout(data)
         return
     write_whole(output, data)
     typer.echo(f"{output}: {len(data)} bytes, leg {leg_id.hex()}; check with: lading verify {output}")

@@ -19,7 +19,7 @@ from lading.orders import WAIT_S, issue, logged_orders, take_number
 from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG, AsJson, Config
 
-app = typer.Typer(help="Order gateways to begin and end legs.", no_args_is_help=True)
+app = typer.Typer(help="Order gateways to begin and end legs.", no_args_is_help=True, add_completion=False)
 
 Reference = Annotated[
     str, typer.Argument(help="What the shipment is called; only its salted hash leaves the company.")

@@ -16,7 +16,9 @@ from lading.settings import LogSettings, Shared, load_shared
 from lading.terminal import CONFIG, AsJson, Config
 from lading.topics import LOG_TOPICS
 
-app = typer.Typer(help="Topics of the log, and who has read how far.", no_args_is_help=True)
+app = typer.Typer(
+    help="Topics of the log, and who has read how far.", no_args_is_help=True, add_completion=False
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,17 @@
-"""What the commands share at a terminal: their options, and how they show a time."""
+"""What the commands share at a terminal: their options, its streams, and how they show a time."""
 
+import codecs
+import io
+import json
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
+from lading.errors import ServiceError
 from lading.fields import TIME_MS_MAX
 
 CONFIG = Path("lading.toml")
@@ -18,3 +24,37 @@ def shown_time(time_ms: int) -> str:
     if time_ms > TIME_MS_MAX:
         return f"{time_ms} ms after 1970, past the year 9999"
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def settle_streams() -> None:
+    """Let a terminal that is not UTF-8 show what it lacks as `\\u0141`, which JSON reads as the same text."""
+    codecs.register_error("lading_escape", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lading_escape")
+
+
+def opened(stream: TextIO | None, name: str) -> TextIO:
+    """A standard stream; ServiceError `file` where whoever started us closed it, and Python has none."""
+    if stream is None:
+        raise ServiceError("file", f"{name} is closed")
+    return stream
+
+
+def to_stdout(data: bytes) -> None:
+    """Bytes to standard output, all of them. An OSError comes now, and not unseen at exit."""
+    stream = opened(sys.stdout, "standard output").buffer
+    stream.write(data)
+    stream.flush()
+
+
+def unheard() -> None:
+    """Nobody reads standard output any more: what is still buffered goes nowhere, without an error at exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end

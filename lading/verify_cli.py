@@ -12,6 +12,7 @@ from lading.chaincheck import ChainCheck, PlainRpc
 from lading.checks import AGE_MS_MAX, Expected, Status
 from lading.errors import MalformedError, ServiceError
 from lading.evidence import EVIDENCE_BYTES_MAX
+from lading.terminal import opened, unheard
 from lading.verify import Report, verify
 
 _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.LEFT: "cyan"}
@@ -51,10 +52,13 @@ def main(
     chain = ChainCheck(Chain(PlainRpc(rpc)), *trusted) if rpc else None
     report = verify(read_input(file, EVIDENCE_BYTES_MAX), expected, chain)
     code = report.exit_code(strict)
-    if as_json:
-        typer.echo(_as_json(file, report, code))
-    else:
-        _print(report)
+    try:
+        if as_json:
+            typer.echo(_as_json(file, report, code))
+        else:
+            _print(report)
+    except BrokenPipeError:  # `| head -1` has seen enough, and 1 would say that the evidence failed
+        unheard()
     raise typer.Exit(code)
 
 
@@ -62,7 +66,7 @@ def read_input(file: str, bytes_max: int) -> bytes:
     """The file's bytes, or standard input's; one byte past the limit is enough to be refused."""
     try:
         if file == "-":
-            return sys.stdin.buffer.read(bytes_max + 1)
+            return opened(sys.stdin, "standard input").buffer.read(bytes_max + 1)
         with Path(file).open("rb") as stream:
             return stream.read(bytes_max + 1)
     except OSError as exc:

@@ -15,7 +15,7 @@ from lading.chain import connect
 from lading.errors import ServiceError
 from lading.terminal import AsJson
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 RPCS_MAX = 8
 _NO_PRICES = "no prices: wanted --rpc URL, --prices FILE, or prices as options; there are no defaults, as prices change"

@@ -12,7 +12,11 @@ from lading.backup.restore import restore, verify
 from lading.errors import ProofError
 from lading.terminal import CONFIG, AsJson, Config, shown_time
 
-app = typer.Typer(help="Copy an installation while it runs; check a copy; put it back.", no_args_is_help=True)
+app = typer.Typer(
+    help="Copy an installation while it runs; check a copy; put it back.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Source = Annotated[Path, typer.Argument(help="A folder that `lading backup create` made.")]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from demo.cli import MARKER
 from demo.run import TICK_MS
 from demo.story import BEGIN_MS, FLEET
 
@@ -181,3 +182,16 @@ def test_the_storys_times_are_ticks() -> None:
     times += [time for plan in FLEET for gap in plan.offline for time in (gap.begin_ms, gap.end_ms)]
     times += [plan.cloned_ms for plan in FLEET if plan.cloned_ms is not None]
     assert not [time for time in times if (time - BEGIN_MS) % TICK_MS]
+
+
+def test_a_mistyped_recording_costs_no_earlier_run(tmp_path: Path) -> None:
+    """What an earlier demo left is thrown away only once the recordings and their mapping were read."""
+    (tmp_path / MARKER).touch()
+    (tmp_path / "report.html").write_text("kept")
+    (tmp_path / "map.toml").write_text("[csv]\nlayout = 3\n")
+    (tmp_path / "a.csv").write_text("timestamp,value\n2026-01-01T00:00:00,1\n")
+    for wrong in (["nope.csv"], [tmp_path / "a.csv", "--map", tmp_path / "map.toml"]):
+        done = lading("demo", "--out", tmp_path, "--replay", *wrong)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert (tmp_path / "report.html").exists()
