@@ -16,7 +16,7 @@ from contracts.cover_words import describe_cover, describe_pool, said_of
 from contracts.covers import Cover, about, read_cover, write_cover
 from contracts.drafting import Place, read_table, read_text
 from contracts.insurance import Pool
-from contracts.legs import newest_begin, refuse_lacking
+from contracts.legs import begin_of, refuse_lacking
 from contracts.making import address_of, check_begun
 from contracts.opening import Bench, open_bench
 from contracts.parties import mint_of
@@ -139,7 +139,7 @@ def quote(
     account, insurance = bench.account(key), bench.insurance()
     found = insurance.pool(pool_id)
     money = bench.money(found.token)
-    begin = newest_begin(open_log(bench.shared), open_operator_public(bench.shared), leg)
+    begin = begin_of(open_log(bench.shared), open_operator_public(bench.shared), leg)
     policy = make_policy(
         read_table(terms, PolicyDraft),
         begin,

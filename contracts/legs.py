@@ -5,24 +5,21 @@ from collections.abc import Sequence
 from contracts.agreements import Disclosure
 from lading.assignment import BEGIN, Assignment
 from lading.cose import PublicKey
-from lading.errors import RejectedError, ServiceError
-from lading.export import orders
+from lading.errors import RejectedError
+from lading.export import find_leg, orders
 from lading.log import Log
 from lading.terms import Leg
 from lading.tiers import Tier, channels_of
 
 
-def newest_begin(log: Log, operator: PublicKey, leg: str) -> Assignment:
-    """The newest begin order in the log that this operator signed for a leg, by reference or id in hex."""
-    found = [
-        order.assignment
-        for order in orders(log, operator)
-        if order.assignment.action == BEGIN
-        and leg in (order.assignment.reference, order.assignment.leg_id.hex())
-    ]
-    if not found:
-        raise ServiceError("leg", f"the log holds no begin order of {leg!r}")
-    return found[-1]
+def begin_of(log: Log, operator: PublicKey, leg: str) -> Assignment:
+    """The begin order in the log that this operator signed for a leg, by reference, id or unique beginning of one.
+
+    ServiceError `leg_unknown` where a reference means several: money hangs on which one.
+    """
+    begun = [order for order in orders(log, operator) if order.assignment.action == BEGIN]
+    leg_id = find_leg(begun, leg)
+    return [order.assignment for order in begun if order.assignment.leg_id == leg_id][-1]
 
 
 def leg_terms(begin: Assignment, deadline_s: int) -> Leg:

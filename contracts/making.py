@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from contracts.agreements import Agreement, Disclosure, save
 from contracts.drafting import Draft, Parties, make_terms
-from contracts.legs import newest_begin, refuse_lacking, refuse_other_place
+from contracts.legs import begin_of, refuse_lacking, refuse_other_place
 from contracts.opening import Bench
 from contracts.parties import Backing, backing_of, deposit, mint
 from contracts.typed_data import terms_argument
@@ -37,7 +37,7 @@ def draft_agreement(bench: Bench, draft: Draft, legs: Sequence[str], parties: Pa
             "escrow", f"0x{escrow.address.hex()} is the first version, wanted the present one: deploy it"
         )
     log, operator = open_log(bench.shared), open_operator_public(bench.shared)
-    begins = [newest_begin(log, operator, leg) for leg in dict.fromkeys(legs)]
+    begins = [begin_of(log, operator, leg) for leg in dict.fromkeys(legs)]
     terms = make_terms(draft, begins, parties, bench.place(), secrets.randbits(128), wall_ms() // 1000)
     by_leg = {begin.leg_id: Disclosure.of(begin) for begin in begins}
     return Agreement(terms, escrow.domain, tuple(by_leg[leg.leg_id] for leg in terms.legs))

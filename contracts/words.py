@@ -92,6 +92,7 @@ def leg_lines(leg: Leg, disclosure: Disclosure | None) -> list[str]:
     due = shown_time(leg.due_ms) if leg.due_ms else "no time agreed"
     return [
         f"  leg       {leg_name(leg, disclosure)}",
+        f"            id {leg.leg_id.hex()}",
         f"            signed by gateway {leg.gateway_id.hex()}",
         f"            begins {shown_time(leg.begin_ms)}, due {due}",
         f"            deadline {shown_time(leg.deadline_s * 1000)}",
@@ -194,5 +195,6 @@ def calibration_lines(uncertainty_max_milli: int) -> Sequence[str]:
 
 def _signed(agreement: Agreement) -> str:
     signed = [party for party in PARTIES if party not in agreement.missing]
-    missing = f"; {' and '.join(agreement.missing)} have yet to sign" if agreement.missing else ""
+    have = "have" if len(agreement.missing) > 1 else "has"
+    missing = f"; {' and '.join(agreement.missing)} {have} yet to sign" if agreement.missing else ""
     return (" and ".join(signed) or "nobody") + missing

@@ -118,6 +118,7 @@ def _evidence(report: Report, width: int) -> Table | None:
     if longest + sum(len(name) + 3 for name in names) <= width:
         return _matrix(report, names)
     table = _table("Evidence files, checked", "file", "checks", "what did not simply pass")
+    table.columns[0].overflow = "fold"
     for result in report.evidence:
         table.add_row(_text(result.path), Text(" ").join(_marks(result, names)), _remarks(result))
     return table

@@ -28,6 +28,7 @@ from edge.simulation import Channel
 from lading import logs
 from lading.errors import ServiceError
 from lading.profiles import load
+from lading.terminal import columns_of
 
 app = typer.Typer(add_completion=False)
 MARKER = ".lading-demo"  # what tells a folder that the demo may empty
@@ -143,7 +144,7 @@ def write(out: Path, report: Report, document: dict[str, object], as_json: bool)
     write_report(out / "report.html", report)
     text = json.dumps(document, indent=1)
     (out / "result.json").write_text(text + "\n", "utf-8")
-    print_summary(Console(stderr=True), report)
+    print_summary(Console(stderr=True, width=columns_of(sys.stderr)), report)
     if as_json:
         sys.stdout.write(text + "\n")
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -38,7 +39,7 @@ from lading.log import wall_ms
 from lading.opening import open_operator_public
 from lading.process import stop_on_signals
 from lading.settings import Shared
-from lading.terminal import CONFIG, AsJson, Config
+from lading.terminal import CONFIG, AsJson, Config, columns_of
 from lading.topics import gateway_topic
 
 app = typer.Typer(help="Stage 1: sample, sign, keep, publish.", no_args_is_help=True, add_completion=False)
@@ -145,7 +146,7 @@ def listen(
     if as_json:
         typer.echo(json.dumps(document(one, ear), indent=1))
     else:
-        show(one, ear, Console())
+        show(one, ear, Console(width=columns_of(sys.stdout)))
 
 
 def _summary(path: Path, bytes_max: int) -> dict[str, int | str | float | None]:

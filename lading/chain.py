@@ -255,7 +255,8 @@ class HttpRpc:
         try:
             answer: Any = self._provider.make_request(RPCEndpoint(method), params)
         except (RequestException, OSError, ValueError) as exc:
-            raise ServiceError("chain_unreachable", f"{self.url}: {method}: {exc}") from exc
+            why = getattr(exc.args[0], "reason", exc) if exc.args else exc  # what the client's retries ended with
+            raise ServiceError("chain_unreachable", f"{self.url}: {method}: {why}") from exc
         if (
             not isinstance(answer, dict)
             or answer.get("id") != number

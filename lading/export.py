@@ -1,6 +1,6 @@
 """Make a leg's evidence file from the log: its frames with their ways up to anchored roots, and all around them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lading import topics
@@ -58,15 +58,22 @@ def orders(log: Log, operator: PublicKey) -> list[Order]:
     return found
 
 
+def meant(begun: Sequence[Assignment], text: str) -> list[Assignment]:
+    """The begin orders of the legs that a reference, a leg id in hex or the beginning of one means."""
+    named = [order for order in begun if order.reference == text]
+    digits = text.lower().removeprefix("0x")
+    if not named and len(digits) >= PREFIX_HEX_MIN:
+        named = [order for order in begun if order.leg_id.hex().startswith(digits)]
+    return named
+
+
 def find_leg(begun: list[Order], text: str) -> bytes:
     """The leg that a reference, a leg id in hex or the unique beginning of one means; ServiceError `leg_unknown`."""
-    named = {order.assignment.leg_id for order in begun if order.assignment.reference == text}
-    wanted = text.lower().removeprefix("0x")
-    if not named and len(wanted) >= PREFIX_HEX_MIN:
-        named = {o.assignment.leg_id for o in begun if o.assignment.leg_id.hex().startswith(wanted)}
+    named = {order.leg_id for order in meant([order.assignment for order in begun], text)}
     if len(named) != 1:
-        shown = ", ".join(sorted(leg.hex()[:16] for leg in named)[:8]) or "no leg"
-        raise ServiceError("leg_unknown", f"{text!r} means {shown}, wanted one leg")
+        shown = ", ".join(sorted(leg.hex()[:16] for leg in named)[:8]) or "no leg that was begun"
+        wanted = f"wanted one leg: its reference, or {PREFIX_HEX_MIN} and more digits of its id"
+        raise ServiceError("leg_unknown", f"{text!r} means {shown}, {wanted}")
     return named.pop()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +12,19 @@ import typer
 from lading import profiles
 from lading.assignment import BEGIN, END, Assignment
 from lading.errors import ServiceError
+from lading.export import meant
 from lading.gateways import GatewayEntry
 from lading.log import wall_ms
 from lading.names import LEG_SALT_BYTES, tenant_id
 from lading.opening import open_gateways
 from lading.orders import WAIT_S, issue, logged_orders, take_number
 from lading.settings import Shared, load_shared
-from lading.terminal import CONFIG, AsJson, Config
+from lading.terminal import CONFIG, AsJson, Config, shown_time
+from lading.verify_cli import printable
 
 app = typer.Typer(help="Order gateways to begin and end legs.", no_args_is_help=True, add_completion=False)
+
+SHOWN_MAX = 8
 
 Reference = Annotated[
     str, typer.Argument(help="What the shipment is called; only its salted hash leaves the company.")
@@ -42,7 +47,7 @@ def begin(
     wait_s: WaitS = WAIT_S,
     config: Config = CONFIG,
 ) -> None:
-    """Sign and publish the order to begin a leg; prints the leg's id."""
+    """Sign and publish the order to begin a leg; prints the leg's id. A leg that the gateway has open ends with it."""
     shared = load_shared(config)
     entry = _entry(shared, gateway)
     channels = shared.lading.channels.get(gateway)
@@ -52,7 +57,13 @@ def begin(
         )
     limits = _profile(profile).limits(channels)
     now_ms = wall_ms()
-    due_ms = 0 if due is None else utc_ms(due)
+    begin_ms, due_ms = now_ms if begin_at is None else utc_ms(begin_at), 0 if due is None else utc_ms(due)
+    if due is not None and due_ms <= begin_ms:
+        raise ServiceError("leg", f"due {shown_time(due_ms)}, wanted later than {shown_time(begin_ms)}")
+    for open_leg in open_legs(logged_orders(shared)):
+        if open_leg.gateway == entry.public.gateway_id:
+            about = f"{open_leg.leg_id.hex()[:16]}… ({printable(open_leg.reference)})"
+            typer.echo(f"{gateway} ends leg {about}, which is open, and begins this one", err=True)
     _give(
         shared,
         wait_s,
@@ -64,7 +75,7 @@ def begin(
             secrets.token_bytes(LEG_SALT_BYTES),
             reference,
             now_ms,
-            now_ms if begin_at is None else utc_ms(begin_at),
+            begin_ms,
             due_ms,
             limits,
         ),
@@ -72,22 +83,30 @@ def begin(
 
 
 @app.command()
-def end(reference: Reference, wait_s: WaitS = WAIT_S, config: Config = CONFIG) -> None:
+def end(
+    leg: Annotated[str, typer.Argument(help="Reference, leg id, or the unique beginning of one.")],
+    wait_s: WaitS = WAIT_S,
+    config: Config = CONFIG,
+) -> None:
     """Sign and publish the order to end a leg: its gateway signs the closing frame."""
     shared = load_shared(config)
-    begun = [
-        order for order in logged_orders(shared) if order.action == BEGIN and order.reference == reference
-    ]
-    if not begun:
-        raise ServiceError("leg_unknown", f"the log holds no begin order of {reference!r}")
-    leg = max(begun, key=lambda order: order.issued_ms)
+    begun = to_end(logged_orders(shared), leg)
     now_ms = wall_ms()
-    seq = take_number(shared, leg.gateway)
+    seq = take_number(shared, begun.gateway)
     _give(
         shared,
         wait_s,
         Assignment(
-            END, leg.tenant, leg.gateway, seq, leg.salt, reference, now_ms, leg.begin_ms, leg.due_ms, None
+            END,
+            begun.tenant,
+            begun.gateway,
+            seq,
+            begun.salt,
+            begun.reference,
+            now_ms,
+            begun.begin_ms,
+            begun.due_ms,
+            None,
         ),
     )
 
@@ -97,10 +116,11 @@ def list_legs(
     config: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Every leg that was begun, and whether its end was ordered."""
+    """Every leg that was begun: open, its end ordered, or ended as its gateway was to begin the next."""
     shared = load_shared(config)
     orders = logged_orders(shared)
     ended = {order.leg_id for order in orders if order.action == END}
+    open_ids = {order.leg_id for order in open_legs(orders)}
     names = {entry.public.gateway_id: entry.name for entry in open_gateways(shared).all()}
     rows = [
         {
@@ -110,6 +130,7 @@ def list_legs(
             "begin_ms": order.begin_ms,
             "due_ms": order.due_ms or None,
             "end_ordered": order.leg_id in ended,
+            "open": order.leg_id in open_ids,
         }
         for order in orders
         if order.action == BEGIN
@@ -118,8 +139,35 @@ def list_legs(
         typer.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        ordered = "end ordered" if row["end_ordered"] else "open"
-        typer.echo(f"{str(row['leg'])[:16]}  {row['gateway']:16} {ordered:12} {row['reference']}")
+        state = "end ordered" if row["end_ordered"] else "open" if row["open"] else "next begun"
+        typer.echo(
+            f"{str(row['leg'])[:16]}  {row['gateway']:16} {state:12} {printable(str(row['reference']))}"
+        )
+
+
+def open_legs(orders: Sequence[Assignment]) -> list[Assignment]:
+    """Each gateway's newest begin, unless its end was ordered: with the next begin a gateway closes what is open."""
+    ended = {order.leg_id for order in orders if order.action == END}
+    newest: dict[bytes, Assignment] = {}
+    for order in sorted(orders, key=lambda order: order.order_seq):
+        if order.action == BEGIN:
+            newest[order.gateway] = order
+    return [order for order in newest.values() if order.leg_id not in ended]
+
+
+def to_end(orders: Sequence[Assignment], text: str) -> Assignment:
+    """The begin order of the leg to end: one that is open, or else the newest, whose end order may have been lost.
+
+    ServiceError `leg_unknown` where none or several are meant: one shipment may be on two trucks.
+    """
+    named = meant([order for order in orders if order.action == BEGIN], text)
+    if not named:
+        raise ServiceError("leg_unknown", f"the log holds no begin order of {text!r}: see `lading leg list`")
+    found = [order for order in open_legs(orders) if order in named]
+    if len(found) > 1:
+        shown = ", ".join(order.leg_id.hex()[:16] for order in found[:SHOWN_MAX])
+        raise ServiceError("leg_unknown", f"{text!r} means {shown}, wanted one leg: say its id")
+    return found[0] if found else max(named, key=lambda order: order.issued_ms)
 
 
 def utc_ms(time_utc: datetime) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +23,7 @@ from lading.mqtt import broker_of
 from lading.opening import open_gateways
 from lading.settings import Shared, StageSettings, load_scraped, load_shared, load_shown
 from lading.supervise import lading_command
-from lading.terminal import CONFIG, AsJson, Config, shown_time
+from lading.terminal import CONFIG, AsJson, Config, columns_of, shown_time
 
 app = typer.Typer(add_completion=False)
 
@@ -138,11 +139,14 @@ def _gateways(known: GatewayFile, answers: Answers, said: Mapping[bytes, Status]
 def _print(
     answers: Answers, processes: Mapping[str, dict[str, Any]], gateways: Iterable[dict[str, Any]]
 ) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(_stage_table(answers, processes))
-    console.print(_gateway_table(gateways))
+    console = Console(highlight=False, width=columns_of(sys.stdout))
+    with console.capture() as shown:
+        console.print(_stage_table(answers, processes))
+        console.print(_gateway_table(gateways))
+    for line in shown.get().splitlines():
+        typer.echo(line.rstrip())  # a long reason would pad every line to its length
     for line in _chain_lines(answers["anchoring"]):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _stage_table(answers: Answers, processes: Mapping[str, dict[str, Any]]) -> Table:
@@ -233,7 +237,7 @@ def _chain_lines(anchoring: Mapping[str, Any]) -> list[str]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     return table
 
 

@@ -15,6 +15,7 @@ from lading.errors import ServiceError
 from lading.fields import TIME_MS_MAX
 
 CONFIG = Path("lading.toml")
+OFF_TERMINAL_COLUMNS = 500
 Config = Annotated[Path, typer.Option("--config", help="Settings file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -32,6 +33,12 @@ def settle_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="lading_escape")
+
+
+def columns_of(stream: TextIO | None) -> int | None:
+    """How wide tables may be: as the terminal or COLUMNS says (None), and off one so that no cell is cut or folded."""
+    is_terminal = stream is not None and stream.isatty()
+    return None if is_terminal or os.environ.get("COLUMNS") else OFF_TERMINAL_COLUMNS
 
 
 def opened(stream: TextIO | None, name: str) -> TextIO:

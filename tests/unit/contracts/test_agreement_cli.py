@@ -266,7 +266,7 @@ def test_a_party_signs_where_there_is_no_installation(site: Site) -> None:
     said = CliRunner().invoke(app, ["sign", "po.agreement", *elsewhere], input="y\n")
     assert "carrier has yet to sign" in said.output
     shown = CliRunner().invoke(app, ["show", "po.agreement", "--config", "none.toml"])
-    assert "Signed by shipper; carrier have yet to sign." in shown.output
+    assert "Signed by shipper; carrier has yet to sign." in shown.output
 
 
 def test_what_cannot_be_signed_is_refused(site: Site) -> None:

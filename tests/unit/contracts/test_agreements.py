@@ -20,7 +20,7 @@ from contracts.agreements import (
     save,
     write_file,
 )
-from contracts.legs import leg_terms, newest_begin
+from contracts.legs import begin_of, leg_terms
 from contracts.typed_data import AnyTerms, Domain, agreement_id, terms_argument, typed_data, version_of
 from lading import abi, topics
 from lading.account import Account
@@ -28,7 +28,7 @@ from lading.assignment import sign_assignment
 from lading.cose import KeySigner
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.log import SqliteLog
-from lading.names import tenant_id
+from lading.names import LEG_SALT_BYTES, tenant_id
 from lading.terms import Leg, Terms
 from lading.terms_v1 import TermsV1
 from lading.tiers import Metric, Tier
@@ -246,6 +246,16 @@ def test_another_operators_orders_are_passed_over(tmp_path: Path) -> None:
     foreign = sign_assignment(replace(own, tenant=tenant_id("north")), KeySigner.from_seed(b"north"))
     mine = sign_assignment(own, OPERATOR)
     log.append(topics.ASSIGNMENTS, [(own.gateway, message) for message in (foreign, mine, foreign)])
-    assert newest_begin(log, OPERATOR.public, own.reference) == own
-    with pytest.raises(ServiceError, match="no begin order"):
-        newest_begin(log, OPERATOR.public, "another")
+    assert begin_of(log, OPERATOR.public, own.reference) == own
+    with pytest.raises(ServiceError, match="no leg that was begun"):
+        begin_of(log, OPERATOR.public, "another")
+
+
+def test_money_hangs_on_one_leg(tmp_path: Path) -> None:
+    """A reference that several legs have is refused with their ids, and never taken for the newest; an id does."""
+    log, first = SqliteLog(tmp_path / "log.sqlite"), make_order(LIMITS)
+    second = replace(first, salt=b"\x77" * LEG_SALT_BYTES, order_seq=first.order_seq + 1)
+    log.append(topics.ASSIGNMENTS, [(one.gateway, sign_assignment(one, OPERATOR)) for one in (first, second)])
+    with pytest.raises(ServiceError, match=rf"{second.leg_id.hex()[:16]}.*wanted one leg"):
+        begin_of(log, OPERATOR.public, first.reference)
+    assert begin_of(log, OPERATOR.public, first.leg_id.hex()[:8]) == first

@@ -1,6 +1,7 @@
 """Promises of `lading status`: it tells what it knows, and what does not answer, without waiting for it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,10 @@ STAGES = ("edge", "ingest", "anomaly", "anchoring", "settle")
 
 def lading(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "lading.cli", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    known = {key: value for key, value in os.environ.items() if key != "COLUMNS"}  # readline sets it here
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=known
+    )
 
 
 @pytest.fixture
@@ -42,6 +46,8 @@ def test_an_installation_at_rest_can_be_asked(folder: Path) -> None:
     assert "the chain does not answer" in text
     assert "truck-1" in text
     assert "never" in text
+    assert found["settle"]["error"] in text  # whole: a file or a pipe has no width that would cut it
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
 def test_processes_are_seen_from_outside(folder: Path) -> None:
