@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from anomaly.detectors.ensemble import SILENT_ROWS
 from anomaly.detectors.rows import HOLD_ROWS
 from anomaly.tables.files import find_csvs
 from anomaly.tables.scoring import FileScored, score_file
@@ -156,8 +155,8 @@ def _remarks(done: list[FileScored]) -> list[str]:
     for one in done:
         for name, why in one.ignored.items():
             places.setdefault(f"column {name!r} left out: {why}", []).append(str(one.source))
-        if one.learned is not None and one.learned <= SILENT_ROWS:
-            short = f"too short to be learned: wanted more than {SILENT_ROWS} rows of five minutes or longer"
+        if one.learned is not None and one.silent is not None and one.learned <= one.silent:
+            short = f"too short to be learned: wanted more than {one.silent} rows of five minutes or longer"
             places.setdefault(short, []).append(f"{one.source} ({one.learned})")
         for what, (rows, line) in one.oddities.items():
             places.setdefault(what, []).append(f"{one.source}, line {line} ({rows} rows)")

@@ -106,9 +106,9 @@ def _judge(row: Floats, limit: float, pace: float) -> float:
 
 
 @compiled
-def _close(row: Floats, block: int) -> None:
-    """The block is full: its extreme joins the shape."""
-    mean = row[_SUM] / block
+def _close(row: Floats, readings: int) -> None:
+    """The block, of so many readings, is full: its extreme joins the shape."""
+    mean = row[_SUM] / readings
     row[_MEAN] = 0.5 * (row[_MEAN] + mean)
     over, under = abs(row[_MOST] - row[_MEAN]), abs(row[_LEAST] - row[_MEAN])
     for k in range(BLOCKS - 1):
@@ -118,8 +118,8 @@ def _close(row: Floats, block: int) -> None:
 
 
 @compiled
-def _full(row: Floats, pace: float, block: int, limit: float) -> None:
-    _close(row, block)
+def _full(row: Floats, pace: float, readings: int, limit: float) -> None:
+    _close(row, readings)
     row[_SEEN] += 1.0
     if row[_SEEN] > BLOCKS:
         row[_SAID] = _judge(row, limit, pace)
@@ -127,7 +127,7 @@ def _full(row: Floats, pace: float, block: int, limit: float) -> None:
 
 @compiled
 def novelty(row: Floats, value: float, pace: float, block: int, limit: float) -> float:
-    """One reading, not a fault; `block` readings make an x."""
+    """One reading, not a fault; `block` readings make an x, and those that wait where blocks become shorter."""
     value = min(max(value, -VALUE_MAX), VALUE_MAX)
     if row[_WEIGHT] == 0.0:
         _begin(row, value)
@@ -136,8 +136,8 @@ def novelty(row: Floats, value: float, pace: float, block: int, limit: float) ->
     row[_LEAST] = value if first else min(row[_LEAST], value)
     row[_SUM] += value
     row[_FILLED] += 1.0
-    if row[_FILLED] == block:
-        _full(row, pace, block, limit)
+    if row[_FILLED] >= block:
+        _full(row, pace, int(row[_FILLED]), limit)
     return row[_SAID]
 
 

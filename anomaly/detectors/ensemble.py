@@ -10,13 +10,17 @@
     detector: the number, in DETECTORS, of the view with most decades
 
 Readings are first taken together to rows of five minutes (`gather`); a reading that closes none says what the last row
-did. Where rows are longer, sustained counts fewer of them, and daily and effect smooth less: `recall.scale`.
+did. Where rows are longer, `recall.scale` times, sustained counts fewer of them, daily and effect smooth less, and so
+many fewer teach before a view speaks, but WARM_SHARE of them. Rows of 20 to 30 minutes, from LONG to HALF_HOUR times as
+long: each is a block of the shapes, and step is the fourth root of scale smaller, as that is by how much steps grow.
 
 A defrost may be rare, and yet be small beside the channel's usual steps: that is what effect is for.
 What an alarm teaches is held by the views themselves, which clip what they learn from; to slow all of them while an
 alarm is up was measured, and is worse. A channel's row: each view's state. The ensemble's constants are all here.
 Source: Fisher's combination of tests (Statistical methods for research workers, 1925); docs/detection.md.
 """
+
+from math import sqrt
 
 from anomaly.detectors import codebook, conformal, gather, gauss, profile, recall, sustained
 from anomaly.detectors.arith import FAULT, Bytes, Floats, Ints, compiled, is_fault, ln, log10
@@ -27,9 +31,8 @@ FINE_BLOCK, FINE_LIMIT = 2, 3.0
 SUSTAINED, STEPS = 1.25, 3.0
 PER_OCTAVE, STEPS_FULL, EFFECT_MIN = 0.7, 12.0, -3.0
 HALF = 3.0  # decades that say 0.5
-SILENT_ROWS = (
-    int(gauss.WARM) + (codebook.BLOCKS + 1) * FINE_BLOCK - 1
-)  # in which days alone can say something
+LONG, HALF_HOUR = 3.5, 7.0  # times five minutes: rows of 20 to 30, within the jitter of a logger
+WARM_SHARE = 0.5  # of fewer rows than this of what five minutes need, no mean and no spread is known
 
 RUN_READINGS = 64  # that are scored together, at most: what comes between them stays near
 WORK = (12, RUN_READINGS + sustained.READINGS)
@@ -50,18 +53,39 @@ _PROFILE = _SUSTAINED_TAIL + gauss.WIDTH
 WIDTH = _PROFILE + profile.WIDTH
 
 _novelty, _block, _between = codebook.novelty, codebook.whole, codebook.between
-_recall, _scale, _alike = recall.run, recall.scale, recall.alike
+_recall, _scale, _longer, _alike = recall.run, recall.scale, recall.longer, recall.alike
 _sustained, _profile, _rarity, _share = sustained.run, profile.run, gauss.run, conformal.share
 _gather = gather.gather
 
 
 @compiled
-def _shapes(row: Floats, value: Floats, room: Floats, coarse: Floats, fine: Floats, shape: Floats) -> None:
-    coarse_book, coarse_tail = row[_COARSE:_COARSE_TAIL], row[_COARSE_TAIL:_FINE]
-    fine_book, fine_tail = row[_FINE:_FINE_TAIL], row[_FINE_TAIL:_RECALL]
+def warm(scale: float, rows: float) -> float:
+    """How many rows, `scale` times as long as five minutes, teach as `rows` of five minutes do."""
+    return max(rows / scale, WARM_SHARE * rows)
+
+
+@compiled
+def is_long(longer: float) -> bool:
+    """Rows of 20 to 30 minutes, by how many times as long as five minutes they are."""
+    return LONG <= longer <= HALF_HOUR
+
+
+def silent_rows(row: Floats) -> int:
+    """In how many rows of a channel days alone can say something: shapes begin with the shorter blocks."""
+    first_shape = (codebook.BLOCKS + 1) * FINE_BLOCK - 1
+    return int(warm(_scale(row[_RECALL:_RECALL_RANKS]), gauss.WARM)) + first_shape
+
+
+@compiled
+def _books(row: Floats, value: Floats, is_long: bool, coarse: Floats, fine: Floats) -> None:
+    coarse_book, fine_book = row[_COARSE:_COARSE_TAIL], row[_FINE:_FINE_TAIL]
     i = 0
     while i < len(value):  # both at once: each waits for itself from block to block
-        if i + COARSE_BLOCK <= len(value) and _between(coarse_book) and _between(fine_book):
+        if is_long:
+            coarse[i] = _novelty(coarse_book, value[i], _PACE, 1, COARSE_LIMIT)
+            fine[i] = _novelty(fine_book, value[i], _PACE, 1, FINE_LIMIT)
+            i += 1
+        elif i + COARSE_BLOCK <= len(value) and _between(coarse_book) and _between(fine_book):
             _block(coarse_book, value, i, _PACE, COARSE_BLOCK, COARSE_LIMIT, coarse)
             for k in range(i, i + COARSE_BLOCK, FINE_BLOCK):
                 _block(fine_book, value, k, _PACE, FINE_BLOCK, FINE_LIMIT, fine)
@@ -70,8 +94,15 @@ def _shapes(row: Floats, value: Floats, room: Floats, coarse: Floats, fine: Floa
             coarse[i] = _novelty(coarse_book, value[i], _PACE, COARSE_BLOCK, COARSE_LIMIT)
             fine[i] = _novelty(fine_book, value[i], _PACE, FINE_BLOCK, FINE_LIMIT)
             i += 1
-    _rarity(coarse_tail, coarse, _PACE, room, shape)
-    _rarity(fine_tail, fine, _PACE, room, coarse)
+
+
+@compiled
+def _shapes(row: Floats, value: Floats, room: Floats, coarse: Floats, fine: Floats, shape: Floats) -> None:
+    ring = row[_RECALL:_RECALL_RANKS]
+    teach = warm(_scale(ring), gauss.WARM)
+    _books(row, value, is_long(_longer(ring)), coarse, fine)
+    _rarity(row[_COARSE_TAIL:_FINE], coarse, _PACE, teach, room, shape)
+    _rarity(row[_FINE_TAIL:_RECALL], fine, _PACE, teach, room, coarse)
     for i in range(len(value)):
         shape[i] = 0.5 * (shape[i] + coarse[i])
 
@@ -90,10 +121,15 @@ def _days(row: Floats, time_ms: Ints, value: Floats, room: Floats, daily: Floats
 
 @compiled
 def _stay(row: Floats, value: Floats, room: Floats, far: Floats, unit: Floats, stays: Floats) -> None:
-    tail = row[_SUSTAINED_TAIL:_PROFILE]
-    rows = int(sustained.READINGS / _scale(row[_RECALL:_RECALL_RANKS]) + 0.5)
-    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, rows, room, far, unit)
-    _rarity(tail, far, _PACE, room, stays)
+    tail, ring = row[_SUSTAINED_TAIL:_PROFILE], row[_RECALL:_RECALL_RANKS]
+    scale = _scale(ring)
+    rows, teach = int(sustained.READINGS / scale + 0.5), warm(scale, sustained.WARM_READINGS)
+    _sustained(row[_SUSTAINED:_SUSTAINED_TAIL], value, _PACE, rows, teach, room, far, unit)
+    if is_long(_longer(ring)):
+        growth = sqrt(sqrt(scale))
+        for i in range(len(value)):
+            unit[i] /= growth
+    _rarity(tail, far, _PACE, warm(scale, gauss.WARM), room, stays)
     for i in range(len(value)):
         stays[i] = SUSTAINED * max(min(stays[i], far[i] / (STEPS * unit[i])), 0.0)
 
@@ -121,12 +157,12 @@ def _fuse(work: Floats, score: Floats, detector: Floats) -> None:
 
 @compiled
 def _rows(row: Floats, time_ms: Ints, value: Floats, score: Floats, detector: Floats, work: Floats) -> None:
-    """Rows of one channel: view after view, as no view needs what another says."""
+    """Rows of one channel: view after view, as none needs what another says; first the one that knows their scale."""
     count = len(value)
     shape, daily, stays, effect = work[0, :count], work[1, :count], work[2, :count], work[3, :count]
     unit, one, two, room = work[4, :count], work[5, :count], work[6, :count], work[7:10]
-    _shapes(row, value, room, one, two, shape)
     _days(row, time_ms, value, room, daily)
+    _shapes(row, value, room, one, two, shape)
     _stay(row, value, room, one, unit, stays)
     _effects(row, time_ms, value, unit, effect)
     _fuse(work, score, detector)

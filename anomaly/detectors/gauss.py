@@ -35,14 +35,14 @@ def decades(z: float) -> float:
 
 
 @compiled
-def rarity(row: Floats, surprise: float, pace: float) -> float:
-    """Decades, then learns it; 0 for a detector that has nothing to say. Not for faults."""
+def rarity(row: Floats, surprise: float, pace: float, warm: float) -> float:
+    """Decades, then learns it; 0 for the first `warm`, and a detector that has nothing to say. Not for faults."""
     if surprise < 0.0:
         return 0.0
     count = row[_COUNT] + 1.0
     d = surprise - row[_MEAN]
     out = 0.0
-    if count > WARM:
+    if count > warm:
         scale = max(max(sqrt(row[_VARIANCE]), SCALE_SHARE_MIN * row[_MEAN]), SCALE_MIN)
         out = decades(d / scale)
     gain = pace * max(1.0 / count, 1.0 / MEMORY)
@@ -53,13 +53,13 @@ def rarity(row: Floats, surprise: float, pace: float) -> float:
 
 
 @compiled
-def run(row: Floats, surprise: Floats, pace: float, work: Floats, out: Floats) -> None:
+def run(row: Floats, surprise: Floats, pace: float, warm: float, work: Floats, out: Floats) -> None:
     """`rarity` of each; `work`: room for three rows as long. What waits for the one before is done alone."""
     count, mean, variance = row[_COUNT], row[_MEAN], row[_VARIANCE]
     n = len(surprise)
     if n == 0 or surprise[0] < 0.0:  # once something was said, there is no more without
         for i in range(n):
-            out[i] = rarity(row, surprise[i], pace)
+            out[i] = rarity(row, surprise[i], pace, warm)
         return
     gains, distances, scales = work[0, :n], work[1, :n], work[2, :n]
     for i in range(n):
@@ -72,14 +72,14 @@ def run(row: Floats, surprise: Floats, pace: float, work: Floats, out: Floats) -
     for i in range(n):
         scale = max(max(sqrt(scales[i]), SCALE_SHARE_MIN * out[i]), SCALE_MIN)
         said = decades(distances[i] / scale)
-        out[i] = said if count + (i + 1) > WARM else 0.0
+        out[i] = said if count + (i + 1) > warm else 0.0
     row[_COUNT], row[_MEAN], row[_VARIANCE] = count + n, mean, variance
 
 
 @compiled
 def step(row: Floats, surprise: float, pace: float) -> float:
     """One surprise."""
-    return FAULT if is_fault(surprise) else rarity(row, min(surprise, 1e100), pace)
+    return FAULT if is_fault(surprise) else rarity(row, min(surprise, 1e100), pace, WARM)
 
 
 @compiled

@@ -45,6 +45,12 @@ def scale(row: Floats) -> float:
 
 
 @compiled
+def longer(row: Floats) -> float:
+    """The same without a bound, 0 until it is known."""
+    return row[_INTERVAL] / ROW_MS
+
+
+@compiled
 def alike(row: Floats) -> int:
     """How many rows may be scored together, all by one `scale`: it changes with the first row behind INTERVALS."""
     seen = int(row[_SEEN])

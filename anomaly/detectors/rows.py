@@ -21,7 +21,7 @@ from anomaly.detectors.scorer import DETECTORS, Scorer
 
 RAISE = 0.5
 REARM = 0.82
-QUIET_MS, QUIET_NEW = 200 * 60_000, 13
+QUIET_MS, QUIET_NEW = 200 * 60_000, 7
 QUIET_ROWS = 40
 HOLD_ROWS = 1
 H_HALF = 1.8
@@ -115,6 +115,7 @@ class RowScores(NamedTuple):
     detector: Bytes  # which said most: a number in NAMES
     column: Ints  # in which column
     learned: int | None  # of one column: how many rows of five minutes or more that became known
+    silent: int | None  # of one column: in how many of its first rows days alone can say something
 
 
 class RowScorer:
@@ -134,7 +135,9 @@ class RowScorer:
         if self._columns == 1:
             found = self._scorer.score(column, time_ms, values[:, 0])
             alarm_rows(self._row, time_ms, found.score, found.closed, self._hold, said)
-            return RowScores(said, found.detector, column, int(found.closed.sum()))
+            return RowScores(
+                said, found.detector, column, int(found.closed.sum()), self._scorer.silent_rows(0)
+            )
         detector = np.empty(rows, np.uint8)
         level_rows(self._levels, self._row, time_ms, values, self._hold, said, detector, column)
-        return RowScores(said, detector, column, None)
+        return RowScores(said, detector, column, None, None)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly.detectors.arith import Bytes, Floats, Ints
-from anomaly.detectors.ensemble import DETECTORS, RUN_READINGS, WIDTH, WORK, ensemble
+from anomaly.detectors.ensemble import DETECTORS, RUN_READINGS, WIDTH, WORK, ensemble, silent_rows
 from lading.errors import MalformedError
 
 __all__ = ["DETECTORS", "ROW_BYTES", "STATE_BYTES", "Scored", "Scorer"]
@@ -69,6 +69,10 @@ class Scorer:
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
         return Scored(found.score[back], found.detector[back], found.closed[back])
+
+    def silent_rows(self, slot: int) -> int:
+        """In how many of a channel's first rows next to nothing can be said, as far as its rate is known."""
+        return silent_rows(self._row(slot))
 
     def row(self, slot: int) -> bytes:
         """One channel's state: ROW_VERSION u8, then WIDTH f64, little-endian."""

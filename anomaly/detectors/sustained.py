@@ -75,10 +75,17 @@ def step(row: Floats, time_ms: int, value: float, pace: float) -> float:
 
 @compiled
 def run(
-    row: Floats, value: Floats, pace: float, readings: int, room: Floats, out: Floats, units: Floats
+    row: Floats,
+    value: Floats,
+    pace: float,
+    readings: int,
+    warm: float,
+    room: Floats,
+    out: Floats,
+    units: Floats,
 ) -> None:
-    """Readings of one channel, none a fault: `step`, by the last `readings`, at most READINGS, and `usable` after each.
-    `room`: two rows, READINGS longer.
+    """Readings of one channel, none a fault: `step`, by the last `readings`, at most READINGS, and `usable` after each,
+    behind the first `warm`. `room`: two rows, READINGS longer.
 
     They stand in one of them behind those of the ring: so the last are read as vectors while the ring is written.
     Which of two zeros is the least would be a question of order, and the answer's sign of it: those go by the ring.
@@ -114,7 +121,7 @@ def run(
         if low == 0.0 or high == 0.0 or readings != READINGS:
             row[_NEXT] = float(place)
             far = _distance(row, middle, readings)
-        out[i] = NONE if count <= WARM_READINGS else far
+        out[i] = NONE if count <= warm else far
     row[0], row[_MIDDLE], row[_STEP], row[_SPREAD], row[_LAST] = count, middle, step, spread, last
     row[_NEXT] = float(place)
 

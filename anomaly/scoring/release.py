@@ -9,8 +9,9 @@ from anomaly.detectors.scorer import DETECTORS
 from anomaly.scoring.block import Block, Readings
 
 PROBE_READINGS = 2_000
-PROBE_STEPS_MS = (300_000, 57_000, 900_000)
-"""Weeks of five minutes and of quarters of an hour, so that what has days in it shows; rows of several readings."""
+PROBE_STEPS_MS = (300_000, 57_000, 900_000, 1_800_000)
+"""Weeks of five minutes, of quarters and of halves of an hour, so that what has days in it shows; rows of several
+readings."""
 RELEASE_BYTES = 8
 
 

@@ -36,6 +36,7 @@ class FileScored:
     ignored: dict[str, str]
     alarms: int
     learned: int | None  # of one column: how many rows of five minutes or more it was learned from
+    silent: int | None  # of one column: in how many of them next to nothing can be said
     oddities: dict[str, tuple[int, int]]  # what: how often, first line
 
 
@@ -43,7 +44,7 @@ def score_file(source: Path, target: Path, *, hold: int, explain: bool, tick: Ti
     """Score one file; `tick` hears of rows as they are done. Raises MalformedError, ServiceError, writing nothing."""
     if target.exists() and target.samefile(source):
         raise ServiceError("same_file", f"{source}: found the input as output, wanted another place")
-    alarms, learned = 0, None
+    alarms, learned, silent = 0, None, None
     with open_table(source) as table, writing(target, table.layout.encoding) as out:
         layout = table.layout
         writer = csv.writer(out, delimiter=layout.delimiter, lineterminator=layout.line_end)
@@ -59,10 +60,11 @@ def score_file(source: Path, target: Path, *, hold: int, explain: bool, tick: Ti
             alarms += int((up & ~np.concatenate([[before >= UPPER], up[:-1]])).sum())
             before = found.said[-1]
             if found.learned is not None:
-                learned = (learned or 0) + found.learned
+                learned, silent = (learned or 0) + found.learned, found.silent
             tick(len(texts))
     names = tuple(layout.names[at] for at in table.columns)
-    return FileScored(source, target, table.rows, names, table.ignored, alarms, learned, table.oddities.found)
+    oddities = table.oddities.found
+    return FileScored(source, target, table.rows, names, table.ignored, alarms, learned, silent, oddities)
 
 
 def _scored(table: Table, hold: int) -> Iterator[tuple[Chunk, RowScores]]:

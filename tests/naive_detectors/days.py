@@ -85,7 +85,7 @@ class Recall:
         self.rows: list[float | None] = []
         self.times: list[int] = []
         self.interval, self.period, self.anchor_ms, self.place = 0.0, 0, 0, 0
-        self.scale, self.near = 1.0, recall.NEAR
+        self.longer, self.scale, self.near = 0.0, 1.0, recall.NEAR
         self.smooth = 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
@@ -117,7 +117,7 @@ class Recall:
         self.interval = max(float(intervals[recall.INTERVALS // 2]), 1.0)
         period = math.floor(recall.DAY_MS / self.interval + 0.5)
         self.period = period if period >= recall.ROWS_MIN else 0
-        longer = self.interval / gather.ROW_MS
+        self.longer = longer = self.interval / gather.ROW_MS
         self.scale = min(longer, recall.SCALE_MAX) if longer >= recall.SCALE_FROM else 1.0
         self.near = math.floor(recall.NEAR / self.scale + 0.5)
         self.anchor_ms = time_ms

@@ -2,7 +2,7 @@
 
 import math
 
-from anomaly.detectors import cusum, ensemble, features, robust, sustained, tail
+from anomaly.detectors import cusum, ensemble, features, gauss, robust, sustained, tail
 from tests.naive_detectors.days import Profile, Recall
 from tests.naive_detectors.levels import Robust, Sustained
 from tests.naive_detectors.rarities import Conformal, Gauss
@@ -32,15 +32,14 @@ class Ensemble:
         return self.said + 64
 
     def row(self, time_ms: int, value: float, pace: float) -> float:
+        share = self.ranks.share(self.recall.step(time_ms, value, pace), pace)
+        growth = self.rescale(self.recall.scale, self.recall.longer)
         coarse, fine = (
             tail.rarity(book.step(time_ms, value, pace), pace)
             for book, tail in zip((self.coarse, self.fine), self.tails[:2], strict=True)
         )
-        share = self.ranks.share(self.recall.step(time_ms, value, pace), pace)
-        self.profile.scale = self.recall.scale
-        self.sustained.readings = math.floor(sustained.READINGS / self.recall.scale + 0.5)
         deviation = self.sustained.step(time_ms, value, pace)
-        unit = self.sustained.unit()
+        unit = self.sustained.unit() / growth
         stays = min(self.tails[2].rarity(deviation, pace), deviation / (ensemble.STEPS * unit))
         views = [
             0.5 * (coarse + fine),
@@ -51,6 +50,18 @@ class Ensemble:
         total = max(in_order(views) + effect, 0.0)
         score = total / (total + ensemble.HALF)
         return score * 8 + (views.index(max(views)) + 1 if score > 0 else 0)
+
+    def rescale(self, scale: float, longer: float) -> float:
+        """What has fewer rows where they are longer; by how much a step is greater."""
+        self.profile.scale = scale
+        self.sustained.readings = math.floor(sustained.READINGS / scale + 0.5)
+        self.sustained.warm = max(sustained.WARM_READINGS / scale, sustained.WARM_READINGS / 2)
+        for one in self.tails:
+            one.warm = max(gauss.WARM / scale, gauss.WARM / 2)
+        if not ensemble.LONG <= longer <= ensemble.HALF_HOUR:
+            return 1.0
+        self.coarse.block = self.fine.block = 1
+        return math.sqrt(math.sqrt(scale))
 
     @staticmethod
     def effect(steps: float) -> float:

@@ -101,7 +101,7 @@ class Sustained:
     def __init__(self) -> None:
         self.count, self.middle, self.step_mean, self.spread, self.previous = 0, 0.0, 0.0, 0.0, 0.0
         self.last: deque[float] = deque(maxlen=sustained.READINGS)
-        self.readings = sustained.READINGS
+        self.readings, self.warm = sustained.READINGS, sustained.WARM_READINGS
 
     def unit(self) -> float:
         return max(self.step_mean, abs(self.middle) * sustained.STEP_SHARE_MIN, sustained.STEP_MIN)
@@ -120,7 +120,7 @@ class Sustained:
         sign = (value > self.middle) - (value < self.middle)
         self.middle += sustained.STRIDE * gain * self.spread * sign
         self.last.append(value)
-        if self.count <= sustained.WARM_READINGS:
+        if self.count <= self.warm:
             return NONE
         last = list(self.last)[-self.readings :]
         above = all(one > self.middle for one in last)

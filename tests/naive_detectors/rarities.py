@@ -122,6 +122,7 @@ class Gauss:
 
     def __init__(self) -> None:
         self.count, self.mean, self.variance = 0, 0.0, 0.0
+        self.warm = gauss.WARM
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
         """A surprise, held below what squares to an infinity."""
@@ -132,7 +133,7 @@ class Gauss:
             return 0.0
         self.count += 1
         d, out = x - self.mean, 0.0
-        if self.count > gauss.WARM:
+        if self.count > self.warm:
             scale = max(math.sqrt(self.variance), gauss.SCALE_SHARE_MIN * self.mean, gauss.SCALE_MIN)
             out = self.decades(d / scale)
         gain = pace * max(1 / self.count, 1 / gauss.MEMORY)

@@ -24,8 +24,8 @@ class Codebook:
         value = clip(value, codebook.VALUE_MAX)
         self.mean = value if self.mean is None else self.mean
         self.values.append(value)
-        if len(self.values) == self.block:
-            self.mean = (self.mean + in_order(self.values) / self.block) / 2
+        if len(self.values) >= self.block:
+            self.mean = (self.mean + in_order(self.values) / len(self.values)) / 2
             most, least = max(self.values), min(self.values)
             self.shape.append(most if abs(most - self.mean) >= abs(least - self.mean) else least)
             self.values = []

@@ -111,6 +111,17 @@ def test_a_file_too_short_to_be_learned_is_told(tmp_path: Path) -> None:
     assert "too short" not in call(tmp_path / "in.csv", tmp_path / "out.csv").stderr
 
 
+@pytest.mark.parametrize(("rows", "is_short"), [(63, True), (64, False)])
+def test_a_slow_logger_is_learned_in_fewer_rows(tmp_path: Path, rows: int, is_short: bool) -> None:
+    """Rows of half an hour: 63 are too short, not 113 as of five minutes; what is odd of the next one is an alarm."""
+    at = stamps(rows, step_s=1_800)
+    (tmp_path / "in.csv").write_text(lines(at, [*series()[: rows - 1], "1000"]))
+    result = call(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert ("wanted more than 63 rows" in result.stderr) == is_short
+    said = [float(line.split(",")[1]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert (said[-1] < 0.5) == is_short
+
+
 def test_no_look_ahead(tmp_path: Path) -> None:
     """Rows that come later change nothing of what is said before them; how the file is cut in reading neither."""
     whole = scored(tmp_path, lines(stamps(), series()))

@@ -117,6 +117,21 @@ class MinutesTwin(Ensemble):
         return super().step(time_ms // OFTEN, value, pace)
 
 
+SELDOM = 2  # times as seldom, about half an hour, so that a row is a block
+
+
+def of_half_hours(state: Floats, slot: Ints, time_ms: Ints, value: Floats, out: Floats) -> None:
+    """A logger that speaks every half an hour."""
+    scores_and_detectors(state, slot, time_ms * SELDOM, value, out)
+
+
+class HalfHoursTwin(Ensemble):
+    """Likewise."""
+
+    def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
+        return super().step(time_ms * SELDOM, value, pace)
+
+
 LANE = 5
 
 
@@ -186,6 +201,7 @@ KERNELS = {
     "features": Spec(lane_by_lane, features.WIDTH * features.LANES, Features),
     "ensemble": Spec(scores_and_detectors, ensemble.WIDTH, Ensemble, 50),
     "ensemble of minutes": Spec(of_minutes, ensemble.WIDTH, MinutesTwin, 15),
+    "ensemble of half hours": Spec(of_half_hours, ensemble.WIDTH, HalfHoursTwin, 50),
 }
 
 
@@ -312,6 +328,19 @@ def rows_of(interval_s: int, times: int) -> tuple[Ints, Floats]:
     """Times and a noisy level."""
     time_ms = 1_700_000_000_000 + np.arange(times, dtype=np.int64) * interval_s * 1_000
     return time_ms, np.random.default_rng(8).normal(5, 0.3, times)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_logger_of_half_hours_finds_an_excursion_among_defrosts(seed: int) -> None:
+    """Two hours of 3 °C more are an alarm; defrosts of half an hour each five hours, as high, are none."""
+    rng = np.random.default_rng(seed)
+    time_ms = 1_700_000_000_000 + np.arange(504, dtype=np.int64) * 6 * STEP_MS
+    value = 4 + 0.5 * np.sin(time_ms / 86_400_000 * 6.283) + rng.normal(0, 0.3, len(time_ms))
+    value[::11] += rng.uniform(2, 4, len(value[::11]))
+    value[500:] += 3
+    alarms = np.flatnonzero(rows.RowScorer(1).score(time_ms, value[:, None]).said >= rows.UPPER)
+    assert len(alarms) == 1
+    assert 500 <= alarms[0] < 504
 
 
 def test_two_readings_at_once_delay_none_of_those_that_follow() -> None:
