@@ -7,6 +7,7 @@ from typing import Any
 from lading import quantities, topics
 from lading.assignment import BEGIN, read_assignment
 from lading.episode import SCORE_MAX, Episode, Moment, Scores, read_anomaly
+from lading.errors import ServiceError
 from lading.export import records
 from lading.forecast import Forecast
 from lading.log import Log
@@ -50,6 +51,13 @@ def names_of_legs(log: Log) -> dict[bytes, str]:
     """References by leg id, as far as orders are in the log."""
     orders = (read_assignment(record.value) for record in records(log, topics.ASSIGNMENTS))
     return {order.leg_id: order.reference for order in orders if order.action == BEGIN}
+
+
+def refuse_unknown(log: Log, text: str) -> None:
+    """ServiceError `leg_unknown` where no order begins a leg of this reference, or of an id that begins so."""
+    names = names_of_legs(log)
+    if not any(name == text or leg_id.hex().startswith(text.lower()) for leg_id, name in names.items()):
+        raise ServiceError("leg_unknown", f"{text!r} means no leg that was begun: see `lading leg list`")
 
 
 def _named(leg_id: bytes) -> str:

@@ -70,6 +70,8 @@ def retry_dead(
     shared, own = load(config)
     log = open_log(shared)
     chosen = _chosen(log, numbers)
+    if not chosen:
+        typer.echo(f"no dead letter has the code {' or '.join(numbers)}: nothing was retried", err=True)
     outcomes = _relayed(log, chosen) if own.is_apart(shared.log) else _taken(log, shared, own, chosen)
     for one, outcome in zip(chosen, outcomes, strict=True):
         typer.echo(f"{one.number:>10}  {one.letter.code} → {outcome.action} {outcome.code}".rstrip())

@@ -255,7 +255,9 @@ class HttpRpc:
         try:
             answer: Any = self._provider.make_request(RPCEndpoint(method), params)
         except (RequestException, OSError, ValueError) as exc:
-            why = getattr(exc.args[0], "reason", exc) if exc.args else exc  # what the client's retries ended with
+            why = (
+                getattr(exc.args[0], "reason", exc) if exc.args else exc
+            )  # what the client's retries ended with
             raise ServiceError("chain_unreachable", f"{self.url}: {method}: {why}") from exc
         if (
             not isinstance(answer, dict)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
 from lading.backup.create import create
 from lading.backup.manifest import Manifest
@@ -31,7 +33,10 @@ def create_backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy every store of the installation, beside the running stages. Outboxes and keys of gateways stay out."""
-    manifest = create(config, dest, with_keys=not without_keys, note=lambda line: None)
+    with Console(stderr=True).status("") as shown:  # on a terminal alone
+        manifest = create(
+            config, dest, with_keys=not without_keys, note=lambda line: shown.update(escape(line))
+        )
     _tell(manifest, dest, as_json=as_json)
 
 

@@ -35,6 +35,10 @@ def create(config: Path, dest: Path, *, with_keys: bool, note: Note) -> Manifest
     for path in (dest, draft):
         if path.exists():
             raise ServiceError("backup", f"{path} is there already, wanted a new folder")
+    if dest.resolve().is_relative_to(shared.lading.data.resolve()):
+        raise ServiceError(
+            "backup", f"{dest} is in the data folder, which later backups copy: wanted another"
+        )
     try:
         draft.mkdir(parents=True, mode=0o700)
         manifest = _fill(Site.of(config, shared), draft, with_keys=with_keys, note=note)

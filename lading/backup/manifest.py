@@ -66,8 +66,10 @@ class Manifest:
             if path.stat().st_size > MANIFEST_BYTES_MAX:
                 raise MalformedError("backup", f"{path}: larger than {MANIFEST_BYTES_MAX} bytes")
             text, digest = path.read_text(), (folder / DIGEST).read_text().split()[0]
-        except (OSError, IndexError) as exc:
-            raise ServiceError("backup", f"{path}: {exc}, wanted a whole backup") from exc
+        except OSError as exc:
+            raise ServiceError("backup", f"{exc.filename}: {exc.strerror}, wanted a whole backup") from exc
+        except (IndexError, UnicodeDecodeError) as exc:
+            raise ProofError("backup_damaged", f"{path} or {DIGEST}: {exc}, wanted text") from exc
         found = hashlib.sha256(text.encode()).hexdigest()
         if found != digest:
             raise ProofError("backup_damaged", f"{path}: SHA-256 {found}, wanted {digest}")

@@ -65,6 +65,9 @@ def restore(folder: Path, dest: Path, data: Path | None, note: Note) -> Path:
     manifest = verify(folder)
     config, target = dest / "lading.toml", dest / (data or manifest.data)
     outside = [file for file in manifest.files if file.original]
+    for path in (config, target):
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise ServiceError("restore", f"{path} is in the backup, wanted a place outside of it")
     for path in (config, target, *(Path(file.original) for file in outside)):
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise ServiceError("restore", f"{path} is there already, wanted a place where nothing is")

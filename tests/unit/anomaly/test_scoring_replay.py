@@ -201,7 +201,9 @@ def test_alerts_for_people_and_programs(tmp_path: Path) -> None:
         ended.channel,
     )
     assert json.loads(site.call("alerts", "--up", "--json")[1]) == []
-    assert site.call("alerts", "leg-9") == (0, "")
+    for command in ("alerts", "forecasts"):
+        with pytest.raises(ServiceError, match="'leg-9' means no leg that was begun"):
+            site.call(command, "leg-9")
 
 
 def test_the_process_scores(tmp_path: Path) -> None:

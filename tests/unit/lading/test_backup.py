@@ -226,6 +226,16 @@ def test_nothing_is_overwritten(world: World, tmp_path: Path) -> None:
         restore(backup, tmp_path / "new", None, lambda line: None)
 
 
+def test_no_backup_lies_in_what_it_copies(world: World) -> None:
+    """One in the data folder would be in every later one, and a restore into a backup would damage it."""
+    with pytest.raises(ServiceError, match="in the data folder"):
+        create(world.config, world.data / "backup", with_keys=True, note=lambda line: None)
+    backup = world.back_up()
+    with pytest.raises(ServiceError, match="in the backup"):
+        restore(backup, backup / "new", None, lambda line: None)
+    verify(backup)
+
+
 def test_stores_outside_of_the_data_folder_are_copied(tmp_path: Path) -> None:
     """A log on a disk of its own is in the backup, and goes back to where it was, if nothing is there."""
     world = World(tmp_path / "old", str(tmp_path / "fast" / "log.sqlite"))
