@@ -28,6 +28,7 @@ from lading.process import results, stop_on_signals
 from lading.restored import Restored
 from lading.settings import Shared
 from lading.terminal import CONFIG, AsJson, Config
+from lading.wallet import Wallet
 
 app = typer.Typer(
     help="Stage 4: batches, roots, the chain, proofs.", no_args_is_help=True, add_completion=False
@@ -36,6 +37,7 @@ app.add_typer(contracts_cli.app)
 
 ETHER = 10**18
 GENESIS_ETHER = 1_000
+GIVE_ETHER_MAX = 100
 
 
 @app.command()
@@ -123,11 +125,24 @@ def chain(
 
 
 @app.command()
-def accounts(config: Config = CONFIG, as_json: AsJson = False) -> None:
+def accounts(
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(help="Further key files, as insurer.key: beside the operator's unless absolute."),
+    ] = None,
+    give: Annotated[
+        float, typer.Option(min=0, max=GIVE_ETHER_MAX, help="Ether of the deployer's for each further one.")
+    ] = 0,
+    config: Config = CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """The accounts of this installation, made where they are missing, with addresses and what they have."""
     shared, _ = load(config)
     to = connect(shared.chain.rpc)
-    found = ensure_keys(all_key_paths(config, shared))
+    others = {Path(one).stem: shared.lading.beside_operator(Path(one)) for one in more or ()}
+    found = ensure_keys(all_key_paths(config, shared) | others)
+    for name in others if give else ():
+        Wallet(to, found["deployer"]).pay(found[name].address, round(give * ETHER))
     rows = {name: ("0x" + one.address.hex(), to.balance(one.address)) for name, one in found.items()}
     if as_json:
         document = {name: {"address": at, "balance_wei": wei} for name, (at, wei) in rows.items()}

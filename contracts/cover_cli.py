@@ -27,7 +27,7 @@ from lading.chain import RevertedError
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.log import wall_ms
 from lading.opening import open_log, open_operator_public
-from lading.terminal import CONFIG, AsJson, Config
+from lading.terminal import CONFIG, AsJson, Config, shown_time
 from lading.wallet import Wallet
 
 app = typer.Typer(
@@ -115,7 +115,8 @@ def remove(
     money = bench.money(insurance.pool(pool_id).token)
     if anew or not holding.is_announced(wall_ms() // 1000):
         holding = insurance.announce(account, pool_id, shares or holding.shares)
-        text = f"{holding.leaving} shares announced; they may leave from {holding.leave_s} (Unix time) on"
+        leave = shown_time(holding.leave_s * 1000)
+        text = f"{holding.leaving} shares announced; they may leave from {leave} on: call again then"
         _say({"pool": pool, "announced": holding.leaving, "leave_s": holding.leave_s}, text, as_json)
         return
     taken = insurance.remove(account, pool_id, shares or holding.leaving)

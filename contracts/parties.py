@@ -8,6 +8,7 @@ from lading import abi
 from lading.account import Account
 from lading.chain import Chain
 from lading.deployment import Deployment
+from lading.errors import RejectedError
 from lading.wallet import Wallet
 
 
@@ -27,8 +28,13 @@ def deposit(chain: Chain, deployment: Deployment, carrier: Account, amount: int)
 
 
 def deposit_for(wallet: Wallet, vault: bytes, product: bytes, token: bytes, amount: int) -> None:
-    """Hand `amount` of a token to the vault, for one of its products."""
-    wallet.transact(abi.at(wallet.chain, "MockToken", token), "approve", vault, amount)
+    """Hand `amount` of a token to the vault, for one of its products. RejectedError `balance` where it is not there."""
+    kind, owner = abi.at(wallet.chain, "MockToken", token), wallet.account.address
+    held = int(kind.call("balanceOf", owner))
+    if held < amount:
+        about = f"{held:,} of the token's smallest units, wanted {amount:,}; a trial's token is made by --test-tokens"
+        raise RejectedError("balance", f"0x{owner.hex()} holds {about}")
+    wallet.transact(kind, "approve", vault, amount)
     wallet.transact(abi.at(wallet.chain, "CreditVault", vault), "deposit", product, token, amount)
 
 

@@ -81,9 +81,11 @@ class Account:
     def load(path: Path) -> "Account":
         """Read a key file; ServiceError when others may read it, or it holds no key."""
         try:
-            mode, text = path.stat().st_mode, path.read_text().strip()
+            mode, text = path.stat().st_mode, path.read_text("ascii").strip()
         except OSError as exc:
             raise ServiceError("key_file", f"{path}: {exc.strerror}") from exc
+        except UnicodeDecodeError as exc:
+            raise ServiceError("key_file", f"{path} holds no hexadecimal key") from exc
         if mode & 0o077:
             raise ServiceError("key_file", f"{path} has mode {mode & 0o777:04o}, wanted 0600")
         try:
