@@ -1,6 +1,7 @@
 """The embedded MQTT 3.1.1 broker: a thread with a socket. What it promises: `ingest.broker_delivery`."""
 
 import asyncio
+import logging
 import socket
 import threading
 from pathlib import Path
@@ -12,6 +13,11 @@ from lading.errors import ServiceError
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 20.0
 SESSION_EXPIRY_S = 7 * 86_400
+# Of amqtt: somebody looked whether the port listens, as `lading up` does; and what our own error says in one line.
+NO_TROUBLE = ("No data ", "Broker startup failed")
+logging.getLogger("amqtt.broker").addFilter(
+    lambda record: not any(text in record.getMessage() for text in NO_TROUBLE)
+)
 
 
 class Broker:

@@ -177,6 +177,10 @@ def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:
+        if not host.isascii() or not host:
+            raise ServiceError(
+                "certs", f"host {host!r}, wanted an address or a name in ASCII (xn--…)"
+            ) from None
         return x509.DNSName(host)
 
 
@@ -223,8 +227,11 @@ def load_certificate(path: Path) -> x509.Certificate:
     """A certificate in PEM. ServiceError `certs`."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise ServiceError("certs", f"{path}: {exc}; `lading certs init` makes an authority") from exc
+    except OSError as exc:
+        more = "; `lading certs init` makes an authority" if path.stem == AUTHORITY else ""
+        raise ServiceError("certs", f"{path}: {exc.strerror}{more}") from exc
+    except ValueError as exc:
+        raise ServiceError("certs", f"{path}: {exc}") from exc
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -110,6 +110,7 @@ def acl(
     draft = path.with_name(path.name + ".new")
     draft.write_text(text, "utf-8")
     draft.replace(path)
+    typer.echo(f"{path} written: give it to the broker, and SIGHUP")
 
 
 @app.command()

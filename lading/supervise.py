@@ -45,7 +45,11 @@ class Supervisor:
         self._stopping = False
 
     def start(self, part: Part, limit_s: float = 60.0) -> None:
-        """Start a part and wait for its port. ServiceError `start` when it dies or does not listen in time."""
+        """Start a part and wait for its port. ServiceError `start` when it dies, does not listen in time, or is not who
+        listens there: the others would speak to whatever it is."""
+        if part.port is not None and _listens(part.port):
+            left = "a `lading up` that was killed may have left it"
+            raise ServiceError("start", f"{part.name}: something listens on port {part.port} already; {left}")
         running = _Running(part, self._spawn(part), time.monotonic())
         self._running.append(running)
         self._follow(running)

@@ -126,3 +126,12 @@ def test_a_killed_broker_with_a_store_goes_on(tmp_path: Path) -> None:
     until(lambda: late.payloads == [b"order"])
     process.kill()
     process.wait()
+
+
+def test_a_look_at_the_port_is_no_error(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """Who connects and goes, as a supervisor that waits for the port, leaves no line."""
+    socket.create_connection(("127.0.0.1", broker.port)).close()
+    publisher = Client(broker.port, "truck")  # comes later, so what the broker says of the look is there
+    publisher.send("lading/v1/demo/00/assignment", b"order", retain=True)
+    publisher.close()
+    assert not [record for record in caplog.records if "No data " in record.getMessage()]

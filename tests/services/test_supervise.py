@@ -28,6 +28,16 @@ def test_a_part_with_a_port_is_waited_for() -> None:
         socket.create_connection(("127.0.0.1", port), 1)
 
 
+def test_anothers_port_is_not_taken_for_the_parts_own() -> None:
+    """Where something else listens already the part is not started: stages would trust a stranger's broker or chain."""
+    supervisor = Supervisor(lambda name, line: None)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServiceError, match=f"listens on port {port} already"):
+            supervisor.start(Part("broker", [sys.executable, "-c", "raise SystemExit(3)"], port), LIMIT_S)
+    supervisor.stop()
+
+
 def test_a_part_that_ends_at_once_is_an_error() -> None:
     """Nothing is waited for in vain."""
     supervisor = Supervisor(lambda name, line: None)

@@ -46,6 +46,15 @@ def test_a_server_is_known_by_its_hosts(tmp_path: Path) -> None:
             refusing.verify(found, [])
 
 
+def test_a_name_that_no_certificate_holds_is_refused(tmp_path: Path) -> None:
+    """Hosts in other letters want their xn-- form; nothing is written for them."""
+    authority = Authority.create(tmp_path, NOW)
+    for host in ("kühlhaus.example.org", ""):
+        with pytest.raises(ServiceError, match="wanted an address or a name in ASCII"):
+            authority.issue_server("broker", (host,), NOW)
+    assert not (tmp_path / "broker.crt").exists()
+
+
 def test_a_client_is_no_server(tmp_path: Path) -> None:
     """A gateway's certificate cannot stand for the broker, and the other way round."""
     authority = Authority.create(tmp_path, NOW)
