@@ -20,7 +20,7 @@ from anomaly.detectors.rows import RowScorer
 from benchmarks.accuracy import THRESHOLD, folder_of_sets, module
 
 ROWS_MIN = 300  # that a thinned series must have, to be scored: two weeks of hours
-THINNED = (2, 3, 4, 6, 12)  # rows of 10, 15, 20, 30 and 60 minutes, where they were of five
+THINNED = (2, 3, 4, 5, 6, 8, 12)  # rows of 10, 15, 20, 25, 30, 40 and 60 minutes, where they were of five
 CYCLE_MS, CYCLE = 510_000, 0.6  # of a compressor, as in the rooms' raw days: °C
 NOISE = 0.1
 DAY_MS = 86_400_000

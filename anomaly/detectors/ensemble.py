@@ -11,7 +11,7 @@
 
 Readings are first taken together to rows of five minutes (`gather`); a reading that closes none says what the last row
 did. Where rows are longer, `recall.scale` times, sustained counts fewer of them, daily and effect smooth less, and so
-many fewer teach before a view speaks, but WARM_SHARE of them. Rows of 20 to 30 minutes, from LONG to HALF_HOUR times as
+many fewer teach before a view speaks, but WARM_SHARE of them. Rows of 20 to 50 minutes, from LONG to HOUR times as
 long: each is a block of the shapes, and step is the fourth root of scale smaller, as that is by how much steps grow.
 
 A defrost may be rare, and yet be small beside the channel's usual steps: that is what effect is for.
@@ -31,7 +31,7 @@ FINE_BLOCK, FINE_LIMIT = 2, 3.0
 SUSTAINED, STEPS = 1.25, 3.0
 PER_OCTAVE, STEPS_FULL, EFFECT_MIN = 0.7, 12.0, -3.0
 HALF = 3.0  # decades that say 0.5
-LONG, HALF_HOUR = 3.5, 7.0  # times five minutes: rows of 20 to 30, within the jitter of a logger
+LONG, HOUR = 3.5, 11.0  # times five minutes: from 20 to less than an hour, within the jitter of a logger
 WARM_SHARE = 0.5  # of fewer rows than this of what five minutes need, no mean and no spread is known
 
 RUN_READINGS = 64  # that are scored together, at most: what comes between them stays near
@@ -66,8 +66,8 @@ def warm(scale: float, rows: float) -> float:
 
 @compiled
 def is_long(longer: float) -> bool:
-    """Rows of 20 to 30 minutes, by how many times as long as five minutes they are."""
-    return LONG <= longer <= HALF_HOUR
+    """Rows of 20 to 50 minutes, by how many times as long as five minutes they are."""
+    return LONG <= longer <= HOUR
 
 
 def silent_rows(row: Floats) -> int:

@@ -58,7 +58,7 @@ class Ensemble:
         self.sustained.warm = max(sustained.WARM_READINGS / scale, sustained.WARM_READINGS / 2)
         for one in self.tails:
             one.warm = max(gauss.WARM / scale, gauss.WARM / 2)
-        if not ensemble.LONG <= longer <= ensemble.HALF_HOUR:
+        if not ensemble.LONG <= longer <= ensemble.HOUR:
             return 1.0
         self.coarse.block = self.fine.block = 1
         return math.sqrt(math.sqrt(scale))
