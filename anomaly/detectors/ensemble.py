@@ -184,9 +184,10 @@ def _run(
     count = _gather(row[_GATHER:_COARSE], time_ms, value, times, values, closed)
     if count > 0:
         _rows(row, times[:count], values[:count], values[:count], says[:count], work)
-    at = 0
+    at, fives = 0, int(_scale(row[_RECALL:_RECALL_RANKS]) + 0.5)
     for i in range(len(value)):
         if closed[i]:
+            closed[i] = fives
             row[_SAID], row[_SAYS] = values[at], says[at]
             at += 1
         score[i], detector[i] = row[_SAID], int(row[_SAYS])
@@ -204,9 +205,10 @@ def ensemble(
     work: Floats,
     times: Ints,
 ) -> None:
-    """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector`, `closed` (n,) u8: whether a row of the
-    channel became known with the reading, so that its score is new; `work` WORK f64 and `times` RUN_READINGS i64, for
-    what comes between. Readings of one channel that follow one another cost less: each view's state stays at hand."""
+    """The kernel: `score` (n,) f64 in [0, 1], NaN for a fault; `detector`, `closed` (n,) u8: how many times as long as
+    five minutes the row is, 1 to 4, that became known with the reading, so that its score is new, or 0; `work` WORK
+    f64 and `times` RUN_READINGS i64, for what comes between. Readings of one channel that follow one another cost
+    less: each view's state stays at hand."""
     first = 0
     while first < len(value):
         if is_fault(value[first]):

@@ -1,8 +1,8 @@
 # mypy: disable-error-code="arg-type,assignment,return-value,no-any-return,misc,untyped-decorator"
 """Scores to episodes: one alarm with begin, peak and end, instead of one a reading.
 
-    begins at score ≥ RAISE; goes on, though the score dips, until HOLD_READINGS new scores in a row were below LOWER;
-    ends at the last reading with a new score that was not below LOWER
+    begins at score ≥ RAISE; goes on, though the score dips, until new scores in a row were below LOWER that stand for
+    HOLD_ROWS rows of five minutes;  ends at the last reading with a new score that was not below LOWER
 
 Hysteresis (RAISE, LOWER) keeps one episode from being many; the hold joins what comes again at once.
 Faults, and scores that only repeat the last (NaN), count as neither. Source: alarm hysteresis and off-delay as in
@@ -16,15 +16,16 @@ import numpy as np
 from anomaly.detectors.arith import Bytes, Floats, Ints, compiled
 
 RAISE, LOWER = 0.5, 0.25
-HOLD_READINGS = 30
+HOLD_ROWS = 30
 WIDTH = 6
 NOTHING, BEGUN, ENDED = 0, 1, 2
 _UP, _BEGIN, _PEAK, _PEAK_AT, _LAST, _QUIET = range(WIDTH)
 
 
 @compiled
-def step(row: Floats, time_ms: int, score: float) -> int:
-    """One score: NOTHING, BEGUN or ENDED. After ENDED the row still holds begin, peak and end of what ended."""
+def step(row: Floats, time_ms: int, score: float, fives: int) -> int:
+    """One score, of a row as long as so many of five minutes: NOTHING, BEGUN or ENDED. After ENDED the row still holds
+    begin, peak and end of what ended."""
     if not score >= 0.0:
         return NOTHING
     if row[_UP] == 0.0:
@@ -39,19 +40,21 @@ def step(row: Floats, time_ms: int, score: float) -> int:
     if score >= LOWER:
         row[_LAST], row[_QUIET] = float(time_ms), 0.0
         return NOTHING
-    row[_QUIET] += 1.0
-    if row[_QUIET] < HOLD_READINGS:
+    row[_QUIET] += fives
+    if row[_QUIET] < HOLD_ROWS:
         return NOTHING
     row[_UP] = 0.0
     return ENDED
 
 
 @compiled
-def episodes(state: Floats, slot: Ints, time_ms: Ints, score: Floats, event: Bytes, rows: Floats) -> None:
+def episodes(
+    state: Floats, slot: Ints, time_ms: Ints, score: Floats, fives: Bytes, event: Bytes, rows: Floats
+) -> None:
     """The kernel: `event` (n,) u8, and where it is not NOTHING, `rows` (n, WIDTH) f64 gets the channel's row."""
     for i in range(len(score)):
         row = state[slot[i]]
-        event[i] = step(row, time_ms[i], score[i])
+        event[i] = step(row, time_ms[i], score[i], fives[i])
         if event[i] != NOTHING:
             for k in range(WIDTH):
                 rows[i, k] = row[k]
@@ -80,10 +83,10 @@ class Episodes:
         if count > len(self._state):
             self._state = np.concatenate([self._state, np.zeros((count - len(self._state), WIDTH))])
 
-    def take(self, slot: Ints, time_ms: Ints, score: Floats) -> list[Episode]:
-        """What begins and what ends with these scores, in their order."""
+    def take(self, slot: Ints, time_ms: Ints, score: Floats, fives: Bytes) -> list[Episode]:
+        """What begins and what ends with these scores, in their order; `fives`: as `closed` of `Scored`."""
         event, rows = np.zeros(len(score), np.uint8), np.zeros((len(score), WIDTH))
-        episodes(self._state, slot, time_ms, score, event, rows)
+        episodes(self._state, slot, time_ms, score, fives, event, rows)
         return [_episode(int(slot[i]), int(i), int(event[i]), rows[i]) for i in np.flatnonzero(event)]
 
     def going_on(self, slot: int) -> Episode | None:

@@ -136,7 +136,7 @@ class RowScorer:
             found = self._scorer.score(column, time_ms, values[:, 0])
             alarm_rows(self._row, time_ms, found.score, found.closed, self._hold, said)
             return RowScores(
-                said, found.detector, column, int(found.closed.sum()), self._scorer.silent_rows(0)
+                said, found.detector, column, int(np.count_nonzero(found.closed)), self._scorer.silent_rows(0)
             )
         detector = np.empty(rows, np.uint8)
         level_rows(self._levels, self._row, time_ms, values, self._hold, said, detector, column)

@@ -23,7 +23,7 @@ class Scored(NamedTuple):
 
     score: Floats  # in [0, 1]; 0 for a fault and while a channel is new
     detector: Bytes  # which view said most: a number in DETECTORS
-    closed: Bytes  # 1 where a row became known, so that the score is new
+    closed: Bytes  # 0 where the score is no new one; else how many rows of five minutes its row is, 1 to 4
 
 
 class Scorer:

@@ -117,4 +117,5 @@ class Block:
         )
         fold(self._sums, runs, place, parts)
         heard = np.where(scored.closed, scored.score, np.nan)
-        return Found(scored.score, scored.detector, place, parts, self._episodes.take(slot, place, heard))
+        said = self._episodes.take(slot, place, heard, scored.closed)
+        return Found(scored.score, scored.detector, place, parts, said)

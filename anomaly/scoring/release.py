@@ -26,7 +26,7 @@ def release() -> str:
     for step_ms in PROBE_STEPS_MS:
         slot = block.take()
         found = block.score(probe(slot, step_ms))
-        episodes = [(one.begin_ms, one.peak_ms, one.end_ms) for one in found.episodes]
+        episodes = [(one.at, one.begin_ms, one.peak_ms, one.end_ms) for one in found.episodes]
         said += [found.score.astype("<f8").tobytes(), found.detector.tobytes(), *block.row(slot)]
         said.append(str(episodes).encode())
     return sha256(b"".join(said)).hexdigest()[: 2 * RELEASE_BYTES]

@@ -24,12 +24,12 @@ class Ensemble:
         self.said = 0.0
 
     def step(self, time_ms: int, value: float, pace: float = 1.0) -> float:
-        """Score · 8 + detector, and 64 where a row became known, so that all are compared."""
+        """Score · 8 + detector, and 64 for each five minutes of a row that became known, so that all are compared."""
         row = self.gather.step(time_ms, value)
         if row is None:
             return self.said
         self.said = self.row(*row, pace)
-        return self.said + 64
+        return self.said + 64 * math.floor(self.recall.scale + 0.5)
 
     def row(self, time_ms: int, value: float, pace: float) -> float:
         share = self.ranks.share(self.recall.step(time_ms, value, pace), pace)

