@@ -153,7 +153,7 @@ def _read(path: Path) -> str:
         raise ServiceError("terms", f"{path}: {exc}") from exc
     if len(data) > FILE_BYTES_MAX:
         raise MalformedError("terms", f"{path}: longer than {FILE_BYTES_MAX} bytes, wanted at most that")
-    return data.decode("utf-8")
+    return data.decode("utf-8-sig")
 
 
 def make_terms(

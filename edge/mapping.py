@@ -190,7 +190,7 @@ def load_mapping(path: Path) -> Mapping:
         data = path.read_bytes()
         if len(data) > MAPPING_BYTES_MAX:
             raise ServiceError("mapping", f"{path}: {len(data)} bytes, wanted at most {MAPPING_BYTES_MAX}")
-        mapping = Mapping.model_validate(tomllib.loads(data.decode("utf-8"), parse_float=Decimal))
+        mapping = Mapping.model_validate(tomllib.loads(data.decode("utf-8-sig"), parse_float=Decimal))
         make_clock(mapping.csv)
     except OSError as exc:
         raise ServiceError("mapping", f"{path}: {exc.strerror}") from exc

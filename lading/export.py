@@ -128,7 +128,8 @@ def _orders_of(
     ]
     begins = [order for order in of_leg if order.assignment.action == BEGIN]
     if not begins:
-        raise ServiceError("leg_unknown", f"the operator began no leg {leg_id.hex()}")
+        at = "" if gateway_id is None else f" at gateway {gateway_id.hex()}"
+        raise ServiceError("leg_unknown", f"the operator began no leg {leg_id.hex()}{at}")
     begun_at = sorted({order.assignment.gateway.hex() for order in begins})
     if len(begun_at) > 1:
         raise ServiceError("leg_gateway", f"the leg was begun at gateways {', '.join(begun_at)}, wanted one")

@@ -91,7 +91,7 @@ def load_file(path: Path) -> Profile:
         data = path.read_bytes()
         if len(data) > PROFILE_BYTES_MAX:
             raise ServiceError("profile", f"{path}: {len(data)} bytes, wanted at most {PROFILE_BYTES_MAX}")
-        return parse(path.stem, data.decode("utf-8"))
+        return parse(path.stem, data.decode("utf-8-sig"))
     except OSError as exc:
         raise ServiceError("profile", f"{path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from lading.errors import ServiceError
 from lading.names import tenant_id
@@ -172,28 +173,27 @@ class Shared(Settings):
 def load_shared(path: Path, environment: Mapping[str, str] = os.environ) -> Shared:
     """The shared tables; relative paths of `data` are seen from the file's folder. ServiceError `settings`."""
     tables = {name: _table(path, name, environment) for name in SHARED}
-    shared = _validate(path, "", Shared, tables)
+    shared = _validate(path, "", Shared, tables, environment)
     data = path.parent / shared.lading.data
     return shared.model_copy(update={"lading": shared.lading.model_copy(update={"data": data})})
 
 
 def load(path: Path, stage: str, model: type[M], environment: Mapping[str, str] = os.environ) -> M:
     """One stage's table as its model. ServiceError `settings` says which key is wrong and what was wanted."""
-    return _validate(path, stage, model, _table(path, stage, environment))
+    return _validate(path, stage, model, _table(path, stage, environment), environment)
 
 
 def load_shown(path: Path, stage: str, environment: Mapping[str, str] = os.environ) -> StageSettings | None:
     """Where a stage's process shows its health; None for a stage that the file has no table of."""
     table = _table(path, stage, environment)
     known = {key: value for key, value in table.items() if key in StageSettings.model_fields}
-    return _validate(path, stage, StageSettings, known) if table else None
+    return _validate(path, stage, StageSettings, known, environment) if table else None
 
 
 def load_scraped(path: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Where the writer of the time series reads processes' metrics, by instance: they may run on other machines."""
-    own = _validate(
-        path, "dashboards", _Scraped, {"scrape": _table(path, "dashboards", environment).get("scrape", {})}
-    )
+    known = {"scrape": _table(path, "dashboards", environment).get("scrape", {})}
+    own = _validate(path, "dashboards", _Scraped, known, environment)
     return own.scrape
 
 
@@ -201,21 +201,28 @@ class _Scraped(Settings):
     scrape: dict[str, str]
 
 
-def _validate(path: Path, table: str, model: type[M], values: dict[str, Any]) -> M:
+def _validate(
+    path: Path, table: str, model: type[M], values: dict[str, Any], environment: Mapping[str, str]
+) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as exc:
-        problems = "; ".join(
-            f"{'.'.join(map(str, (table, *error['loc']) if table else error['loc']))}: {error['msg']}, "
-            f"found {str(error['input'])[:80]!r}"
-            for error in exc.errors()
-        )
+        problems = "; ".join(_problem(table, error, environment) for error in exc.errors())
         raise ServiceError("settings", f"{path}: {problems}") from exc
+
+
+def _problem(table: str, error: ErrorDetails, environment: Mapping[str, str]) -> str:
+    """Which key, what was found and wanted; and the variable, where the key is not the file's."""
+    keys = (table, *error["loc"]) if table else error["loc"]
+    variable = f"LADING_{'_'.join(map(str, keys[:2])).upper()}"
+    said = "no such key" if error["type"] == "extra_forbidden" else error["msg"]
+    source = f" in {variable}" if variable in environment else ""
+    return f"{'.'.join(map(str, keys))}: {said}, found {str(error['input'])[:80]!r}{source}"
 
 
 def _table(path: Path, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as exc:
         raise ServiceError("settings", f"{path}: {exc.strerror}; `lading init` writes one") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:

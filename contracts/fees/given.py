@@ -34,7 +34,7 @@ def read_given(path: Path) -> dict[str, float | str]:
         content = path.read_bytes()
         if len(content) > FILE_BYTES_MAX:
             raise MalformedError("prices", f"{path}: {len(content)} bytes, wanted at most {FILE_BYTES_MAX}")
-        found = tomllib.loads(content.decode())
+        found = tomllib.loads(content.decode("utf-8-sig"))
     except (OSError, ValueError) as exc:
         raise MalformedError("prices", f"{path}: {exc}") from exc
     return check_given(found)

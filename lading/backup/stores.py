@@ -52,7 +52,7 @@ class Site:
     @staticmethod
     def of(config: Path, shared: Shared) -> "Site":
         """From the settings file; tables are read as they stand, since stages' models are the stages'."""
-        tables = tomllib.loads(config.read_text("utf-8"))
+        tables = tomllib.loads(config.read_text("utf-8-sig"))
 
         def below(stage: str, key: str, default: str) -> Path:
             return shared.lading.below(Path(_text(tables.get(stage, {}).get(key), default)))

@@ -66,3 +66,19 @@ def test_no_file_says_how_to_get_one(tmp_path: Path) -> None:
     """The error names the command that writes a file."""
     with pytest.raises(LadingError, match="lading init"):
         load_shared(tmp_path / "absent.toml", {})
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    """What the environment says wrongly is not looked for in the file; a key that is the file's own is."""
+    path = write(tmp_path, "[edge]\nflush_ms = 5\n")
+    with pytest.raises(LadingError, match=r"edge.flush_s: .*found 'soon' in LADING_EDGE_FLUSH_S"):
+        load(path, "edge", EdgeLike, {"LADING_EDGE_FLUSH_S": "soon"})
+    with pytest.raises(LadingError, match=r"edge.flush_ms: no such key, found '5'$"):
+        load(path, "edge", EdgeLike, {"LADING_EDGE_FLUSH_S": "5"})
+
+
+def test_a_byte_order_mark_is_no_syntax_error(tmp_path: Path) -> None:
+    """As some editors put it first."""
+    path = tmp_path / "lading.toml"
+    path.write_bytes(b"\xef\xbb\xbf[edge]\nflush_s = 2.5\n")
+    assert load(path, "edge", EdgeLike, {}).flush_s == 2.5
