@@ -17,7 +17,7 @@ def values(value: Floats, horizons: tuple[int, ...]) -> Floats:
     """(rows, horizons) value so many rows later; NaN where there is none."""
     out = np.full((len(value), len(horizons)), np.nan)
     for k, ahead in enumerate(horizons):
-        out[: len(value) - ahead, k] = value[ahead:]
+        out[: max(len(value) - ahead, 0), k] = value[ahead:]
     return out
 
 

@@ -145,6 +145,14 @@ def test_the_level_held() -> None:
     assert np.isnan(ahead[-1]).all()
 
 
+def test_a_series_shorter_than_a_horizon_has_no_value_there() -> None:
+    """By hand: with four rows nothing lies four or five ahead of any."""
+    ahead = targets.values(np.array([1, 2, 3, 4], float), (1, 3, 4, 5))
+    nan = np.nan
+    wanted = [[2, 4, nan, nan], [3, nan, nan, nan], [4, nan, nan, nan], [nan] * 4]
+    np.testing.assert_array_equal(ahead, wanted)
+
+
 def test_risk_of_a_limit_by_hand() -> None:
     """Linear between quantiles, an exponential tail past the last: at 0.5 and 0.9 the tail falls fivefold a width."""
     quantiles = np.array([[1.0, 2.0, 3.0]])

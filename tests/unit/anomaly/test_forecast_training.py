@@ -201,9 +201,9 @@ def test_an_interrupted_training_leaves_nothing(site: Site, tmp_path: Path) -> N
 
 
 def test_too_few_rows_are_told(tmp_path: Path) -> None:
-    """A csv with three readings: what was found and wanted, no release."""
+    """A csv with six rows, shorter than the furthest horizon: what was found and wanted, no release."""
     (tmp_path / "short.csv").write_text(
-        "time,value\n" + "".join(f"2026-01-01 00:0{n}:00,{n}\n" for n in range(3))
+        "time,value\n" + "".join(f"2026-01-01 00:{5 * n:02d}:00,{n}\n" for n in range(6))
     )
     done = lading("train", tmp_path / "out", "--csv", tmp_path / "short.csv")
     assert done.returncode == 2
