@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -39,11 +40,11 @@ def up(
             supervisor.start(part)
             if part.name == "chain":
                 _deploy(given, window_s)
+        show("up", "everything runs; end with an interrupt. Begin a leg: lading leg begin REFERENCE truck-1")
+        supervisor.watch()
     except BaseException:
         supervisor.stop()
         raise
-    show("up", "everything runs; end with an interrupt. Begin a leg: lading leg begin REFERENCE truck-1")
-    supervisor.watch()
 
 
 def _parts(shared: Shared, given: tuple[str, str]) -> list[Part]:
@@ -66,11 +67,15 @@ _COLOURS = ("white", "white", "green", "cyan", "magenta", "blue", "yellow", "gre
 
 
 def shower(console: Console) -> Callable[[str, str], None]:
-    """Shows a part's lines. They may hold what strangers sent: text, never markup."""
+    """Shows a part's lines. They may hold what strangers sent: text, never markup.
+
+    Where nobody reads them any more (`| head`), they go nowhere: a part that could not write its lines would stand.
+    """
     colours = dict(zip(PARTS, _COLOURS, strict=True))
 
     def show(name: str, line: str) -> None:
-        console.print(Text.assemble((f"{name:>10}", colours.get(name, "white")), " ", line))
+        with suppress(OSError, SystemExit):  # rich ends a program whose pipe is closed, once
+            console.print(Text.assemble((f"{name:>10}", colours.get(name, "white")), " ", line))
 
     return show
 

@@ -71,6 +71,29 @@ def test_what_is_killed_starts_again_and_sigterm_stops_all(tmp_path: Path) -> No
         kill(started()[1])
 
 
+def test_nobody_has_to_read_what_parts_say(tmp_path: Path) -> None:
+    """With the reader of its lines gone (`lading up | head`), all parts go on; one that says much is not held up."""
+    done = tmp_path / "done"
+    child = (
+        "import pathlib, time\nfor n in range(3_000):\n    print('x' * 100, flush=True)\n"
+        f"pathlib.Path({str(done)!r}).touch(); time.sleep(60)"
+    )
+    script = (
+        "import sys\nfrom rich.console import Console\nfrom lading.operate import shower\n"
+        "from lading.supervise import Part, Supervisor\ns = Supervisor(shower(Console(stderr=True)))\n"
+        f"s.start(Part('child', [sys.executable, '-c', {child!r}]))\ns.watch()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        try:
+            until(done.exists, LIMIT_S)
+            process.terminate()
+            assert process.wait(LIMIT_S) == 0
+        finally:
+            process.kill()
+
+
 def kill(pid: int) -> None:
     import os
 
