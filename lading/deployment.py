@@ -46,11 +46,13 @@ class Deployment:
     def load(path: Path) -> "Deployment":
         """ServiceError `deployment` when there is none; MalformedError when it is another thing."""
         try:
-            text = path.read_text()
+            text = path.read_text("utf-8")
         except OSError as exc:
             raise ServiceError(
                 "deployment", f"{path}: {exc.strerror}; `lading anchoring deploy` writes one"
             ) from exc
+        except UnicodeDecodeError as exc:
+            raise MalformedError("deployment", f"{path}: {exc}") from exc
         if len(text) > FILE_BYTES_MAX:
             raise MalformedError(
                 "deployment", f"{path}: {len(text)} characters, wanted at most {FILE_BYTES_MAX}"

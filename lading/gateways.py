@@ -139,7 +139,9 @@ def _read(path: Path) -> dict[bytes, _Row]:
         if len(rows) > GATEWAYS_MAX:
             raise ValueError(f"{len(rows)} gateways, wanted at most {GATEWAYS_MAX}")
         return {gateway_id_of(row.key): row for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, LadingError) as exc:
+    except KeyError as exc:
+        raise ServiceError("gateways_file", f"{path}: a gateway without {exc}") from exc
+    except (OSError, ValueError, TypeError, LadingError) as exc:
         raise ServiceError("gateways_file", f"{path}: {exc}") from exc
 
 

@@ -60,26 +60,23 @@ def begin(
     begin_ms, due_ms = now_ms if begin_at is None else utc_ms(begin_at), 0 if due is None else utc_ms(due)
     if due is not None and due_ms <= begin_ms:
         raise ServiceError("leg", f"due {shown_time(due_ms)}, wanted later than {shown_time(begin_ms)}")
-    for open_leg in open_legs(logged_orders(shared)):
-        if open_leg.gateway == entry.public.gateway_id:
-            about = f"{open_leg.leg_id.hex()[:16]}… ({printable(open_leg.reference)})"
-            typer.echo(f"{gateway} ends leg {about}, which is open, and begins this one", err=True)
-    _give(
-        shared,
-        wait_s,
-        Assignment(
-            BEGIN,
-            tenant_id(shared.lading.tenant),
-            entry.public.gateway_id,
-            take_number(shared, entry.public.gateway_id),
-            secrets.token_bytes(LEG_SALT_BYTES),
-            reference,
-            now_ms,
-            begin_ms,
-            due_ms,
-            limits,
-        ),
+    order = Assignment(
+        BEGIN,
+        tenant_id(shared.lading.tenant),
+        entry.public.gateway_id,
+        take_number(shared, entry.public.gateway_id),
+        secrets.token_bytes(LEG_SALT_BYTES),
+        reference,
+        now_ms,
+        begin_ms,
+        due_ms,
+        limits,
     )
+    for open_leg in open_legs(logged_orders(shared)):
+        if open_leg.gateway == order.gateway:
+            about = f"{open_leg.leg_id.hex()[:16]}… ({printable(open_leg.reference)})"
+            typer.echo(f"{gateway} ends leg {about}, which is open, as it begins this one", err=True)
+    _give(shared, wait_s, order)
 
 
 @app.command()

@@ -24,6 +24,7 @@ WAIT_S = 60.0  # a first start of ingest compiles its kernels before it takes an
 REMIND_S = 3.0
 LOOK_S = 0.1
 _READ_RECORDS = 1_000
+ORDERS_LOST = "move it away where the log has every order that was given (docs/operations.md)"
 
 
 def logged_orders(shared: Shared) -> list[Assignment]:
@@ -50,7 +51,7 @@ def take_number(shared: Shared, gateway: bytes) -> int:
     with held(lock, LOCK_LIMIT_S) as is_mine:
         if not is_mine:
             raise ServiceError("orders_locked", f"{lock}: held for {LOCK_LIMIT_S:.0f} s")
-        issued: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        issued = read_issued(path)
         number = max(logged, issued.get(gateway.hex(), 0)) + 1
         draft = path.with_name(path.name + ".new")
         with draft.open("w") as file:
@@ -59,6 +60,19 @@ def take_number(shared: Shared, gateway: bytes) -> int:
             os.fsync(file.fileno())
         draft.replace(path)
     return number
+
+
+def read_issued(path: Path) -> dict[str, int]:
+    """The newest number by gateway id, as the file has it; none where there is no file. ServiceError `orders_file`."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ServiceError("orders_file", f"{path}: {exc}; {ORDERS_LOST}") from exc
+    if not isinstance(found, dict) or not all(type(number) is int for number in found.values()):
+        raise ServiceError("orders_file", f"{path}: no object of numbers; {ORDERS_LOST}")
+    return found
 
 
 def issue(shared: Shared, order: Assignment, wait_s: float) -> None:

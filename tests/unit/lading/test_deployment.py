@@ -53,3 +53,10 @@ def test_known_deployments_are_read_by_chain(tmp_path: Path) -> None:
         with pytest.raises(MalformedError):
             read_known(document)
     assert all(one.chain_id == chain_id for chain_id, one in known_deployments().items())
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """As a torn disk leaves them."""
+    (tmp_path / "deployment.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(MalformedError, match=r"deployment.json: 'utf-8' codec"):
+        Deployment.load(tmp_path / "deployment.json")

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from lading.assignment import BEGIN, END, Assignment
 from lading.errors import ServiceError
 from lading.leg_cli import open_legs, to_end, utc_ms
+from lading.orders import read_issued
 
 TRUCK, OTHER_TRUCK = b"\x01" * 32, b"\x02" * 32
 
@@ -59,3 +61,13 @@ def test_an_end_that_was_lost_is_ordered_again() -> None:
     """A leg whose end was ordered is ended once more on demand: a broker may have lost the order."""
     begun = order(BEGIN, TRUCK, 1, 1)
     assert to_end([begun, order(END, TRUCK, 2, 1)], "PO 77") == begun
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[1]", b'{"00": "7"}', b'{"00": true}'])
+def test_a_damaged_list_of_numbers_is_said(tmp_path: Path, content: bytes) -> None:
+    """Order numbers are never guessed: a list that is no list is named, with what to do."""
+    (tmp_path / "orders.json").write_bytes(content)
+    with pytest.raises(
+        ServiceError, match=r"orders_file: .*orders.json: .*move it away where the log has every order"
+    ):
+        read_issued(tmp_path / "orders.json")
