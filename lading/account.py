@@ -12,6 +12,7 @@ from eth_utils.exceptions import ValidationError
 
 from lading.errors import RejectedError, ServiceError
 from lading.tree import sha256
+from lading.whole import write_key
 
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SIGNATURE_BYTES = 65
@@ -68,14 +69,7 @@ class Account:
 
     def save(self, path: Path) -> None:
         """Write a new key file with mode 0600; ServiceError when it exists already."""
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as exc:
-            raise ServiceError("key_file", f"{path}: {exc.strerror}") from exc
-        with os.fdopen(handle, "w") as file:
-            file.write(self._key.to_hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_key(path, f"{self._key.to_hex()}\n".encode())
 
     @staticmethod
     def load(path: Path) -> "Account":

@@ -1,6 +1,5 @@
 """COSE_Sign1 with ES256 (RFC 9052) in its one encoding, and the keys that sign it (docs/spec/frame.md)."""
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from lading import cbor
 from lading.errors import MalformedError, RejectedError, ServiceError
 from lading.tree import sha256
+from lading.whole import write_key
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SIGNATURE_BYTES = 64
@@ -208,14 +208,7 @@ class KeySigner:
         pem = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as exc:
-            raise ServiceError("key_file", f"{path}: {exc.strerror}") from exc
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+        write_key(path, pem)
 
     @staticmethod
     def load(path: Path) -> "KeySigner":

@@ -1,6 +1,5 @@
 """`lading evidence`: export the evidence of a leg from the log."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from lading.log import Log, wall_ms
 from lading.opening import open_gateways, open_log, open_operator_public
 from lading.settings import Shared, load_shared
 from lading.terminal import CONFIG, to_stdout
+from lading.whole import write_whole
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -58,19 +58,6 @@ def list_legs(config: Config = CONFIG) -> None:
     for order in {(o.assignment.leg_id, o.assignment.gateway): o for o in _begun(log, operator)}.values():
         begin = order.assignment
         typer.echo(f"{begin.leg_id.hex()}  {begin.gateway.hex()[:16]}  {begin.reference}")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is durable, and never half there."""
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with new.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(path)
-    except OSError as exc:
-        raise ServiceError("file", f"{path}: {exc.strerror}") from exc
 
 
 def _open(shared: Shared) -> tuple[Log, PublicKey]:

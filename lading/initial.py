@@ -12,6 +12,7 @@ from lading.gateways import GatewayEntry, save_gateways
 from lading.names import tenant_id
 from lading.settings import PROCESSES, LadingSettings, load, load_shared
 from lading.terminal import CONFIG, Config
+from lading.whole import write_whole
 
 app = typer.Typer(add_completion=False)
 
@@ -138,7 +139,7 @@ def init(
     else:
         config.parent.mkdir(parents=True, exist_ok=True)
         text = _settings(tenant, mqtt_port, chain_port, metrics_port, has_services=services)
-        config.write_text(text, "utf-8")
+        write_whole(config, text.encode())
         typer.echo(f"{config} written")
     shared = load_shared(config)
     _make_keys(config, shared.lading)
