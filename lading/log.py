@@ -159,7 +159,7 @@ class SqliteLog:
         self._lock = Lock()
         self._topics: dict[str, tuple[int, int]] = {}
         sqlite.make_folder(path, "log_failed")
-        with _service_errors():
+        with _service_errors(f"{path}: "):
             self._db = sqlite.connect_still(path) if is_still else _open(path, bytes_max)
 
     def append(self, topic: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
@@ -371,9 +371,9 @@ def _open(path: Path | str, bytes_max: int) -> sqlite3.Connection:
 
 
 @contextmanager
-def _service_errors() -> Iterator[None]:
+def _service_errors(where: str = "") -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
         code = "log_full" if "full" in str(exc) else "log_failed"
-        raise ServiceError(code, f"{exc}, wanted a log that takes and gives records") from exc
+        raise ServiceError(code, f"{where}{exc}, wanted a log that takes and gives records") from exc

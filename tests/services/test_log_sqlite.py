@@ -60,3 +60,10 @@ def test_an_existing_topic_keeps_its_partitions(tmp_path: Path) -> None:
     before = log.append(TOPIC, [(b"key", b"1")])[0]
     after = SqliteLog(tmp_path / "log.db", partitions=1).append(TOPIC, [(b"key", b"2")])[0]
     assert after == (before[0], before[1] + 1)
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """Of an installation with a dozen files, which."""
+    (tmp_path / "log.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(ServiceError, match=r"log_failed: .*log\.sqlite: file is not a database"):
+        SqliteLog(tmp_path / "log.sqlite")
