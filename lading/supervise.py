@@ -73,6 +73,7 @@ class Supervisor:
             for running in self._running:
                 self._tend(running)
             time.sleep(0.2)
+        self._show("up", f"stops its parts, last first: each ends its step, within {STOP_LIMIT_S:.0f} s")
         self.stop()
 
     def stop(self) -> None:

@@ -67,6 +67,7 @@ def test_what_is_killed_starts_again_and_sigterm_stops_all(tmp_path: Path) -> No
     output, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert "child ended with -9; starts again" in output
+    assert "up stops its parts" in output  # it may take a while, and whoever interrupted it looks on
     with pytest.raises(ProcessLookupError):
         kill(started()[1])
 
