@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+import structlog
+
 from edge.gateway import Gateway
 from edge.link import Acked, Anew, Came, Down, Event, Link, Up
 from edge.resending import Resending
@@ -26,6 +28,8 @@ POLL_S = 0.05
 ORDERS_MAX = 64  # that wait: more than a broker sends without acknowledgement
 
 KeepUntil = Literal["receipt", "puback"]
+
+_log = structlog.get_logger()
 
 
 class Publisher:
@@ -237,7 +241,8 @@ class Publisher:
         while self._orders:
             came = self._orders[0]
             try:
-                self._gateway.obey(came.payload, now_ms)
+                if self._gateway.obey(came.payload, now_ms):
+                    self._tell_obeyed()
             except ServiceError as exc:
                 return None if exc.code == "outbox_full" else exc
             except LadingError as exc:
@@ -245,6 +250,15 @@ class Publisher:
             self._link.ack(came)
             self._orders.popleft()
         return None
+
+    def _tell_obeyed(self) -> None:
+        leg = self._gateway.leg
+        _log.info(
+            "order_obeyed",
+            gateway=self._gateway.gateway_id.hex(),
+            order_seq=self._gateway.order_seq,
+            leg=leg.order.leg_id.hex() if leg else None,  # that is open from now on
+        )
 
     def _see_anchor(self, came: Came) -> ServiceError | None:
         """Name an anchor from now on. The newest that the outbox did not take waits for the next step; why."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from structlog.testing import capture_logs
 
 from edge.gateway import Gateway
 from edge.publisher import Publisher
@@ -95,7 +96,10 @@ def test_frames_arrive_in_order_and_leave_the_outbox(
 def test_a_retained_order_is_obeyed_and_a_forged_one_is_noted(
     tmp_path: Path, any_broker: AnyBroker, listener: Listener
 ) -> None:
-    """The order waits at the broker for the gateway; a later end closes the leg; another key's order does nothing."""
+    """The order waits at the broker for the gateway; a later end closes the leg; another key's order does nothing.
+
+    What is obeyed is in the process's own log, for whoever asks at night when a leg began.
+    """
     listener.retain(ORDERS, order(1))
     notes: list[str] = []
     gateway = open_gateway(tmp_path)
@@ -103,11 +107,14 @@ def test_a_retained_order_is_obeyed_and_a_forged_one_is_noted(
         gateway, any_broker.port, note=lambda what, exc: notes.append(f"{what} {exc.code}")
     )
     publisher.start()
-    step_until(publisher, lambda: gateway.leg is not None)
-    listener.retain(ORDERS, order(2, signer=KEY))
-    step_until(publisher, lambda: notes == ["order_refused signature"])
-    listener.retain(ORDERS, end_order(2))
-    step_until(publisher, lambda: gateway.leg is None)
+    with capture_logs() as said:
+        step_until(publisher, lambda: gateway.leg is not None)
+        listener.retain(ORDERS, order(2, signer=KEY))
+        step_until(publisher, lambda: notes == ["order_refused signature"])
+        listener.retain(ORDERS, end_order(2))
+        step_until(publisher, lambda: gateway.leg is None)
+    obeyed = [(one["event"], one["order_seq"], one["leg"] is None) for one in said]
+    assert obeyed == [("order_obeyed", 1, False), ("order_obeyed", 2, True)]
     assert publisher.wait_acked(15, T0_MS)
     publisher.stop()
 
